@@ -1,0 +1,35 @@
+/* What a model costs: parameters, bytes and FLOPs from its dimensions. Pure functions of struct model_spec;
+ * no memory, no weights, no device. Counts equal the published ones exactly; FLOPs as in Pope et al. 2022,
+ * section 2. */
+#pragma once
+
+#include "presets/implementation.h"
+#include "presets/model_spec.h"
+#include "presets/preset.h"
+#include <stdint.h>
+
+int64_t model_parameters(const struct model_spec *m);
+/* Weights read by every decoded token: all product weights and the head once, without the embedding look-up.
+ */
+int64_t model_product_parameters(const struct model_spec *m);
+/* Cache bytes per token of one sequence: 2 x layers x kv_heads x head_dim x element size. */
+int64_t model_kv_bytes_per_token(const struct model_spec *m, enum precision_kind precision);
+double
+model_weight_bytes_per_element(enum precision_kind precision); /* int8: 1, its scales are counted apart */
+
+/* The work of one sample (prefill pass, decode step, whole generation): the least any implementation must do.
+ */
+struct model_work {
+    double bytes; /* read and written: weights once per pass, cache, by the cost model */
+    double flops;
+    int64_t tokens; /* what throughput counts: prefill batch x seq, decode batch, generate batch x tokens */
+};
+struct model_work model_work(const struct model_spec *m, const struct implementation *i, enum workload w,
+                             int batch, int seq, int tokens);
+
+/* Memory in bytes. The plan predicts it, the runner measures it, with the same words. */
+struct memory_use {
+    int64_t weights, activations, kv_cache, overhead; /* overhead: tables, workspaces of libraries, program */
+    int64_t peak, average; /* of the sum while the arm ran; predicted: peak == average */
+    int64_t kv_used;       /* bytes of kv_cache that hold tokens; the rest is reserved */
+};
