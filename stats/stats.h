@@ -1,10 +1,11 @@
 /* Numbers in, numbers out. No I/O, no threads, no globals, nothing of ours but this room; gsl is included in
  * stats/ alone. One header for the whole room, one .c per group below.
  *
- * Undefined is NAN (or a false flag), never 0: the standard deviation of one sample, the ratio to a mean <= 0,
- * the interval of one block. Infinite limits are +-INFINITY. No function crashes on n = 0, n = 1, zero variance,
- * NaN or infinities (tests/data/oracle/edge_policy.json has the policy). Samples are const and unsorted unless
- * the parameter is named `sorted`. Any thread may call anything. stats_init() once, before the first call. */
+ * Undefined is NAN (or a false flag), never 0: the standard deviation of one sample, the ratio to a mean <=
+ * 0, the interval of one block. Infinite limits are +-INFINITY. No function crashes on n = 0, n = 1, zero
+ * variance, NaN or infinities (tests/data/oracle/edge_policy.json). Samples are const and
+ * unsorted unless the parameter is named `sorted`. Any thread may call anything. stats_init() once, before
+ * the first call. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@ struct stats_interval {
     double low, high; /* NAN where undefined, +-INFINITY where unbounded */
 };
 
-/* --- running.c: mean and variance of a stream (Welford; Chan's merge) ------------------------------------- */
+/* running.c: mean and variance of a stream (Welford; Chan's merge) */
 
 struct stats_running {
     int64_t n;
@@ -31,7 +32,9 @@ void stats_running_add(struct stats_running *r, double x);
 void stats_running_merge(struct stats_running *into, const struct stats_running *from);
 double stats_running_std(const struct stats_running *r); /* n-1; NAN for n < 2 */
 
-/* --- describe.c: one sample ------------------------------------------------------------------------------- */
+#define STATS_MAD_TO_STD 1.4826 /* makes the MAD of normal data estimate its standard deviation */
+
+/* describe.c: one sample */
 
 struct stats_summary {
     int64_t n, rejected; /* rejected = NaN and infinities in x; everything below is over the n others */
@@ -48,15 +51,26 @@ void stats_describe(const double *x, size_t n, double confidence, double *scratc
 double stats_mean(const double *x, size_t n);
 double stats_std(const double *x, size_t n);
 double stats_quantile(const double *sorted, size_t n, double p); /* type 7 (Hyndman & Fan 1996) */
-double stats_mad(const double *sorted, size_t n, double *scratch); /* raw, without 1.4826 */
+double stats_mad(const double *sorted, size_t n);                /* raw, without STATS_MAD_TO_STD */
+
 double stats_autocorrelation(const double *x, size_t n, int lag);
 struct stats_interval stats_mean_ci(double mean, double std, size_t n, double confidence);
-/* Order-statistic interval of quantile p: [x(l), x(u)], an infinite limit where n supports none. */
+/* Order-statistic interval of quantile p: [x(low_rank), x(high_rank)], ranks from 1; rank 0 or n + 1 means
+ * that n supports no limit on that side. Ranks and coverage need no data: with sorted = NULL the limits are
+ * NAN. */
+struct stats_order_interval {
+    size_t low_rank, high_rank;
+    double low, high;
+    double coverage; /* exact, at least the nominal one where both limits exist */
+};
+struct stats_order_interval stats_quantile_order(const double *sorted, size_t n, double p, double confidence);
+/* The same without ranks: [x(l), x(u)], an infinite limit where n supports none. */
 struct stats_interval stats_quantile_ci(const double *sorted, size_t n, double p, double confidence);
-/* Smallest n whose order statistics bound quantile p from both sides: 6, 36, 72, 368 at 95 % for .5 .9 .95 .99. */
+/* Smallest n whose order statistics bound quantile p from both sides: 6, 36, 72, 368 at 95 % for .5 .9 .95
+ * .99. */
 int stats_quantile_min_n(double p, double confidence);
 
-/* --- compare.c: two samples. Differences are mean(x) - mean(y), ratios mean(y) / mean(x). ----------------- */
+/* compare.c: two samples. Differences are mean(x) - mean(y), ratios mean(y) / mean(x). */
 
 struct stats_welch {
     double difference, t, df, p; /* p two-sided, from the upper tail; NAN where undefined */
@@ -77,25 +91,63 @@ void stats_effect(const double *x, size_t nx, const double *y, size_t ny, struct
 const char *stats_effect_word(double d); /* negligible, small, medium, large (Cohen 1988: 0.2 0.5 0.8) */
 int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,
                            struct stats_paired *out);
-/* Ratio of means, independent samples: log-delta interval with Satterthwaite df. */
+double stats_hedges_correction(double df); /* g = d x correction(nx + ny - 2), exact */
+
+/* ratio.c: mean(y) / mean(x) of independent samples; undefined unless both means are positive */
+
+struct stats_ratio {
+    double ratio, df; /* Satterthwaite */
+    double fieller_g; /* >= 1: the denominator may be 0, Fieller's interval is unbounded */
+    struct stats_interval fieller, log_delta;
+};
+/* -1: a mean <= 0, fewer than 2 finite values on a side, or no variance at all (ratio alone is then given).
+ */
+int stats_ratio(const double *x, size_t nx, const double *y, size_t ny, double confidence,
+                struct stats_ratio *out);
+/* Its log-delta interval alone. */
 struct stats_interval stats_ratio_ci(const double *x, size_t nx, const double *y, size_t ny,
                                      double confidence);
+
+/* multiplicity.c: families of p values. NAN stays NAN and does not count; adjusted may be p itself */
+
 void stats_holm(const double *p, size_t n, double *adjusted); /* step-down; order kept; NAN stays NAN */
+void stats_hochberg(const double *p, size_t n, double *adjusted);
+void stats_bonferroni(const double *p, size_t n, double *adjusted);
 void stats_benjamini_hochberg(const double *p, size_t n, double *adjusted);
+void stats_benjamini_yekutieli(const double *p, size_t n, double *adjusted);
 
-/* --- steady.c: is the series still warming up? ------------------------------------------------------------ */
+/* steady.c: is the series still warming up? */
 
-/* MSER-5 (White 1997): how many leading samples to drop; *steady is false where the optimum is at the search limit. */
+/* MSER-5 (White 1997): how many leading samples to drop; *steady is false where the optimum is at the search
+ * limit. */
 size_t stats_mser5(const double *x, size_t n, bool *steady);
+
+struct stats_mser {
+    size_t drop;           /* leading samples of x, rejected ones included */
+    size_t batches, limit; /* batches of 5 to drop; the largest number that was tried */
+    double objective;
+    bool steady;
+};
+bool stats_mser5_search(const double *x, size_t n, struct stats_mser *out); /* false: fewer than 2 batches */
+
+struct stats_drift {    /* ordinary least squares over the index */
+    double slope, t, p; /* per sample; NAN p where residuals vanish */
+    struct stats_interval ci;
+};
+int stats_drift(const double *x, size_t n, double confidence, struct stats_drift *out); /* -1: fewer than 3 */
 /* Slope over the last k values is indistinguishable from 0 at `confidence` (ordinary least squares). */
 bool stats_is_level(const double *x, size_t k, double confidence);
 
-/* --- distribution.c: t quantiles refined by one Newton step beyond GSL's 5e-9 ------------------------------ */
+/* distribution.c: t quantiles refined by Newton steps beyond GSL's 5e-9 */
 
 double stats_t_quantile(double p, double df);
-double stats_t_two_sided(double t, double df); /* p value */
+double stats_t_two_sided(double t, double df);   /* p value */
+double stats_t_upper(double t, double df);       /* P(T > t), full relative precision in the far tail */
+double stats_t_log10_upper(double t, double df); /* where the tail itself is below 1e-308 */
+double stats_normal_quantile(double p);
+double stats_normal_two_sided(double z);
 
-/* --- histogram.c: log-spaced bins with fixed edges; counts only ever grow, so a live plot never flickers ---- */
+/* histogram.c: log-spaced bins with fixed edges; counts only ever grow, so a live plot never flickers */
 
 enum { STATS_BINS_PER_DECADE = 48, STATS_HISTOGRAM_DECADES = 14, STATS_HISTOGRAM_BINS = 48 * 14 };
 

@@ -1,0 +1,96 @@
+#include "stats/internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double confidence,
+                struct stats_welch *out)
+{
+    struct stats_moments a = stats_moments_of(x, nx), b = stats_moments_of(y, ny);
+    *out = (struct stats_welch){NAN, NAN, NAN, NAN, stats_interval_none()};
+    if (a.n > 0 && b.n > 0)
+        out->difference = stats_moments_difference(&a, &b);
+    if (a.n < 2 || b.n < 2)
+        return -1;
+    double error = hypot(stats_moments_error(&a), stats_moments_error(&b));
+    if (!(error > 0)) { /* no variance on either side: no test, whatever the difference */
+        if (out->difference != 0)
+            out->t = copysign(INFINITY, out->difference);
+        return 0;
+    }
+    out->t = out->difference / error;
+    out->df = stats_satterthwaite(stats_moments_error(&a), a.n, stats_moments_error(&b), b.n);
+    out->p = stats_t_two_sided(out->t, out->df);
+    if (stats_is_confidence(confidence)) {
+        double half = stats_t_quantile(0.5 + confidence / 2, out->df) * error;
+        out->ci = (struct stats_interval){out->difference - half, out->difference + half};
+    }
+    return 0;
+}
+
+static double pooled_std(const struct stats_moments *a, const struct stats_moments *b)
+{
+    double da = (double)(a->n - 1), db = (double)(b->n - 1);
+    return hypot(a->std * sqrt(da / (da + db)), b->std * sqrt(db / (da + db)));
+}
+
+void stats_effect(const double *x, size_t nx, const double *y, size_t ny, struct stats_effect *out)
+{
+    struct stats_moments a = stats_moments_of(x, nx), b = stats_moments_of(y, ny);
+    *out = (struct stats_effect){NAN, NAN};
+    if (a.n < 2 || b.n < 2)
+        return;
+    double std = pooled_std(&a, &b);
+    if (!(std > 0))
+        return;
+    out->cohens_d = stats_moments_difference(&a, &b) / std;
+    out->hedges_g = out->cohens_d * stats_hedges_correction((double)(a.n + b.n - 2));
+}
+
+double stats_hedges_correction(double df)
+{
+    /* gamma(df/2) / (sqrt(df/2) gamma((df-1)/2)); the ratio at a = (df-1)/2 is R(a) sqrt(a). */
+    return df > 1 ? exp(stats_log_gamma_ratio((df - 1) / 2)) * sqrt((df - 1) / df) : NAN;
+}
+
+const char *stats_effect_word(double d)
+{
+    double size = fabs(d);
+    if (isnan(d))
+        return "undefined";
+    return size < 0.2 ? "negligible" : size < 0.5 ? "small" : size < 0.8 ? "medium" : "large";
+}
+
+int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,
+                           struct stats_paired *out)
+{
+    *out = (struct stats_paired){0, NAN, NAN, NAN, NAN, stats_interval_none()};
+    double *logs = calloc(n ? n : 1, sizeof *logs);
+    if (!logs)
+        return -1;
+    size_t pairs = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(isfinite(x[i]) && x[i] > 0 && isfinite(y[i]) && y[i] > 0))
+            continue;
+        /* Close values keep the digits of their difference. */
+        double change = (y[i] - x[i]) / x[i];
+        logs[pairs++] = fabs(change) < 0.5 ? log1p(change) : log(y[i]) - log(x[i]);
+    }
+    struct stats_moments m = stats_moments_of(logs, pairs);
+    free(logs);
+    out->n = pairs;
+    out->mean_log_ratio = m.mean;
+    if (pairs < 2)
+        return -1;
+    double error = stats_moments_error(&m);
+    if (!(error > 0)) {
+        if (m.mean != 0)
+            out->t = copysign(INFINITY, m.mean);
+        return 0;
+    }
+    out->df = (double)(pairs - 1);
+    out->t = m.mean / error;
+    out->p = stats_t_two_sided(out->t, out->df);
+    out->ci = stats_mean_ci(m.mean, m.std, pairs, confidence);
+    return 0;
+}

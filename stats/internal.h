@@ -1,0 +1,47 @@
+/* Shared by the .c files of this room alone: what every group needs of a raw sample. */
+#pragma once
+
+#include "stats/stats.h"
+
+/* Moments of the finite values of a sample. The mean is carried in two parts (mean + mean_low is good to
+ * about 32 digits of the sum), so that differences of nearly equal means keep their digits; squares are taken
+ * after scaling by a power of two, so 1e200 and 1e-200 neither overflow nor vanish. */
+struct stats_moments {
+    size_t n, rejected;
+    double mean, mean_low, std; /* NAN where undefined */
+    double min, max;
+};
+
+struct stats_moments stats_moments_of(const double *x, size_t n);
+
+/* mean(a) - mean(b) in both parts. */
+double stats_moments_difference(const struct stats_moments *a, const struct stats_moments *b);
+
+/* std / sqrt(n) */
+double stats_moments_error(const struct stats_moments *m);
+
+/* Copies the finite values, returns how many; sorts them ascending. */
+size_t stats_finite_sorted(const double *x, size_t n, double *out);
+void stats_sort(double *x, size_t n);
+
+/* Welch-Satterthwaite degrees of freedom of two squared errors given as errors (not squared). */
+double stats_satterthwaite(double error_a, size_t na, double error_b, size_t nb);
+
+/* Neumaier's compensated sum. */
+struct stats_sum {
+    double high, low;
+};
+void stats_sum_add(struct stats_sum *s, double x);
+
+/* ln( gamma(a + 1/2) / (gamma(a) sqrt(a)) ), a > 0, to a few ulp at any a. */
+double stats_log_gamma_ratio(double a);
+
+static inline struct stats_interval stats_interval_none(void)
+{
+    return (struct stats_interval){__builtin_nan(""), __builtin_nan("")};
+}
+
+static inline bool stats_is_confidence(double c)
+{
+    return c > 0 && c < 1;
+}

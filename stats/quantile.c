@@ -1,0 +1,108 @@
+#include "stats/internal.h"
+
+#include <gsl/gsl_cdf.h>
+#include <math.h>
+
+static double between(double low, double high, double fraction)
+{
+    double span = high - low;
+    return isfinite(span) ? low + fraction * span : (1 - fraction) * low + fraction * high;
+}
+
+double stats_quantile(const double *sorted, size_t n, double p)
+{
+    if (n == 0 || !(p >= 0 && p <= 1))
+        return NAN;
+    double h = (double)(n - 1) * p, whole = floor(h);
+    size_t i = (size_t)whole;
+    return i + 1 < n ? between(sorted[i], sorted[i + 1], h - whole) : sorted[n - 1];
+}
+
+/* k-th smallest (from 0) of |x - center| over a sorted sample without touching memory: the deviations left
+ * and right of the center are two sorted runs; this merges them. */
+static double deviation_at(const double *sorted, size_t n, double center, size_t k)
+{
+    size_t right = 0;
+    for (size_t step = n; step > 0;) { /* first index with sorted[index] >= center */
+        size_t half = step / 2;
+        if (sorted[right + half] < center) {
+            right += half + 1;
+            step -= half + 1;
+        } else {
+            step = half;
+        }
+    }
+    size_t left = right; /* next on the left is left - 1 */
+    double d = NAN;
+    for (size_t i = 0; i <= k; i++) {
+        bool from_left = left > 0 && (right >= n || center - sorted[left - 1] <= sorted[right] - center);
+        d = from_left ? center - sorted[--left] : sorted[right++] - center;
+    }
+    return d;
+}
+
+double stats_mad(const double *sorted, size_t n)
+{
+    if (n == 0)
+        return NAN;
+    double center = stats_quantile(sorted, n, 0.5);
+    double high = deviation_at(sorted, n, center, n / 2);
+    return n % 2 ? high : between(deviation_at(sorted, n, center, n / 2 - 1), high, 0.5);
+}
+
+/* Smallest k with P(X <= k) >= q, X binomial(n, p). */
+static size_t binomial_quantile(double q, size_t n, double p)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (gsl_cdf_binomial_P((unsigned)middle, p, (unsigned)n) >= q)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+struct stats_order_interval stats_quantile_order(const double *sorted, size_t n, double p, double confidence)
+{
+    struct stats_order_interval out = {0, 0, -INFINITY, INFINITY, NAN};
+    if (n == 0 || n > 0x7fffffff || !(p > 0 && p < 1) || !stats_is_confidence(confidence)) {
+        out.low = out.high = NAN;
+        return out;
+    }
+    double alpha = 1 - confidence;
+    out.low_rank = binomial_quantile(alpha / 2, n, p);
+    out.high_rank = binomial_quantile(1 - alpha / 2, n, p) + 1;
+    double above = gsl_cdf_binomial_P((unsigned)(out.high_rank - 1), p, (unsigned)n), below = 0;
+    if (out.low_rank > 0) {
+        below = gsl_cdf_binomial_P((unsigned)(out.low_rank - 1), p, (unsigned)n);
+        out.low = sorted ? sorted[out.low_rank - 1] : NAN;
+    }
+    if (out.high_rank <= n)
+        out.high = sorted ? sorted[out.high_rank - 1] : NAN;
+    out.coverage = above - below;
+    return out;
+}
+
+struct stats_interval stats_quantile_ci(const double *sorted, size_t n, double p, double confidence)
+{
+    struct stats_order_interval o = stats_quantile_order(sorted, n, p, confidence);
+    return (struct stats_interval){o.low, o.high};
+}
+
+int stats_quantile_min_n(double p, double confidence)
+{
+    if (!(p > 0 && p < 1) || !stats_is_confidence(confidence))
+        return -1;
+    /* Both limits exist when neither all values below nor all values above the quantile has a probability
+     * beyond alpha / 2; the rarer side decides. */
+    double half = (1 - confidence) / 2, worst = fmax(p, 1 - p);
+    double n = floor(log(half) / log(worst));
+    if (!(n < 2147483000.0))
+        return -1;
+    n = fmax(n - 1, 1);
+    while (pow(worst, n) > half)
+        n++;
+    return (int)n;
+}
