@@ -1,0 +1,212 @@
+#include "engine/model/model.h"
+
+#include <math.h>
+
+/* Shapes of one layer's products, in elements: what every count below is made of. */
+static int64_t attention_products(const struct model_spec *m)
+{
+    int64_t d = m->d_model, q = (int64_t)m->heads * m->head_dim, kv = (int64_t)m->kv_heads * m->head_dim;
+    return d * (q + 2 * kv) + q * d;
+}
+
+static int64_t layer_products(const struct model_spec *m)
+{
+    int64_t d = m->d_model, f = m->ffn;
+    if (m->family == MODEL_MAMBA) {
+        int64_t e = m->mamba.inner, r = m->mamba.dt_rank, n = m->mamba.state;
+        return d * 2 * e + e * (r + 2 * n) + r * e + e * d; /* in, x, dt, out */
+    }
+    return attention_products(m) + (m->family == MODEL_LLAMA ? 3 : 2) * d * f;
+}
+
+/* Output channels of one layer's products: int8 keeps a scale for each. */
+static int64_t layer_channels(const struct model_spec *m)
+{
+    int64_t d = m->d_model, f = m->ffn;
+    if (m->family == MODEL_MAMBA) {
+        int64_t e = m->mamba.inner;
+        return 2 * e + m->mamba.dt_rank + 2 * (int64_t)m->mamba.state + e + d;
+    }
+    int64_t qkv = (int64_t)(m->heads + 2 * m->kv_heads) * m->head_dim;
+    return qkv + d + (m->family == MODEL_LLAMA ? 2 * f : f) + d;
+}
+
+/* Biases, norms and the other vectors of one layer. */
+static int64_t layer_vectors(const struct model_spec *m)
+{
+    int64_t d = m->d_model, f = m->ffn;
+    int64_t qkv = (int64_t)(m->heads + 2 * m->kv_heads) * m->head_dim;
+    switch (m->family) {
+    case MODEL_LLAMA:
+        return 2 * d;
+    case MODEL_GPT2:
+    case MODEL_BERT:
+        return qkv + d + f + d + 4 * d;
+    case MODEL_PHI2: /* one norm serves both branches */
+        return qkv + d + f + d + 2 * d;
+    case MODEL_MAMBA: { /* convolution and its bias, bias of dt, A, D, norm */
+        int64_t e = m->mamba.inner;
+        return e * m->mamba.conv + e + e + e * m->mamba.state + e + d;
+    }
+    }
+    return 0;
+}
+
+/* Products that run once per sequence rather than once per token of a prefill. */
+static int64_t head_products(const struct model_spec *m)
+{
+    int64_t d = m->d_model, v = m->vocab;
+    if (m->family == MODEL_BERT)
+        return m->mlm_head ? d * d + v * d : d * d; /* masked-language transform and tied head, or pooler */
+    return v * d;
+}
+
+static int64_t head_channels(const struct model_spec *m)
+{
+    if (m->family == MODEL_BERT)
+        return m->mlm_head ? (int64_t)m->d_model + m->vocab : m->d_model;
+    return m->vocab;
+}
+
+int64_t model_parameters(const struct model_spec *m)
+{
+    int64_t d = m->d_model, v = m->vocab;
+    int64_t n = v * d + m->layers * (layer_products(m) + layer_vectors(m));
+    switch (m->family) {
+    case MODEL_LLAMA:
+    case MODEL_MAMBA:
+        n += d;
+        break;
+    case MODEL_GPT2:
+        n += m->context * d + 2 * d;
+        break;
+    case MODEL_PHI2:
+        n += 2 * d;
+        break;
+    case MODEL_BERT: /* positions, types, embedding norm; then the masked-language head or the pooler */
+        n += m->context * d + m->token_types * d + 2 * d;
+        return n + d * d + d + (m->mlm_head ? 2 * d + v : 0);
+    }
+    if (!m->tied)
+        n += v * d;
+    return n + (m->head_bias ? v : 0);
+}
+
+int64_t model_product_parameters(const struct model_spec *m)
+{
+    return m->layers * layer_products(m) + head_products(m);
+}
+
+static double cache_element_bytes(enum precision_kind precision)
+{
+    return precision == PRECISION_FP32 ? 4 : 2; /* 8- and 4-bit weights keep their cache in fp16 */
+}
+
+int64_t model_kv_bytes_per_token(const struct model_spec *m, enum precision_kind precision)
+{
+    if (m->family == MODEL_BERT || m->family == MODEL_MAMBA)
+        return 0; /* an encoder sees each text once; a state-space model's state does not grow */
+    return 2 * (int64_t)m->layers * m->kv_heads * m->head_dim * (int64_t)cache_element_bytes(precision);
+}
+
+double model_weight_bytes_per_element(enum precision_kind precision)
+{
+    switch (precision) {
+    case PRECISION_FP32:
+        return 4;
+    case PRECISION_FP16:
+    case PRECISION_BF16:
+        return 2;
+    case PRECISION_INT8:
+        return 1;
+    case PRECISION_NF4:
+        return 4.5 / 8; /* four bits and one fp32 scale per 64 elements */
+    }
+    return 4;
+}
+
+/* Bytes of all product weights: read once per pass. Sparse activations skip columns of the blocks, not of the
+ * head. */
+static double product_bytes(const struct model_spec *m, const struct implementation *i)
+{
+    double b = model_weight_bytes_per_element(i->precision);
+    double scale = i->precision == PRECISION_INT8 ? 4 : 0;
+    double blocks = (double)m->layers * ((double)layer_products(m) * b + (double)layer_channels(m) * scale);
+    return blocks * (1 - i->sparsity) + (double)head_products(m) * b + (double)head_channels(m) * scale;
+}
+
+/* State of a state-space model, per sequence: fp32 state and the convolution's window in fp16. */
+static double state_bytes(const struct model_spec *m)
+{
+    if (m->family != MODEL_MAMBA)
+        return 0;
+    return (double)m->layers * m->mamba.inner * (4.0 * m->mamba.state + 2.0 * m->mamba.conv);
+}
+
+/* Query-key pairs of `rows` tokens that follow `context` cached ones. */
+static double attention_pairs(const struct model_spec *m, double context, double rows)
+{
+    if (m->family == MODEL_MAMBA)
+        return 0;
+    if (m->family == MODEL_BERT)
+        return rows * rows;
+    double w = m->window > 0 ? (double)m->window : INFINITY;
+    double growing = fmax(0, fmin(rows, w - context)); /* rows that still see everything before them */
+    double pairs = growing * context + growing * (growing + 1) / 2;
+    return growing < rows ? pairs + (rows - growing) * w : pairs;
+}
+
+/* Arithmetic of `rows` tokens of one sequence after `context` cached ones, its head computed `heads` times.
+ */
+static double sequence_flops(const struct model_spec *m, const struct implementation *i, double context,
+                             double rows, double heads)
+{
+    double blocks = 2 * (double)m->layers * (double)layer_products(m) * (1 - i->sparsity) * rows;
+    double attention = 4.0 * m->layers * (double)m->heads * m->head_dim * attention_pairs(m, context, rows);
+    if (m->family == MODEL_MAMBA) /* convolution; state update (five operations) and read-out (two) */
+        attention = (double)m->layers * m->mamba.inner * (2.0 * m->mamba.conv + 7.0 * m->mamba.state) * rows;
+    return blocks + attention + 2 * (double)head_products(m) * heads;
+}
+
+static struct model_work prefill_work(const struct model_spec *m, const struct implementation *i, int batch,
+                                      int seq)
+{
+    double tokens = (double)batch * seq;
+    return (struct model_work){
+        .bytes = product_bytes(m, i) + tokens * (double)model_kv_bytes_per_token(m, i->precision) +
+                 batch * state_bytes(m),
+        .flops = batch * sequence_flops(m, i, 0, seq, 1),
+        .tokens = (int64_t)batch * seq,
+    };
+}
+
+/* One step of `batch` tokens, each after `context` cached ones: reads the cache, writes one entry. */
+static struct model_work decode_work(const struct model_spec *m, const struct implementation *i, int batch,
+                                     double context)
+{
+    double seen = m->window > 0 ? fmin(context, m->window) : context;
+    return (struct model_work){
+        .bytes =
+            product_bytes(m, i) +
+            batch * ((seen + 1) * (double)model_kv_bytes_per_token(m, i->precision) + 2 * state_bytes(m)),
+        .flops = batch * sequence_flops(m, i, context, 1, 1),
+        .tokens = batch,
+    };
+}
+
+struct model_work model_work(const struct model_spec *m, const struct implementation *i, enum workload w,
+                             int batch, int seq, int tokens)
+{
+    if (w == WORKLOAD_DECODE)
+        return decode_work(m, i, batch, seq);
+    struct model_work work = prefill_work(m, i, batch, seq);
+    if (w == WORKLOAD_GENERATE) {
+        for (int t = 0; t < tokens; t++) {
+            struct model_work step = decode_work(m, i, batch, (double)seq + t);
+            work.bytes += step.bytes;
+            work.flops += step.flops;
+        }
+        work.tokens = (int64_t)batch * tokens;
+    }
+    return work;
+}
