@@ -21,6 +21,9 @@ ALL_CFLAGS  = -std=gnu17 $(CFLAGS) $(WARN) -fopenmp -fno-math-errno -I. $(PKG_CF
 # The libraries beside the binary (make dist) or in lib/benchtop (make install) win over the system's.
 ALL_LDFLAGS = -fopenmp -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib/benchtop' $(SANITIZE) $(LDFLAGS)
 ALL_LIBS    = $(PKG_LIBS) -lm -ldl -lpthread
+# V=1 shows every command; otherwise a line per file.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@)
 
 sources = $(sort $(wildcard $(1)/*.c $(1)/*/*.c))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
@@ -31,17 +34,20 @@ TUI       := $(call objects,tui)
 all: config $(BUILD)/benchtop
 
 $(BUILD)/benchtop: $(TUI) $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,link)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 define room
 $$(BUILD)/$(1).a: $$(call objects,$(1))
-	rm -f $$@ && ar rcs $$@ $$^
+	$$(call say,room)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,cc)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Only engine/version.c sees the commit, so that a commit recompiles one file.
 $(BUILD)/commit: force
@@ -69,17 +75,23 @@ TEST_BINARIES := $(patsubst %.c,$(BUILD)/%,$(TESTS))
 TEST_SCRIPTS  := $(sort $(wildcard tests/*/*_test.sh))
 tests: $(TEST_BINARIES)
 $(BUILD)/tests/stats/%: $(BUILD)/tests/stats/%.o $(BUILD)/stats.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/kernels/%: $(BUILD)/tests/kernels/%.o $(BUILD)/kernels.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/presets/%: $(BUILD)/tests/presets/%.o $(BUILD)/presets.a
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/engine/%: $(BUILD)/tests/engine/%.o $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/tui/%: $(BUILD)/tests/tui/%.o $(filter-out $(BUILD)/tui/main.o,$(TUI)) $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(filter-out $(BUILD)/tui/main.o,$(TUI)) $(ARCHIVES)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(call say,test)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 .PRECIOUS: $(BUILD)/tests/%.o
 
 test: deps
