@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# make install into a folder, and the folder of make dist moved elsewhere: both must find their catalog and run.
+. tests/terminal.sh
+[ -n "${SANITIZER:-}" ] && { echo 'skipped: installed from the plain build'; echo '0 passed, 0 failed, 1 skipped'; exit 0; }
+root=$work/root
+check 'make install works without a network or root' make -s install DESTDIR="$root" PREFIX=/usr
+check 'the installed binary finds its catalog' bash -c "cd / && '$root/usr/bin/benchtop' list presets | grep -q quick"
+check 'the man page is a man page' bash -c "head -1 '$root/usr/share/man/man1/benchtop.1' | grep -q '^\.TH'"
+check 'the completion is shell' bash -n "$root/usr/share/bash-completion/completions/benchtop"
+check 'make dist works' make -s dist
+mv "$(dirname "$BENCHTOP")"/dist/benchtop-* "$work/elsewhere" 2>/dev/null
+check 'the moved folder runs' bash -c "cd / && '$work/elsewhere/benchtop' run quick --device fake --quiet --out '$work/d.json'"
+check 'its libraries come from beside it' bash -c "ldd '$work/elsewhere/benchtop' | grep libgsl | grep -q '$work/elsewhere/lib'"
+check 'and nothing is missing' bash -c "! ldd '$work/elsewhere/benchtop' | grep 'not found'"
+finish
