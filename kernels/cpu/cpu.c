@@ -1,0 +1,114 @@
+/* Opening the CPU backend, what it says of itself, and its table. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "kernels/cpu/cpu.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void cpu_close(struct kernels *k)
+{
+    free(k ? cpu_of(k) : NULL);
+}
+
+static void cpu_info(const struct kernels *k, struct kernels_info *out)
+{
+    const struct cpu *c = cpu_of_const(k);
+    *out = (struct kernels_info){.backend = "cpu", .threads = c->threads};
+    snprintf(out->simd, sizeof out->simd, "%s", c->simd->name);
+    snprintf(out->product, sizeof out->product, "own loops");
+    snprintf(out->product_why, sizeof out->product_why, "%s", c->product_why);
+    snprintf(out->affinity, sizeof out->affinity, "%s", c->affinity);
+}
+
+static const struct kernel_ops cpu_ops = {
+    .close = cpu_close,
+    .info = cpu_info,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .allocated = cpu_allocated,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .synchronize = cpu_synchronize,
+    .event_create = cpu_event_create,
+    .event_destroy = cpu_event_destroy,
+    .event_record = cpu_event_record,
+    .event_span_ns = cpu_event_span_ns,
+    .generate = cpu_generate,
+    .read_matrix = cpu_read_matrix,
+    .embed = cpu_embed,
+    .norm = cpu_norm,
+    .add_norm = cpu_add_norm,
+    .product = cpu_product,
+    .product_workspace = cpu_product_workspace,
+    .gate_up = cpu_gate_up,
+    .gate_up_workspace = cpu_gate_up_workspace,
+    .head_argmax = cpu_head_argmax,
+    .head_argmax_workspace = cpu_head_argmax_workspace,
+    .add = cpu_add,
+    .add_bias = cpu_add_bias,
+    .activate = cpu_activate,
+    .multiply_silu = cpu_multiply_silu,
+    .argmax = cpu_argmax,
+    .gather_rows = cpu_gather_rows,
+    .rope = cpu_rope,
+    .cache_write = cpu_cache_write,
+    .rope_cache = cpu_rope_cache,
+    .attention_naive = cpu_attention_naive,
+    .attention_naive_workspace = cpu_attention_naive_workspace,
+    .attention_flash = cpu_attention_flash,
+    .attention_flash_workspace = cpu_attention_flash_workspace,
+    .advance = cpu_advance,
+};
+
+/* The cores this process may use, counted and in words: "cores 0-3,8, threads not pinned". */
+static int describe_affinity(char *out, size_t size)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) {
+        snprintf(out, size, "affinity unknown, threads not pinned");
+        return omp_get_num_procs();
+    }
+    size_t used = (size_t)snprintf(out, size, "cores ");
+    const char *separator = "";
+    for (size_t first = 0; first < CPU_SETSIZE; first++) {
+        if (!CPU_ISSET(first, &set))
+            continue;
+        size_t last = first;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, &set))
+            last++;
+        if (used + 40 < size)
+            used += (size_t)snprintf(out + used, size - used, last > first ? "%s%zu-%zu" : "%s%zu", separator,
+                                     first, last);
+        separator = ",";
+        first = last;
+    }
+    const char *bind = getenv("OMP_PROC_BIND");
+    bool pinned = bind && strcmp(bind, "false") != 0 && strcmp(bind, "FALSE") != 0;
+    snprintf(out + used, size - used, pinned ? ", threads pinned by OMP_PROC_BIND" : ", threads not pinned");
+    return CPU_COUNT(&set);
+}
+
+struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why, size_t why_size)
+{
+    if (config->threads < 0 || config->threads > 4096) {
+        snprintf(why, why_size, "%d threads make no sense: choose 1 or more, or 0 for all cores",
+                 config->threads);
+        return NULL;
+    }
+    const struct simd *simd = simd_select(config->simd, why, why_size);
+    if (!simd)
+        return NULL;
+    struct cpu *c = calloc(1, sizeof *c);
+    if (!c) {
+        snprintf(why, why_size, "no memory for the cpu backend: close other programs");
+        return NULL;
+    }
+    c->base.ops = &cpu_ops;
+    c->base.activation = KERNEL_FP32;
+    c->simd = simd;
+    int cores = describe_affinity(c->affinity, sizeof c->affinity);
+    c->threads = config->threads ? config->threads : cores;
+    return &c->base;
+}

@@ -1,0 +1,27 @@
+/* The single-thread kernels as one template: a level_*.c sets the SIMD_ macros and includes this once. */
+#include "kernels/cpu/vector.h"
+/* in the order of use */
+#include "kernels/cpu/level_attention.h"
+#include "kernels/cpu/level_convert.h"
+#include "kernels/cpu/level_elementwise.h"
+#include "kernels/cpu/level_gemv.h"
+
+const struct simd SIMD_TABLE = {
+    .name = SIMD_NAME,
+    .width = SIMD_WIDTH,
+    .widen = widen,
+    .narrow = narrow,
+    .uniform = uniform,
+    .absmax = absmax,
+    .read = read_all,
+    .norm = norm_row,
+    .add = add,
+    .activate = activate,
+    .multiply_silu = multiply_silu,
+    .argmax = argmax,
+    .rotate = rotate,
+    .softmax = softmax,
+    .gemv = gemv,
+    .weighted_rows = weighted_rows,
+    .attention = attention,
+};

@@ -1,0 +1,27 @@
+/* The kernels for AVX-512 F, BW, VL, DQ. */
+#include "kernels/cpu/level_head.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq"))),    \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
+#endif
+
+#define SIMD_WIDTH   16
+#define SIMD_AVX2    1
+#define SIMD_AVX512  1
+#define SIMD_BF16DOT 0
+#define SIMD_NAME    "avx512"
+#define SIMD_TABLE   simd_avx512
+#include "kernels/cpu/level.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,138 @@
+/* Few rows of x against many rows of weights: reads every weight once, from memory, for all rows of x.
+ *
+ * R weight rows and B rows of x at a time keep R * B accumulators in registers. Weights convert to fp32 on
+ * the way in; x stays in the first-level cache. */
+
+INLINE void gemv_tile(float *out, int64_t out_stride, const char *w, int64_t w_stride,
+                      enum kernel_dtype dtype, const float *scales, int64_t cols, const float *x,
+                      int64_t x_stride, const int R, const int B)
+{
+    vf sum[8][8];
+    for (int r = 0; r < R; r++)
+        for (int b = 0; b < B; b++)
+            sum[r][b] = (vf){0};
+    int64_t i = 0;
+    for (; i + W <= cols; i += W) {
+        for (int r = 0; r < R; r++) {
+            vf weight = v_load_as(w + r * w_stride, dtype, i);
+            for (int b = 0; b < B; b++)
+                sum[r][b] = v_fma(weight, v_load(x + b * x_stride + i), sum[r][b]);
+        }
+    }
+    if (i < cols) {
+        for (int r = 0; r < R; r++) {
+            vf weight = v_load_part_as(w + r * w_stride, dtype, i, cols - i);
+            for (int b = 0; b < B; b++)
+                sum[r][b] = v_fma(weight, v_load_part(x + b * x_stride + i, (int)(cols - i)), sum[r][b]);
+        }
+    }
+    for (int r = 0; r < R; r++)
+        for (int b = 0; b < B; b++)
+            out[b * out_stride + r] = dtype == KERNEL_INT8 ? v_sum(sum[r][b]) * scales[r] : v_sum(sum[r][b]);
+}
+
+/* All rows of m for B rows of x; the widest tile first, single rows last. */
+INLINE void gemv_rows(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
+                      const float *x, int64_t x_stride, const int R, const int B)
+{
+    const char *w = m->data;
+    int64_t stride = m->cols * (int64_t)kernel_dtype_bytes(dtype), r = 0;
+    for (; r + R <= m->rows; r += R)
+        gemv_tile(out + r, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
+                  m->cols, x, x_stride, R, B);
+    for (; r < m->rows; r++)
+        gemv_tile(out + r, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
+                  m->cols, x, x_stride, 1, B);
+}
+
+INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
+                       const float *x, int64_t x_stride, int rows)
+{
+    switch (rows) {
+    case 1:
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 1);
+        break;
+    case 2:
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 2);
+        break;
+    case 3:
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, 2, 3);
+        break;
+    default:
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, 2, 4);
+    }
+}
+
+#define GEMV(name, dtype)                                                                                    \
+    static void gemv_##name(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,   \
+                            int64_t x_stride, int rows)                                                      \
+    {                                                                                                        \
+        gemv_batch(out, out_stride, m, dtype, x, x_stride, rows);                                            \
+    }
+GEMV(fp32, KERNEL_FP32)
+GEMV(fp16, KERNEL_FP16)
+GEMV(bf16, KERNEL_BF16)
+GEMV(int8, KERNEL_INT8)
+#undef GEMV
+
+static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,
+                 int64_t x_stride, int rows)
+{
+    static void (*const by_dtype[KERNEL_DTYPES])(float *, int64_t, const struct kernel_matrix *,
+                                                 const float *, int64_t,
+                                                 int) = {gemv_fp32, gemv_fp16, gemv_bf16, gemv_int8};
+    /* More than four rows of x: blocks of weight rows small enough to stay in the first-level cache for the
+     * second group of rows. */
+    size_t row_bytes = (size_t)m->cols * kernel_dtype_bytes(m->dtype);
+    int64_t block = rows <= 4 ? m->rows : row_bytes >= 8192 ? 2 : (int64_t)(16384 / row_bytes);
+    for (int64_t first = 0; first < m->rows; first += block) {
+        int64_t count = m->rows - first < block ? m->rows - first : block;
+        struct kernel_matrix part = kernel_matrix_rows(m, first, count);
+        for (int b = 0; b < rows; b += 4)
+            by_dtype[m->dtype](out + b * out_stride + first, out_stride, &part, x + b * x_stride, x_stride,
+                               rows - b < 4 ? rows - b : 4);
+    }
+}
+
+INLINE void weighted_rows_as(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
+                             const void *values, enum kernel_dtype dtype, int tokens, int width, int rows)
+{
+    for (int b = 0; b < rows; b++, out += out_stride, weight += weight_stride) {
+        int i = 0;
+        for (; i + 4 * W <= width; i += 4 * W) {
+            vf sum[4];
+            for (int u = 0; u < 4; u++)
+                sum[u] = v_load(out + i + u * W);
+            for (int t = 0; t < tokens; t++)
+                for (int u = 0; u < 4; u++)
+                    sum[u] = v_fma(v_set(weight[t]), v_load_as(values, dtype, (int64_t)t * width + i + u * W),
+                                   sum[u]);
+            for (int u = 0; u < 4; u++)
+                v_store(out + i + u * W, sum[u]);
+        }
+        for (; i < width; i += W) {
+            int n = width - i < W ? width - i : W;
+            vf sum = v_load_part(out + i, n);
+            for (int t = 0; t < tokens; t++)
+                sum = v_fma(v_set(weight[t]), v_load_part_as(values, dtype, (int64_t)t * width + i, n), sum);
+            v_store_part(out + i, sum, n);
+        }
+    }
+}
+
+static void weighted_rows(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
+                          const void *values, enum kernel_dtype dtype, int tokens, int width, int rows)
+{
+    switch (dtype) {
+    case KERNEL_FP16:
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_FP16, tokens, width, rows);
+        break;
+    case KERNEL_BF16:
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_BF16, tokens, width, rows);
+        break;
+    case KERNEL_INT8:
+        break; /* caches are not held in int8 */
+    default:
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_FP32, tokens, width, rows);
+    }
+}

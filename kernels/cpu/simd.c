@@ -1,0 +1,66 @@
+#include "kernels/cpu/simd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct level {
+    const struct simd *simd;
+    bool (*runs_here)(void);
+    const char *needs;
+};
+
+static bool always(void)
+{
+    return true;
+}
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+static bool has_avx512_bf16(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+#endif
+
+static const struct level levels[] = {
+/* best first */
+#if defined(__x86_64__)
+    {&simd_avx512_bf16, has_avx512_bf16, "AVX-512 F, BW, VL, DQ and BF16"},
+    {&simd_avx512, has_avx512, "AVX-512 F, BW, VL and DQ"},
+    {&simd_avx2, has_avx2, "AVX2, FMA and F16C"},
+#endif
+    {&simd_portable, always, "nothing"},
+};
+
+const struct simd *simd_select(const char *name, char *why, size_t why_size)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    bool best = !name || strcmp(name, "auto") == 0;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        const struct level *level = &levels[i];
+        if (!best && strcmp(name, level->simd->name) != 0)
+            continue;
+        if (level->runs_here())
+            return level->simd;
+        if (!best) {
+            snprintf(why, why_size, "SIMD level %s needs %s, which this CPU lacks: choose auto", name,
+                     level->needs);
+            return NULL;
+        }
+    }
+    snprintf(why, why_size, "unknown SIMD level %s: choose auto, portable, avx2, avx512 or avx512_bf16",
+             name);
+    return NULL;
+}

@@ -1,0 +1,64 @@
+/* The single-thread kernels of the CPU backend, one table per SIMD level.
+ *
+ * Every level is the same source (level.h) compiled for another instruction set; the level is chosen at run
+ * time. Nothing here knows of threads, batches or memory: callers split the work. Lengths need no alignment
+ * and may be any positive number; arrays need the alignment of their element only. */
+#pragma once
+
+#include "kernels/kernels.h"
+
+/* Query rows of one key-value head against a range of one sequence's keys, by online softmax. */
+struct simd_attention {
+    const struct kernel_kv *kv;
+    const int32_t *blocks; /* the sequence's block table, or NULL */
+    int block;             /* contiguous: the sequence's own block */
+    int kv_head;
+    float scale;
+    const float *q;        /* query row i stands at q + offset[i], head_dim floats */
+    const int64_t *offset; /* [rows] */
+    const int32_t *low;    /* [rows] row i sees keys [low[i], high[i]) */
+    const int32_t *high;   /* [rows] */
+    int rows;              /* at most SIMD_ATTENTION_ROWS */
+    int first, last;       /* keys of this call: [first, last) */
+    float *sum;            /* [rows, head_dim] out: sum of exp(score - max) * v */
+    float *max, *total;    /* [rows] out: largest score, sum of exp(score - max) */
+};
+enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_HEAD_DIM = 512 };
+
+struct simd {
+    const char *name;
+    int width; /* floats per vector */
+
+    /* out = in * scale (scale applies to int8 alone) */
+    void (*widen)(float *out, const void *in, enum kernel_dtype dtype, float scale, int64_t n);
+    /* out = in rounded to nearest even; int8: in * inverse rounded and clamped to +-127 */
+    void (*narrow)(void *out, enum kernel_dtype dtype, const float *in, float inverse, int64_t n);
+    /* generator_value of elements [first, first + n), which share the high half of their index */
+    void (*uniform)(float *out, uint64_t key, uint32_t first, float amplitude, int64_t n);
+    float (*absmax)(const float *x, int64_t n);
+    float (*read)(const float *x, int64_t n); /* touches every byte, as fast as memory gives them; a sum */
+
+    void (*norm)(float *out, const float *x, const struct kernel_norm *norm); /* one row; out may be x */
+    void (*add)(float *out, const float *a, const float *b, int64_t n);
+    void (*activate)(float *x, enum kernel_activation activation, int64_t n);
+    void (*multiply_silu)(float *out, const float *gate, const float *up, int64_t n);
+    int64_t (*argmax)(const float *x, int64_t n); /* first of the largest; NaN never wins */
+    void (*rotate)(float *x, const float *table_row, int dims);
+    void (*softmax)(float *x, float scale, int64_t n); /* x = softmax(x * scale) */
+
+    /* out[b, r] = x[b] . row r of m, for all m->rows and b < rows <= SIMD_GEMV_ROWS */
+    void (*gemv)(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,
+                 int64_t x_stride, int rows);
+    /* out[b] += sum over t < tokens of weight[b, t] * row t of values [tokens, width]; b < rows */
+    void (*weighted_rows)(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
+                          const void *values, enum kernel_dtype dtype, int tokens, int width, int rows);
+    void (*attention)(const struct simd_attention *a);
+};
+
+/* The best level this CPU runs ("auto"), or the named one; NULL and `why` where it cannot run here. */
+const struct simd *simd_select(const char *name, char *why, size_t why_size);
+
+extern const struct simd simd_portable;
+#if defined(__x86_64__)
+extern const struct simd simd_avx2, simd_avx512, simd_avx512_bf16;
+#endif
