@@ -1,6 +1,4 @@
 /* The single-thread kernels as one template: a level_*.c sets the SIMD_ macros and includes this once. */
-#include "kernels/cpu/vector.h"
-/* in the order of use */
 #include "kernels/cpu/level_attention.h"
 #include "kernels/cpu/level_convert.h"
 #include "kernels/cpu/level_elementwise.h"

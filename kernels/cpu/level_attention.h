@@ -2,6 +2,11 @@
  *
  * Keys come in tiles that lie contiguously inside one cache block; a tile's scores live on the stack, so that
  * memory sees each key and value once per call. */
+#pragma once
+
+#include "kernels/cpu/level_elementwise.h"
+#include "kernels/cpu/level_gemv.h"
+
 enum { ATTENTION_TILE = 64 };
 
 INLINE void attention_tile(const struct simd_attention *a, const void *keys, const void *values, int from,

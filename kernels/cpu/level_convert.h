@@ -1,4 +1,7 @@
 /* Between element types, and the generator of weights. */
+#pragma once
+
+#include "kernels/cpu/vector.h"
 
 /* One vector of any weight type as fp32; `dtype` is a constant wherever this is inlined. */
 INLINE vf v_load_as(const void *p, enum kernel_dtype dtype, int64_t i)

@@ -1,4 +1,7 @@
 /* Norms, activations and other passes over rows. */
+#pragma once
+
+#include "kernels/cpu/vector.h"
 
 /* erfc(z) = t exp(-z^2 + P(u)), t = 1 / (1 + z / 2), for z >= 0: P interpolates log(erfc(z) / t) + z^2 at the
  * Chebyshev nodes of t in [1/6, 1] (z up to 10), u being t mapped to [-1, 1]; 5e-8 relative before rounding.

@@ -2,6 +2,9 @@
  *
  * R weight rows and B rows of x at a time keep R * B accumulators in registers. Weights convert to fp32 on
  * the way in; x stays in the first-level cache. */
+#pragma once
+
+#include "kernels/cpu/level_convert.h"
 
 INLINE void gemv_tile(float *out, int64_t out_stride, const char *w, int64_t w_stride,
                       enum kernel_dtype dtype, const float *scales, int64_t cols, const float *x,

@@ -2,6 +2,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 struct level {
     const struct simd *simd;
@@ -28,7 +31,8 @@ static bool has_avx512(void)
 
 static bool has_avx512_bf16(void)
 {
-    return has_avx512() && __builtin_cpu_supports("avx512bf16");
+    unsigned a, b, c, d; /* clang 14 knows no name for it: leaf 7, subleaf 1, EAX bit 5 */
+    return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 #endif
 

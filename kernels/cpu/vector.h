@@ -1,6 +1,8 @@
 /* Vectors of SIMD_WIDTH floats for the level being compiled, written with the compilers' vector types so that
  * one source serves every instruction set. Intrinsics stand only where the vector types have no word for it.
  */
+#pragma once
+
 #define INLINE static inline __attribute__((always_inline, unused))
 #define W      SIMD_WIDTH
 
