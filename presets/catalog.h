@@ -1,6 +1,7 @@
-/* Where presets, models and implementation bundles are found, by name. The shipped catalog stands beside the binary
- * (BENCHTOP_CATALOG, EXE/presets, EXE/../presets, EXE/../share/benchtop/presets); the user's own presets and models in
- * $XDG_CONFIG_HOME/benchtop/{presets,models,implementations} come first. Sessions are in $XDG_DATA_HOME/benchtop/sessions. */
+/* Where presets, models and implementation bundles are found, by name. The shipped catalog stands beside the
+ * binary (BENCHTOP_CATALOG, EXE/presets, EXE/../presets, EXE/../share/benchtop/presets); the user's own
+ * presets and models in $XDG_CONFIG_HOME/benchtop/{presets,models,implementations} come first. Sessions are
+ * in $XDG_DATA_HOME/benchtop/sessions. */
 #pragma once
 
 #include "presets/error.h"
@@ -22,13 +23,15 @@ struct catalog_list {
 
 int catalog_list(enum catalog_kind kind, struct catalog_list *out, struct error *e);
 void catalog_list_free(struct catalog_list *l);
-/* name: a catalog name, or a path (contains '/' or ends in .json). Unknown: USAGE error with the nearest names. */
+/* name: a catalog name, or a path (contains '/' or ends in .json). Unknown: USAGE error with the nearest
+ * names. */
 int catalog_model(const char *name, struct model_spec *out, struct error *e);
 int catalog_preset(const char *name, struct preset *out, struct error *warning, struct error *e);
 int catalog_implementation(const char *name, struct implementation *out, struct error *e);
 /* Writes into the user's folder, creating it; returns the path written. */
 int catalog_save_preset(const struct preset *p, char *path, size_t size, struct error *e);
-const char *catalog_shipped_dir(void);                              /* NULL: not found */
-int catalog_sessions_dir(char *out, size_t size, struct error *e);  /* created if missing */
-/* Up to three names of `names` nearest to `word` (edit distance), as "a, b, c" into out; "" if none is near. */
+const char *catalog_shipped_dir(void);                             /* NULL: not found */
+int catalog_sessions_dir(char *out, size_t size, struct error *e); /* created if missing */
+/* Up to three names of `names` nearest to `word` (edit distance), as "a, b, c" into out; "" if none is near.
+ */
 void catalog_nearest(const char *word, const char *const *names, int n, char *out, size_t size);

@@ -6,6 +6,7 @@
  * Lives in presets/ because that is the lowest room that engine and tui both see. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum error_kind {
@@ -24,11 +25,19 @@ struct error {
     char text[ERROR_TEXT]; /* "what happened: what to do" */
 };
 
-/* Fills e (which may be NULL) from a printf format; always returns -1, so that callers can `return error_set(...)`. */
+/* Fills e (which may be NULL) from a printf format; always returns -1, so that callers can `return
+ * error_set(...)`. */
 int error_set(struct error *e, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Appends another finding on a line of its own ("; " between), so that all impossible values of a request are
- * told in one message. Keeps the first kind. Always returns -1. */
+/* Appends another finding after "; ", so that all impossible values of a request are told in one message.
+ * Starts afresh when e->kind is ERROR_NONE; keeps the first kind otherwise. Always returns -1. */
 int error_add(struct error *e, enum error_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* True for valid UTF-8 without control characters and without marks that reorder text: what may be shown as
+ * it is. */
+bool error_text_is_plain(const char *text);
+/* Makes text plain in place: '?' for each offending byte or character, ' ' for line ends and tabs. Never
+ * grows. */
+void error_clean_text(char *text);

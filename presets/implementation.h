@@ -1,5 +1,6 @@
-/* How a model is run: a point in the space of axes (DESIGN section 5). One table of axes generates parsing, printing,
- * the command line's --arm, the Setup screen's editor and the documentation. Knows values, not what a device supports. */
+/* How a model is run: a point in the space of axes (DESIGN section 5). One table of axes generates parsing,
+ * printing, the command line's --arm, the Setup screen's editor and the documentation. Knows values, not what
+ * a device supports. */
 #pragma once
 
 #include "presets/error.h"
@@ -47,7 +48,8 @@ struct implementation_axis {
 extern const struct implementation_axis implementation_axes[];
 extern const int implementation_n_axes;
 
-void implementation_default(struct implementation *i); /* the baseline point: naive, none, eager, fp32, contiguous */
+void implementation_default(
+    struct implementation *i); /* the baseline point: naive, none, eager, fp32, contiguous */
 /* Sets axis `key` from text ("flash", "qkv+gate_up", "0.4"). USAGE error names the nearest key or value. */
 int implementation_set(struct implementation *i, const char *key, const char *value, struct error *e);
 /* The value of an axis as text that implementation_set reads back. */
@@ -55,6 +57,6 @@ void implementation_get(const struct implementation *i, int axis, char *out, siz
 /* "flash full eager bf16 paged": values in axis order, defaults of sparsity and vocabulary left out. */
 void implementation_describe(const struct implementation *i, char *out, size_t size);
 bool implementation_equal(const struct implementation *a, const struct implementation *b);
-/* Same weights, same arithmetic up to rounding: arms that must agree closely. False when precision, sparsity or
- * vocabulary differ, where quality stands beside speed. */
+/* Same weights, same arithmetic up to rounding: arms that must agree closely. False when precision, sparsity
+ * or vocabulary differ, where quality stands beside speed. */
 bool implementation_same_quality(const struct implementation *a, const struct implementation *b);

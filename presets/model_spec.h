@@ -14,19 +14,25 @@ struct model_spec {
     enum model_family family;
     int layers, d_model, heads, kv_heads, head_dim, ffn, vocab, context;
     double norm_eps;
-    double rope_theta;  /* 0: none (learned positions, or mamba) */
-    int rotary_dims;    /* of head_dim; 0: none */
-    struct { double factor, low, high; int original; } rope_scaling; /* llama3 rule; factor 0: none */
-    int window;         /* sliding window, 0: none */
-    bool tied;          /* the head is the embedding */
-    bool head_bias;     /* phi-2 */
-    int token_types;    /* bert: 2 */
-    bool mlm_head;      /* bert: the masked-language head, tied */
-    struct { int inner, dt_rank, state, conv; } mamba;
+    double rope_theta; /* 0: none (learned positions, or mamba) */
+    int rotary_dims;   /* of head_dim; 0: none */
+    struct {
+        double factor, low, high;
+        int original;
+    } rope_scaling;  /* llama3 rule; factor 0: none */
+    int window;      /* sliding window, 0: none */
+    bool tied;       /* the head is the embedding */
+    bool head_bias;  /* phi-2 */
+    int token_types; /* bert: 2 */
+    bool mlm_head;   /* bert: the masked-language head, tied */
+    struct {
+        int inner, dt_rank, state, conv;
+    } mamba;
     int64_t published_parameters; /* what the publisher counts; tests compare with model_parameters() */
     char source[160];
 };
 
-/* path: a JSON file. Errors name file, key and what was expected; unknown keys are reported in `warning` (may be NULL). */
+/* path: a JSON file. Errors name file, key and what was expected; unknown keys are reported in `warning` (may
+ * be NULL). */
 int model_spec_load(const char *path, struct model_spec *out, struct error *warning, struct error *e);
 const char *model_family_name(enum model_family family);

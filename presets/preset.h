@@ -1,5 +1,5 @@
-/* What to run, as a file ("benchtop/preset/1"). Reads, validates, prints; knows nothing of devices or engines.
- * A preset that was read and written again reads back equal; unknown keys are kept and reported. */
+/* What to run, as a file ("benchtop/preset/1"). Reads, validates, prints; knows nothing of devices or
+ * engines. A preset that was read and written again reads back equal; unknown keys are kept and reported. */
 #pragma once
 
 #include "presets/error.h"
@@ -21,17 +21,17 @@ enum {
 
 struct preset_arm {
     char name[PRESET_NAME];
-    char bundle[PRESET_NAME]; /* the catalog implementation it came from, "" if spelled out */
+    char bundle[PRESET_NAME];             /* the catalog implementation it came from, "" if spelled out */
     struct implementation implementation; /* bundle with overrides applied */
 };
 
 struct preset_criteria { /* NAN: not asked for. Evaluated for each candidate arm against the baseline. */
-    double min_speedup;             /* ratio of mean latencies, 1.2 */
-    double max_memory_increase;     /* fraction of peak, 0.05 */
-    double max_numeric_difference;  /* largest relative logit error against the baseline */
-    double min_latency_reduction;   /* fraction, 0.10 */
-    double min_bandwidth_gain;      /* fraction, 0.20 */
-    double max_cv;                  /* of block means, 0.1 */
+    double min_speedup;  /* ratio of mean latencies, 1.2 */
+    double max_memory_increase;    /* fraction of peak, 0.05 */
+    double max_numeric_difference; /* largest relative logit error against the baseline */
+    double min_latency_reduction;  /* fraction, 0.10 */
+    double min_bandwidth_gain;     /* fraction, 0.20 */
+    double max_cv;                 /* of block means, 0.1 */
 };
 
 enum fake_law_kind { FAKE_NORMAL, FAKE_LOGNORMAL, FAKE_BIMODAL, FAKE_AR1 };
@@ -41,29 +41,36 @@ struct fake_law { /* sds and drift relative to the mean (DESIGN section 2) */
     char arm[PRESET_NAME];
     enum fake_law_kind kind;
     double mean_ms, within_sd, between_sd, rho, sigma, drift_per_round, throttled;
-    struct { double share, mean_ms; } mode[FAKE_MODES];
+    struct {
+        double share, mean_ms;
+    } mode[FAKE_MODES];
     int n_modes;
-    struct { double size, tau; } warmup;
+    struct {
+        double size, tau;
+    } warmup;
 };
 struct fake_spec {
     struct fake_law law[PRESET_ARMS];
     int n_laws;
-    struct { int cell; enum fake_fault fault; } fault[FAKE_FAULTS];
+    struct {
+        int cell;
+        enum fake_fault fault;
+    } fault[FAKE_FAULTS];
     int n_faults;
 };
 
 struct preset {
     char name[PRESET_NAME];
     char title[128];
-    char answers[512];          /* the question this preset answers, in words */
-    char device[32];            /* "cpu", "cuda", "cuda:1", "fake" */
+    char answers[512];               /* the question this preset answers, in words */
+    char device[32];                 /* "cpu", "cuda", "cuda:1", "fake" */
     char models[PRESET_MODELS][256]; /* catalog names or paths */
     int n_models;
     enum workload workloads[WORKLOADS];
     int n_workloads;
     int batch[PRESET_SWEEP], n_batch;
     int seq[PRESET_SWEEP], n_seq;
-    int tokens;                 /* generate: tokens after the prompt */
+    int tokens;                          /* generate: tokens after the prompt */
     struct preset_arm arms[PRESET_ARMS]; /* the first is the baseline */
     int n_arms;
     int rounds;                 /* planned rounds ("runs"); the verdict comes here */
@@ -78,7 +85,7 @@ struct preset {
     uint64_t seed;
     struct preset_criteria criteria;
     struct fake_spec fake;
-    char *unknown;              /* JSON object text of keys not understood, or NULL; kept when writing. Owned. */
+    char *unknown; /* JSON object text of keys not understood, or NULL; kept when writing. Owned. */
 };
 
 void preset_default(struct preset *p);
@@ -91,12 +98,15 @@ bool preset_equal(const struct preset *a, const struct preset *b);
 int preset_parse(const char *json, size_t size, const char *name, struct preset *out, struct error *warning,
                  struct error *e);
 int preset_load(const char *path, struct preset *out, struct error *warning, struct error *e);
-char *preset_print(const struct preset *p, struct error *e);                    /* JSON text, caller frees */
-int preset_save(const struct preset *p, const char *path, struct error *e);     /* temp + fsync + rename */
-/* --set path=value: a JSON value or a bare word, at a dotted path ("criteria.min_speedup", "arms.1.precision"). */
+char *preset_print(const struct preset *p, struct error *e);                /* JSON text, caller frees */
+int preset_save(const struct preset *p, const char *path, struct error *e); /* temp + fsync + rename */
+/* --set path=value: a JSON value or a bare word, at a dotted path ("criteria.min_speedup",
+ * "arms.1.precision"). */
 int preset_set(struct preset *p, const char *path, const char *value, struct error *e);
-/* --arm NAME[=key:value,...]: NAME is a bundle, or any name when `of:BUNDLE` or axes are given. */
+/* --arm NAME[=key:value,...]: NAME is a bundle, or any name when `of:BUNDLE` or axes are given. Axes given on
+ * top of a bundle override it; without any bundle they start from implementation_default. Fusions join with
+ * '+'. */
 int preset_arm_parse(const char *text, struct preset_arm *out, struct error *e);
-/* All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and devices are
- * checked by the plan, which knows them). */
+/* All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and
+ * devices are checked by the plan, which knows them). */
 int preset_validate(const struct preset *p, struct error *e);

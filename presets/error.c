@@ -1,0 +1,124 @@
+#include "presets/error.h"
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Length of the valid UTF-8 sequence at s (n bytes left) and its code point; 0 if there is none. */
+static size_t decode(const unsigned char *s, size_t n, uint32_t *point)
+{
+    static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t length = s[0] < 0x80 ? 1 : s[0] >> 5 == 6 ? 2 : s[0] >> 4 == 14 ? 3 : s[0] >> 3 == 30 ? 4 : 0;
+    if (length == 0 || length > n)
+        return 0;
+    uint32_t c = length == 1 ? s[0] : s[0] & (0x7FU >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3FU);
+    }
+    if (c < smallest[length] || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+        return 0;
+    *point = c;
+    return length;
+}
+
+/* Bytes that could steer a terminal: C0, DEL, C1, and the marks that reorder text. */
+static bool steers(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069) || c == 0x200E || c == 0x200F;
+}
+
+bool error_text_is_plain(const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n;) {
+        uint32_t c = 0;
+        size_t length = decode((const unsigned char *)text + i, n - i, &c);
+        if (length == 0 || steers(c))
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+void error_clean_text(char *text)
+{
+    size_t n = strlen(text), to = 0;
+    for (size_t i = 0; i < n;) {
+        uint32_t c = 0;
+        size_t length = decode((const unsigned char *)text + i, n - i, &c);
+        if (length == 0 || steers(c)) {
+            text[to++] = length && (c == '\n' || c == '\t' || c == '\r') ? ' ' : '?';
+            i += length ? length : 1;
+        } else {
+            memmove(text + to, text + i, length);
+            to += length;
+            i += length;
+        }
+    }
+    text[to] = '\0';
+}
+
+/* Formats and cleans into text. vsnprintf may cut a character in two: the cleaner makes '?' of the half. */
+__attribute__((format(printf, 2, 0))) static void format_text(char text[2 * ERROR_TEXT], const char *format,
+                                                              va_list args)
+{
+    if (vsnprintf(text, 2 * ERROR_TEXT, format, args) < 0)
+        snprintf(text, 2 * ERROR_TEXT, "%s", format);
+    error_clean_text(text);
+}
+
+/* Puts text at e->text + at; what does not fit ends in "..." on a character's boundary. */
+static void put_text(struct error *e, size_t at, const char *text)
+{
+    size_t room = sizeof e->text - at, n = strlen(text);
+    if (n < room) {
+        memcpy(e->text + at, text, n + 1);
+        return;
+    }
+    size_t cut = room - 4;
+    while (cut > 0 && ((unsigned char)text[cut] & 0xC0) == 0x80)
+        cut--;
+    memcpy(e->text + at, text, cut);
+    memcpy(e->text + at + cut, "...", 4);
+}
+
+int error_set(struct error *e, enum error_kind kind, const char *format, ...)
+{
+    if (!e)
+        return -1;
+    /* The arguments may point into e->text, so it is overwritten only from a finished copy. */
+    char text[2 * ERROR_TEXT];
+    va_list args;
+    va_start(args, format);
+    format_text(text, format, args);
+    va_end(args);
+    put_text(e, 0, text);
+    e->kind = kind;
+    return -1;
+}
+
+int error_add(struct error *e, enum error_kind kind, const char *format, ...)
+{
+    if (!e)
+        return -1;
+    char text[2 * ERROR_TEXT];
+    va_list args;
+    va_start(args, format);
+    format_text(text, format, args);
+    va_end(args);
+    size_t at = 0;
+    if (e->kind == ERROR_NONE) {
+        e->kind = kind;
+    } else {
+        at = strlen(e->text);
+        if (at + 8 > sizeof e->text)
+            return -1; /* already full and marked "..." */
+        memcpy(e->text + at, "; ", 3);
+        at += 2;
+    }
+    put_text(e, at, text);
+    return -1;
+}
