@@ -54,7 +54,7 @@ struct runner_arm;
 struct runner_ops {
     const char *name; /* "native", "fake" */
     /* Monotonic nanoseconds; virtual for the fake. Budgets and durations above the seam use this clock only.
-     */
+     * The one call that any thread may make. */
     int64_t (*now_ns)(struct runner *r);
     /* Loads weights (shared between arms of one model and precision), allocates, brings the arm to its start
      * state (decode: cache filled with seq tokens). *load_ns: time spent on weights, 0 when they were shared.
@@ -65,12 +65,16 @@ struct runner_ops {
      * block. */
     int (*reset)(struct runner_arm *a, struct error *e);
     /* Takes n samples into out[0..n); publishes each by storing the count so far into *done (release) once it
-     * is complete. Free-running decode may publish at the end. Stops early with CANCELLED between samples. */
+     * is complete. Free-running decode may publish at the end. Called again without reset it goes on from
+     * where it was (long samples are asked for one by one). Stops early with CANCELLED between samples. */
     int (*run_block)(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
                      const struct runner_watch *w, struct error *e);
     int (*output)(struct runner_arm *a, struct runner_output *out, struct error *e);
     void (*memory)(struct runner_arm *a, struct memory_use *out); /* measured, since prepare */
     void (*work)(struct runner_arm *a, struct model_work *out);
+    /* Whether the last block ran below the device's clocks. NULL: this runner cannot tell, telemetry decides.
+     */
+    bool (*throttled)(struct runner_arm *a);
     void (*release)(struct runner_arm *a); /* NULL is fine */
     void (*close)(struct runner *r);       /* all arms must be released */
     const struct kernels_info *(*kernels)(
