@@ -1,0 +1,148 @@
+#include "engine/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const session_status_names[] = {"running", "complete", "stopped", "failed"};
+const char *const cell_status_names[] = {"pending",     "running", "ok",      "out_of_memory",
+                                         "unsupported", "failed",  "skipped", "stopped"};
+
+static int out_of_memory(struct error *e, const char *what)
+{
+    return error_set(e, ERROR_MEMORY, "no memory for %s: close other programs or choose a smaller sweep",
+                     what);
+}
+
+static int lay_out_cell(struct session_cell *c, const struct preset *p, struct error *e)
+{
+    c->arm = calloc((size_t)p->n_arms, sizeof *c->arm);
+    if (!c->arm)
+        return out_of_memory(e, "the arms of a cell");
+    c->n_arms = p->n_arms;
+    c->status = CELL_PENDING;
+    c->rounds_planned = p->rounds;
+    for (int a = 0; a < p->n_arms; a++) {
+        struct session_arm *arm = &c->arm[a];
+        memcpy(arm->name, p->arms[a].name, sizeof arm->name);
+        arm->implementation = p->arms[a].implementation;
+        arm->status = CELL_PENDING;
+        arm->cold_start_ns = arm->time_to_steady_ns = -1;
+        arm->output.tolerance = arm->output.kl = (double)NAN;
+        arm->output.top1_agreement = arm->output.max_relative_error = (double)NAN;
+    }
+    return 0;
+}
+
+int session_layout(struct session *s, const struct preset *p, struct error *e)
+{
+    struct session t = *s;
+    t.cell = NULL;
+    t.n_cells = 0;
+    memset(&t.preset, 0, sizeof t.preset);
+    if (preset_copy(&t.preset, p, e) < 0)
+        return -1;
+    size_t n = (size_t)p->n_models * (size_t)p->n_workloads * (size_t)p->n_seq * (size_t)p->n_batch;
+    t.cell = calloc(n ? n : 1, sizeof *t.cell);
+    if (!t.cell) {
+        out_of_memory(e, "the cells of the sweep");
+        goto fail;
+    }
+    for (int m = 0; m < p->n_models; m++)
+        for (int w = 0; w < p->n_workloads; w++)
+            for (int q = 0; q < p->n_seq; q++)
+                for (int b = 0; b < p->n_batch; b++) {
+                    struct session_cell *c = &t.cell[t.n_cells++];
+                    memcpy(c->model, p->models[m], sizeof c->model);
+                    c->workload = p->workloads[w];
+                    c->seq = p->seq[q];
+                    c->batch = p->batch[b];
+                    c->tokens = c->workload == WORKLOAD_GENERATE ? p->tokens : 0;
+                    if (lay_out_cell(c, p, e) < 0)
+                        goto fail;
+                }
+    *s = t;
+    return 0;
+fail:
+    for (int i = 0; i < t.n_cells; i++)
+        free(t.cell[i].arm);
+    free(t.cell);
+    preset_free(&t.preset);
+    return -1;
+}
+
+void session_free(struct session *s)
+{
+    for (int i = 0; i < s->n_cells; i++) {
+        struct session_cell *c = &s->cell[i];
+        for (int a = 0; a < c->n_arms; a++) {
+            if (s->owns_blocks)
+                for (int b = 0; b < c->arm[a].n_blocks; b++)
+                    session_free_block(c->arm[a].blocks[b]);
+            free(c->arm[a].blocks);
+        }
+        free(c->arm);
+    }
+    free(s->cell);
+    free(s->argv);
+    preset_free(&s->preset);
+    memset(s, 0, sizeof *s);
+}
+
+struct block *session_new_block(int cell, int arm, int round, int position, int capacity, struct error *e)
+{
+    struct block *b = calloc(1, sizeof *b);
+    if (b)
+        b->samples = calloc(capacity > 0 ? (size_t)capacity : 1, sizeof *b->samples);
+    if (!b || !b->samples) {
+        free(b);
+        out_of_memory(e, "the samples of a block");
+        return NULL;
+    }
+    b->cell = cell;
+    b->arm = arm;
+    b->round = round;
+    b->position = position;
+    b->capacity = capacity;
+    atomic_init(&b->n, 0);
+    return b;
+}
+
+void session_free_block(struct block *b)
+{
+    if (!b)
+        return;
+    free(b->warmup);
+    free(b->samples);
+    free(b);
+}
+
+int session_add_block(struct session *s, struct block *b, struct error *e)
+{
+    if (b->cell < 0 || b->cell >= s->n_cells || b->arm < 0 || b->arm >= s->cell[b->cell].n_arms)
+        return error_set(e, ERROR_FAILED,
+                         "a block names cell %d, arm %d, which this session does not have: "
+                         "the session and its preset do not belong together",
+                         b->cell, b->arm);
+    struct session_arm *a = &s->cell[b->cell].arm[b->arm];
+    if (a->n_blocks == a->blocks_capacity) {
+        int capacity = a->blocks_capacity ? 2 * a->blocks_capacity : 16;
+        struct block **blocks = realloc(a->blocks, (size_t)capacity * sizeof *blocks);
+        if (!blocks)
+            return out_of_memory(e, "the list of blocks");
+        a->blocks = blocks;
+        a->blocks_capacity = capacity;
+    }
+    a->blocks[a->n_blocks++] = b;
+    return 0;
+}
+
+int64_t session_samples(const struct session *s)
+{
+    int64_t n = 0;
+    for (int c = 0; c < s->n_cells; c++)
+        for (int a = 0; a < s->cell[c].n_arms; a++)
+            for (int b = 0; b < s->cell[c].arm[a].n_blocks; b++)
+                n += atomic_load_explicit(&s->cell[c].arm[a].blocks[b]->n, memory_order_acquire);
+    return n;
+}
