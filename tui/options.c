@@ -1,0 +1,612 @@
+#include "tui/options.h"
+#include "presets/catalog.h"
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct command_info options_commands[COMMANDS] = {
+    [COMMAND_TUI] =
+        {COMMAND_TUI, "", "[PRESET]", 0, 1, COMPLETE_PRESETS, false, "the terminal interface",
+         "Starts the terminal interface on PRESET (default: quick), with the options applied to it. "
+         "Everything can be changed there before it is run."},
+    [COMMAND_RUN] =
+        {COMMAND_RUN, "run", "PRESET", 0, 1, COMPLETE_PRESETS, false, "measure without the interface",
+         "Measures PRESET: progress on standard error, the results table on standard output, the "
+         "session saved. Cells that do not fit the machine are told beforehand and left out. Ctrl-C "
+         "stops and keeps what was measured; a second one leaves at once, with the journal on disk."},
+    [COMMAND_SHOW] =
+        {COMMAND_SHOW, "show", "SESSION", 1, 1, COMPLETE_SESSIONS, false,
+         "results and verdicts of a saved session",
+         "Prints the results table of a session file, of a session of the sessions folder by its "
+         "name, or of the journal that a killed run left."},
+    [COMMAND_COMPARE] =
+        {COMMAND_COMPARE, "compare", "BASE NEW", 2, 2, COMPLETE_SESSIONS, false, "two sessions, cell by cell",
+         "Compares the cells and arms that two sessions share, by Welch's test on block means, "
+         "Holm-adjusted over all of them."},
+    [COMMAND_EXPORT] = {COMMAND_EXPORT, "export", "SESSION", 1, 1, COMPLETE_SESSIONS, false,
+                        "a session in another format",
+                        "Prints a session in FORMAT on standard output, or writes it to the file of --out."},
+    [COMMAND_LIST] = {COMMAND_LIST, "list", "presets|models|implementations|devices|sessions|formats", 1, 1,
+                      COMPLETE_LISTS, false, "what there is to choose from",
+                      "Lists presets, models, implementations, devices, saved sessions or export formats."},
+    [COMMAND_PLAN] =
+        {COMMAND_PLAN, "plan", "PRESET", 1, 1, COMPLETE_PRESETS, false,
+         "cells with predicted memory, time and limits",
+         "Prints every cell of PRESET with the memory it needs, whether that fits, the predicted time "
+         "and the device's ceiling for it. Runs nothing."},
+    [COMMAND_DOCTOR] =
+        {COMMAND_DOCTOR, "doctor", "", 0, 0, COMPLETE_NOTHING, false,
+         "what was found here and what it enables",
+         "Prints the hardware, drivers and libraries that were found, what is missing, and what "
+         "that means. --measure also measures the ceilings of the device, about three seconds."},
+    [COMMAND_SELFTEST] =
+        {COMMAND_SELFTEST, "selftest", "", 0, 0, COMPLETE_NOTHING, false,
+         "every implementation against the reference",
+         "Runs every implementation of the device on small models of every family and holds the "
+         "output against a double-precision reference."},
+    [COMMAND_TOKENIZE] = {COMMAND_TOKENIZE, "tokenize", "", 0, 0, COMPLETE_NOTHING, false,
+                          "token ids of the text on standard input",
+                          "One line of ids per line of text. Needs a vocabulary from a GGUF file, which this "
+                          "version does not read: it says so and exits 1."},
+    [COMMAND_MODEL] = {COMMAND_MODEL, "model", "show|write FILE", 1, 2, COMPLETE_MODEL_VERBS, false,
+                       "look into a GGUF file, or write one",
+                       "This version does not read or write GGUF files: it says so and exits 1."},
+    [COMMAND_HELP] = {COMMAND_HELP, "help", "[COMMAND]", 0, 1, COMPLETE_COMMANDS, false,
+                      "this, or one command", "Prints the same as COMMAND --help."},
+    [COMMAND_MANUAL] = {COMMAND_MANUAL, "manual", "", 0, 0, COMPLETE_NOTHING, true, "the man page, as roff",
+                        "Written by make install to benchtop.1."},
+    [COMMAND_COMPLETION] = {COMMAND_COMPLETION, "completion", "", 0, 0, COMPLETE_NOTHING, true,
+                            "the bash completion script",
+                            "Written by make install; it asks benchtop --complete."},
+};
+
+const struct exit_code options_exit_codes[] = {
+    {EXIT_DONE, "done"},
+    {EXIT_ERROR, "error: the machine or a file said no, or what was asked for is unsupported"},
+    {EXIT_USAGE, "usage: the request is impossible or misspelled; nothing was started"},
+    {EXIT_FAILED_CRITERION, "a regression (compare --fail-on-regression) or a failed criterion (run "
+                            "--fail-on-criteria)"},
+    {EXIT_INCONCLUSIVE, "inconclusive where one of these two demanded a verdict"},
+    {EXIT_INTERRUPTED, "interrupted: the partial session is saved and valid"},
+};
+const int options_exit_codes_count = sizeof options_exit_codes / sizeof *options_exit_codes;
+
+static int bad_value(struct error *e, const char *option, const char *value, const char *expected)
+{
+    return error_add(e, ERROR_USAGE, "%s %s: expected %s", option, *value ? value : "\"\"", expected);
+}
+
+/* Whole decimal numbers that fit an int; ranges are the preset's to judge. */
+static bool read_int(const char *text, char end, int *out, const char **next)
+{
+    char *stop;
+    errno = 0;
+    long v = strtol(text, &stop, 10);
+    if (stop == text || errno || v < INT_MIN || v > INT_MAX || (*stop && *stop != end))
+        return false;
+    *out = (int)v;
+    *next = stop;
+    return true;
+}
+
+static int apply_int(int *field, const char *option, const char *value, struct error *e)
+{
+    int v;
+    const char *rest;
+    if (!read_int(value, '\0', &v, &rest))
+        return bad_value(e, option, value, "a whole number");
+    *field = v;
+    return 0;
+}
+
+static int apply_list(int *list, int *n, const char *option, const char *value, struct error *e)
+{
+    int v[PRESET_SWEEP], count = 0;
+    for (const char *p = value;; p++) {
+        if (count == PRESET_SWEEP)
+            return error_add(e, ERROR_USAGE, "%s: more than %d values: sweep fewer", option, PRESET_SWEEP);
+        if (!read_int(p, ',', &v[count++], &p))
+            return bad_value(e, option, value, "whole numbers with commas between, as in 1,8");
+        if (!*p)
+            break;
+    }
+    memcpy(list, v, (size_t)count * sizeof *v);
+    *n = count;
+    return 0;
+}
+
+static int apply_device(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    if (!*value || strlen(value) >= sizeof p->device)
+        return bad_value(e, "--device", value, "cpu, cuda, cuda:N or fake");
+    strcpy(p->device, value);
+    return 0;
+}
+
+static int apply_model(struct preset *p, const char *value, bool first, struct error *e)
+{
+    if (first)
+        p->n_models = 0;
+    if (!*value || strlen(value) >= sizeof p->models[0])
+        return bad_value(e, "--model", value, "a model's name or file: `benchtop list models`");
+    if (p->n_models == PRESET_MODELS)
+        return error_add(e, ERROR_USAGE, "--model: more than %d models: choose fewer", PRESET_MODELS);
+    strcpy(p->models[p->n_models++], value);
+    return 0;
+}
+
+static int apply_workload(struct preset *p, const char *value, bool first, struct error *e)
+{
+    if (first)
+        p->n_workloads = 0;
+    for (const char *word = value; *word;) {
+        size_t length = strcspn(word, ",");
+        int w = 0;
+        while (w < WORKLOADS &&
+               (strlen(workload_names[w]) != length || strncmp(workload_names[w], word, length)))
+            w++;
+        if (w == WORKLOADS) {
+            char near[128], name[64];
+            snprintf(name, sizeof name, "%.*s", (int)length, word);
+            catalog_nearest(name, workload_names, WORKLOADS, near, sizeof near);
+            return error_add(e, ERROR_USAGE, "--workload %s is unknown: %s%s", name,
+                             *near ? "did you mean " : "choose prefill, decode or generate", near);
+        }
+        bool have = false;
+        for (int i = 0; i < p->n_workloads; i++)
+            have |= p->workloads[i] == (enum workload)w;
+        if (!have)
+            p->workloads[p->n_workloads++] = (enum workload)w;
+        word += length + (word[length] == ',');
+    }
+    return p->n_workloads ? 0 : bad_value(e, "--workload", value, "prefill, decode or generate");
+}
+
+static int apply_batch(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_list(p->batch, &p->n_batch, "--batch", value, e);
+}
+
+static int apply_seq(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_list(p->seq, &p->n_seq, "--seq", value, e);
+}
+
+static int apply_tokens(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_int(&p->tokens, "--tokens", value, e);
+}
+
+static int apply_arm(struct preset *p, const char *value, bool first, struct error *e)
+{
+    if (first)
+        p->n_arms = 0;
+    if (p->n_arms == PRESET_ARMS)
+        return error_add(e, ERROR_USAGE, "--arm: more than %d arms: compare fewer", PRESET_ARMS);
+    struct error why = {0};
+    if (preset_arm_parse(value, &p->arms[p->n_arms], &why) < 0)
+        return error_add(e, ERROR_USAGE, "--arm %s: %s", value, why.text);
+    p->n_arms++;
+    return 0;
+}
+
+static int apply_precision(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    struct implementation probe;
+    struct error why = {0};
+    implementation_default(&probe);
+    if (implementation_set(&probe, "precision", value, &why) < 0)
+        return error_add(e, ERROR_USAGE, "--precision %s: %s", value, why.text);
+    for (int i = 0; i < p->n_arms; i++)
+        p->arms[i].implementation.precision = probe.precision;
+    return 0;
+}
+
+static int apply_runs(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    if (apply_int(&p->rounds, "--runs", value, e) < 0)
+        return -1;
+    if (p->max_rounds < p->rounds)
+        p->max_rounds = p->rounds; /* the cap of the preset was meant for its own number of runs */
+    return 0;
+}
+
+static int apply_max_rounds(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_int(&p->max_rounds, "--max-rounds", value, e);
+}
+
+static int apply_budget(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    char *end;
+    double v = strtod(value, &end);
+    double unit = !strcmp(end, "h") ? 3600 : !strcmp(end, "m") || !strcmp(end, "min") ? 60 : 1;
+    if (end == value || !isfinite(v) || v < 0 || (unit == 1 && *end && strcmp(end, "s")))
+        return bad_value(e, "--budget", value, "a time, as in 90, 90s, 5m or 1h");
+    p->budget_s = v * unit;
+    return 0;
+}
+
+static int apply_threads(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_int(&p->threads, "--threads", value, e);
+}
+
+static int apply_seed(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(value, &end, 0);
+    if (end == value || *end || errno || strchr(value, '-'))
+        return bad_value(e, "--seed", value, "a whole number from 0 to 18446744073709551615");
+    p->seed = v;
+    return 0;
+}
+
+static int apply_set(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    char path[256];
+    const char *equals = strchr(value, '=');
+    if (!equals || equals == value || (size_t)(equals - value) >= sizeof path)
+        return bad_value(e, "--set", value, "path=value, as in criteria.min_speedup=1.2");
+    memcpy(path, value, (size_t)(equals - value));
+    path[equals - value] = '\0';
+    struct error why = {0};
+    if (preset_set(p, path, equals + 1, &why) < 0)
+        return error_add(e, ERROR_USAGE, "--set %s: %s", value, why.text);
+    return 0;
+}
+
+#define FLAG(field)                                                                                          \
+    static int set_##field(struct request *r, const char *value, struct error *e)                            \
+    {                                                                                                        \
+        (void)value, (void)e;                                                                                \
+        r->field = true;                                                                                     \
+        return 0;                                                                                            \
+    }
+FLAG(help)
+FLAG(version)
+FLAG(json)
+FLAG(quiet)
+FLAG(realtime)
+FLAG(measure)
+FLAG(fail_on_criteria)
+FLAG(ascii)
+FLAG(no_mouse)
+#undef FLAG
+
+#define WORD(field, option)                                                                                  \
+    static int set_##field(struct request *r, const char *value, struct error *e)                            \
+    {                                                                                                        \
+        if (!*value)                                                                                         \
+            return bad_value(e, option, value, "a name");                                                    \
+        r->field = value;                                                                                    \
+        return 0;                                                                                            \
+    }
+WORD(out, "--out")
+WORD(resume, "--resume")
+WORD(format, "--to")
+WORD(device, "--device")
+#undef WORD
+
+static int set_ignored(struct request *r, const char *value, struct error *e)
+{
+    (void)r, (void)value, (void)e; /* belongs to a command that is unsupported and says so */
+    return 0;
+}
+
+static int set_color(struct request *r, const char *value, struct error *e)
+{
+    static const char *const words[] = {"auto", "never", "always"};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(value, words[i])) {
+            r->color = (enum request_color)i;
+            return 0;
+        }
+    return bad_value(e, "--color", value, "auto, never or always");
+}
+
+static int set_regression(struct request *r, const char *value, struct error *e)
+{
+    char *end;
+    double v = strtod(value, &end);
+    if (end == value || (*end && strcmp(end, "%")) || !isfinite(v) || v < 0)
+        return bad_value(e, "--fail-on-regression", value, "a percentage from 0, as in 5");
+    r->regression_pct = v;
+    return 0;
+}
+
+enum {
+    ANY = (1 << COMMANDS) - 1,
+    SWEEP = 1 << COMMAND_TUI | 1 << COMMAND_RUN | 1 << COMMAND_PLAN,
+    RUNS = 1 << COMMAND_TUI | 1 << COMMAND_RUN,
+    RUN = 1 << COMMAND_RUN,
+    TUI = 1 << COMMAND_TUI
+};
+
+const struct option_info options_table[] = {
+    {"--device", 0, "cpu|cuda[:N]|fake", SWEEP, COMPLETE_DEVICES, false, "where to run", NULL, apply_device},
+    {"--model", 0, "NAME|FILE", SWEEP, COMPLETE_MODELS, true,
+     "a model of the catalog, or a model file; the first replaces the preset's models, more add to it", NULL,
+     apply_model},
+    {"--workload", 0, "NAME,...", SWEEP, COMPLETE_WORKLOADS, true, "prefill, decode, generate", NULL,
+     apply_workload},
+    {"--batch", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "batch sizes, 1 to 1024", NULL, apply_batch},
+    {"--seq", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "sequence lengths, 1 to 32768", NULL, apply_seq},
+    {"--tokens", 0, "N", SWEEP, COMPLETE_NOTHING, false, "generate: tokens after the prompt", NULL,
+     apply_tokens},
+    {"--arm", 0, "NAME[=KEY:VALUE,...]", SWEEP, COMPLETE_ARMS, true,
+     "an implementation to compare, its axes changed by KEY:VALUE; the first is the baseline and replaces "
+     "the "
+     "preset's arms, more add to it",
+     NULL, apply_arm},
+    {"--precision", 0, "NAME", SWEEP, COMPLETE_PRECISIONS, false, "the precision of all arms", NULL,
+     apply_precision},
+    {"--runs", 0, "N", SWEEP, COMPLETE_NOTHING, false, "planned rounds: the verdict comes after these", NULL,
+     apply_runs},
+    {"--max-rounds", 0, "N", SWEEP, COMPLETE_NOTHING, false, "cap where the interval is still too wide", NULL,
+     apply_max_rounds},
+    {"--budget", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
+     "time for the whole run (90, 5m, 1h); 0: no limit", NULL, apply_budget},
+    {"--threads", 0, "N", SWEEP, COMPLETE_NOTHING, false, "threads of the cpu; 0: all", NULL, apply_threads},
+    {"--seed", 0, "N", SWEEP, COMPLETE_NOTHING, false, "weights, inputs and the order of rounds", NULL,
+     apply_seed},
+    {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
+     "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL, apply_set},
+    {"--out", 'o', "FILE", RUN | 1 << COMMAND_EXPORT, COMPLETE_FILES, false,
+     "where the session or the export is written", set_out, NULL},
+    {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,
+     "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
+    {"--fail-on-criteria", 0, NULL, RUN, COMPLETE_NOTHING, false,
+     "exit 3 where a criterion of the preset fails, 4 where it cannot be judged", set_fail_on_criteria, NULL},
+    {"--quiet", 'q', NULL, RUN | 1 << COMMAND_SELFTEST, COMPLETE_NOTHING, false, "no progress", set_quiet,
+     NULL},
+    {"--realtime", 0, NULL, RUNS, COMPLETE_NOTHING, false,
+     "the fake device sleeps instead of simulating time", set_realtime, NULL},
+    {"--to", 0, "FORMAT", 1 << COMMAND_EXPORT, COMPLETE_FORMATS, false,
+     "json, jsonl, csv, md, llama-bench, ...", set_format, NULL},
+    {"--fail-on-regression", 0, "PCT", 1 << COMMAND_COMPARE, COMPLETE_NOTHING, false,
+     "exit 3 where NEW is slower by more than PCT percent, 4 where that cannot be judged", set_regression,
+     NULL},
+    {"--json", 0, NULL,
+     RUN | 1 << COMMAND_SHOW | 1 << COMMAND_COMPARE | 1 << COMMAND_LIST | 1 << COMMAND_PLAN |
+         1 << COMMAND_DOCTOR,
+     COMPLETE_NOTHING, false, "JSON on standard output (run, show: the whole session)", set_json, NULL},
+    {"--measure", 0, NULL, 1 << COMMAND_DOCTOR, COMPLETE_NOTHING, false,
+     "measure the ceilings of the device and keep them", set_measure, NULL},
+    {"--device", 0, "cpu|cuda[:N]", 1 << COMMAND_DOCTOR | 1 << COMMAND_SELFTEST, COMPLETE_DEVICES, false,
+     "which device", set_device, NULL},
+    {"--ascii", 0, NULL, TUI, COMPLETE_NOTHING, false, "draw with ASCII only", set_ascii, NULL},
+    {"--color", 0, "auto|never|always", TUI, COMPLETE_COLORS, false, "auto obeys NO_COLOR and the terminal",
+     set_color, NULL},
+    {"--no-mouse", 0, NULL, TUI, COMPLETE_NOTHING, false, "leave the mouse to the terminal", set_no_mouse,
+     NULL},
+    {"--model", 0, "FILE.gguf", 1 << COMMAND_TOKENIZE, COMPLETE_FILES, false, "whose vocabulary", set_ignored,
+     NULL},
+    {"--whole", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "standard input is one text",
+     set_ignored, NULL},
+    {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",
+     set_ignored, NULL},
+    {"--help", 'h', NULL, ANY, COMPLETE_NOTHING, false, "the options of a command", set_help, NULL},
+    {"--version", 'V', NULL, ANY, COMPLETE_NOTHING, false, "version, commit and build", set_version, NULL},
+};
+const int options_count = sizeof options_table / sizeof *options_table;
+
+const struct option_info *options_find(const char *name, size_t length, enum command_id command)
+{
+    const struct option_info *any = NULL;
+    for (int i = 0; i < options_count; i++) {
+        const struct option_info *o = &options_table[i];
+        bool is_long = strlen(o->name) == length && !strncmp(o->name, name, length);
+        bool is_short = length == 2 && name[0] == '-' && o->letter && name[1] == o->letter;
+        if (!is_long && !is_short)
+            continue;
+        if (o->commands >> command & 1)
+            return o;
+        any = any ? any : o;
+    }
+    return any;
+}
+
+const struct command_info *options_command(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (*options_commands[i].name && !strcmp(options_commands[i].name, name))
+            return &options_commands[i];
+    return NULL;
+}
+
+static bool is_option(const char *word)
+{
+    return word[0] == '-' && word[1] && strcmp(word, "--");
+}
+
+/* Calls note() for every option and operand. What is an option's argument does not depend on the command, so
+ * the command can be found wherever it stands among the words. */
+struct scan {
+    struct request *r;
+    struct error *e;
+    bool command_known; /* second pass: options are judged */
+    bool have_command;
+};
+
+static int unknown_option(const struct scan *s, const char *word, size_t length)
+{
+    const char *names[sizeof options_table / sizeof *options_table];
+    int n = 0;
+    for (int i = 0; i < options_count; i++)
+        if (options_table[i].commands >> s->r->command & 1)
+            names[n++] = options_table[i].name;
+    char near[192], name[128];
+    snprintf(name, sizeof name, "%.*s", (int)length, word);
+    catalog_nearest(name, names, n, near, sizeof near);
+    if (*near)
+        return error_add(s->e, ERROR_USAGE, "unknown option %s: did you mean %s?", name, near);
+    const char *command = options_commands[s->r->command].name;
+    return error_add(s->e, ERROR_USAGE, "unknown option %s: see `benchtop%s%s --help`", name,
+                     *command ? " " : "", command);
+}
+
+static int misplaced_option(const struct scan *s, const struct option_info *o)
+{
+    char commands[160] = "";
+    size_t used = 0;
+    for (int c = 0; c < COMMANDS; c++)
+        if (o->commands >> c & 1 && used < sizeof commands)
+            used += (size_t)snprintf(commands + used, sizeof commands - used, "%s`benchtop%s%s`",
+                                     used ? ", " : "", *options_commands[c].name ? " " : "",
+                                     options_commands[c].name);
+    const char *command = options_commands[s->r->command].name;
+    return error_add(s->e, ERROR_USAGE, "%s is not an option of `benchtop%s%s`: it belongs to %s", o->name,
+                     *command ? " " : "", command, commands);
+}
+
+static int note_option(const struct scan *s, const struct option_info *o, const char *value)
+{
+    struct request *r = s->r;
+    if (!(o->commands >> r->command & 1))
+        return misplaced_option(s, o);
+    if (r->n_uses == REQUEST_USES)
+        return error_add(s->e, ERROR_USAGE, "more than %d options: put them into a preset", REQUEST_USES);
+    r->use[r->n_uses].option = o;
+    r->use[r->n_uses++].value = value;
+    return o->set ? o->set(r, value, s->e) : 0;
+}
+
+static int scan_option(const struct scan *s, int argc, char *const *argv, int *i)
+{
+    const char *word = argv[*i];
+    size_t length = word[1] == '-' ? strcspn(word, "=") : strlen(word);
+    const struct option_info *o = options_find(word, length, s->r->command);
+    if (!o)
+        return s->command_known ? unknown_option(s, word, length) : 0;
+    const char *value = "";
+    if (!o->argument) {
+        if (word[length] == '=')
+            return s->command_known ? error_add(s->e, ERROR_USAGE, "%s takes no value: leave out %s", o->name,
+                                                word + length)
+                                    : 0;
+    } else if (word[length] == '=') {
+        value = word + length + 1;
+    } else {
+        const char *next = *i + 1 < argc ? argv[*i + 1] : NULL;
+        if (!next || (is_option(next) && options_find(next, strcspn(next, "="), s->r->command)))
+            return s->command_known ? error_add(s->e, ERROR_USAGE, "%s needs a value: %s %s", o->name,
+                                                o->name, o->argument)
+                                    : 0;
+        value = next;
+        ++*i;
+    }
+    return s->command_known ? note_option(s, o, value) : 0;
+}
+
+static int scan_operand(struct scan *s, const char *word)
+{
+    struct request *r = s->r;
+    const struct command_info *command = s->have_command ? NULL : options_command(word);
+    bool first = !s->have_command;
+    s->have_command = true; /* only the first operand can be the command */
+    if (first && command) {
+        r->command = command->id;
+        return 0;
+    }
+    if (s->command_known && r->n_operands < REQUEST_OPERANDS)
+        r->operand[r->n_operands++] = word;
+    return 0;
+}
+
+static int scan(struct scan *s, int argc, char *const *argv)
+{
+    int result = 0;
+    bool only_operands = false;
+    for (int i = 1; i < argc; i++) {
+        if (!only_operands && !strcmp(argv[i], "--"))
+            only_operands = true;
+        else if (!only_operands && is_option(argv[i]))
+            result |= scan_option(s, argc, argv, &i);
+        else
+            result |= scan_operand(s, argv[i]);
+    }
+    return result;
+}
+
+static int check_operands(const struct request *r, struct error *e)
+{
+    const struct command_info *c = &options_commands[r->command];
+    const char *space = *c->name ? " " : "";
+    if (r->n_operands < c->min)
+        return error_add(e, ERROR_USAGE, "benchtop%s%s needs %s: `benchtop%s%s %s`", space, c->name,
+                         c->operands, space, c->name, c->operands);
+    if (r->command == COMMAND_TUI && r->n_operands > 1) { /* `benchtop rnu quick`: a misspelled command */
+        const char *names[COMMANDS];
+        char near[128];
+        int n = 0;
+        for (int i = 0; i < COMMANDS; i++)
+            if (*options_commands[i].name && !options_commands[i].hidden)
+                names[n++] = options_commands[i].name;
+        catalog_nearest(r->operand[0], names, n, near, sizeof near);
+        return error_add(e, ERROR_USAGE, "unknown command %s: %s%s", r->operand[0],
+                         *near ? "did you mean " : "see `benchtop --help`", near);
+    }
+    if (r->n_operands > c->max)
+        return error_add(e, ERROR_USAGE, "\"%s\" is one word too many: `benchtop%s%s%s%s`",
+                         r->operand[c->max], space, c->name, *c->operands ? " " : "", c->operands);
+    return 0;
+}
+
+int options_parse(int argc, char *const *argv, struct request *r, struct error *e)
+{
+    memset(r, 0, sizeof *r);
+    r->regression_pct = NAN;
+    struct scan find = {.r = r, .e = e}, judge = {.r = r, .e = e, .command_known = true};
+    scan(&find, argc, argv);
+    struct error found = {0};
+    judge.e = &found;
+    int result = scan(&judge, argc, argv);
+    if (r->help || r->version)
+        return 0;
+    result |= check_operands(r, &found);
+    if (r->command == COMMAND_RUN && !r->n_operands && !r->resume)
+        result |= error_add(&found, ERROR_USAGE,
+                            "benchtop run needs a PRESET or --resume SESSION: `benchtop list presets`");
+    if (result < 0)
+        return error_add(e, ERROR_USAGE, "%s", found.text);
+    return 0;
+}
+
+int options_apply(const struct request *r, struct preset *p, struct error *e)
+{
+    int result = 0;
+    for (int i = 0; i < options_count; i++) {
+        bool first = true;
+        for (int u = 0; u < r->n_uses; u++) {
+            if (r->use[u].option != &options_table[i] || !options_table[i].apply)
+                continue;
+            result |= options_table[i].apply(p, r->use[u].value, first, e);
+            first = false;
+        }
+    }
+    return result;
+}
+
+bool options_overrides(const struct request *r)
+{
+    for (int u = 0; u < r->n_uses; u++)
+        if (r->use[u].option->apply)
+            return true;
+    return false;
+}
