@@ -1,7 +1,10 @@
 /* From raw samples to the figures everyone sees: the table, the TUI, the session file, exports and compare
  * all call this. Pure: reads a session, allocates scratch only. Times in milliseconds, rates per second, NAN
  * where undefined. Blocks are the replicates: intervals are t intervals over block means; percentiles pool
- * samples. */
+ * samples. A block that is being filled or was cut short counts only while an arm has no complete one: its
+ * mean would be another quantity (decode slows down as its cache grows).
+ *
+ * summary.c: arms; summary_compare.c: pairs and verdicts; summary_criteria.c: a preset's criteria. */
 #pragma once
 
 #include "engine/session.h"
@@ -26,8 +29,14 @@ struct arm_summary {
     bool p90_supported, p95_supported, p99_supported; /* n is large enough for order-statistic limits */
     int flagged_blocks;
 };
+/* Mean latency of a complete block, ms; NAN while it is being filled, cut short, or without a good sample. */
+double summary_block_mean(const struct block *b);
+double summary_confidence(const struct session *s); /* the preset's, 0.95 where it has none */
 int summary_arm(const struct session *s, int cell, int arm, struct arm_summary *out); /* -1: no samples */
 
+/* A verdict needs this many rounds whatever was planned: t intervals over fewer means fail on bimodal data.
+ */
+enum { SUMMARY_MIN_ROUNDS = 5 };
 enum verdict { VERDICT_NONE, VERDICT_FASTER, VERDICT_SLOWER, VERDICT_EQUIVALENT, VERDICT_INCONCLUSIVE };
 extern const char *const verdict_names[]; /* "", "faster", "slower", "equivalent", "inconclusive" */
 
@@ -36,10 +45,11 @@ struct comparison {
     double speedup;                   /* baseline time / candidate time: > 1 is faster */
     struct stats_interval speedup_ci; /* paired log-ratio where rounds pair, else Welch log-delta */
     double improvement_pct;           /* 100 (1 - candidate / baseline): latency reduction */
-    struct stats_welch welch;         /* on block means */
-    struct stats_paired paired;       /* over rounds; n = 0: unpaired */
+    struct stats_welch welch;         /* on block means, ms, baseline - candidate: t > 0 is faster */
+    struct stats_paired paired;       /* log(baseline / candidate) over rounds; n = 0: unpaired */
     struct stats_effect effect;       /* on block means */
-    double p_holm;                    /* over all comparisons of the session; NAN when asked for one cell */
+    double p_holm;                    /* over all ranked comparisons of the session; faster and slower need it
+                                         below 1 - confidence. NAN when asked for one cell */
     int family;                       /* its size */
     enum verdict verdict;
     bool final;       /* the planned rounds were reached; else the verdict is not given */
@@ -47,6 +57,19 @@ struct comparison {
     char sentence[256]; /* "fused is 1.42× faster than baseline (95 % CI 1.39–1.45), Welch p = 3e-12, d = 4.1,
                            large" */
 };
+/* Fills verdict, final, reason and sentence from the figures already in c: rounds of `planned` were measured,
+ * `throttled` of `blocks` blocks ran slowed down, differs: "" or why the candidate's output was refused.
+ * Names are those the sentence uses. compare calls this for sessions that have no rounds in common. */
+struct summary_case {
+    const char *baseline_name, *candidate_name;
+    double confidence, margin;
+    int rounds, planned, blocks, throttled;
+    const char *differs;
+};
+void summary_judge(struct comparison *c, const struct summary_case *k);
+/* Holm over n comparisons (those that may be ranked and have a p); takes verdicts back that do not hold in
+ * the family. k[i] belongs to c[i]. */
+int summary_family(struct comparison *c, const struct summary_case *k, int n, struct error *e);
 /* All comparisons of a session (candidates against the baseline, cell by cell), Holm over the family.
  * (*out)[cell * n_arms + arm]; arm 0 and arms without data have verdict NONE. Caller frees *out. */
 int summary_comparisons(const struct session *s, struct comparison **out, struct error *e);
