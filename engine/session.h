@@ -52,7 +52,7 @@ struct block_telemetry {
 
 struct block {                      /* one arm, after a state reset: the unit of replication */
     int cell, arm, round, position; /* position within the round's order */
-    unsigned flags;                 /* block_flag mask; final once the block is closed */
+    _Atomic unsigned flags;         /* block_flag mask; final once the block is closed, read while it is not */
     int64_t started_ns;             /* runner clock */
     int n_warmup;                   /* samples before the steady state; only an arm's first block has any */
     struct sample *warmup;

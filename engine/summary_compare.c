@@ -75,7 +75,7 @@ static void write_sentence(struct comparison *c, const struct summary_case *k)
         text_add(&t, ")");
         add_p(&t, "Welch", c->welch.p);
         if (isfinite(c->effect.cohens_d))
-            text_format(&t, ", d = %s, %s", figure_digits(c->effect.cohens_d, 2, number, sizeof number),
+            text_format(&t, ", d = %s, %s", figure_digits(fabs(c->effect.cohens_d), 2, number, sizeof number),
                         stats_effect_word(c->effect.cohens_d));
     } else if (c->verdict == VERDICT_EQUIVALENT) {
         text_format(&t, "%s and %s are equivalent within ±%s (", b, a,

@@ -1,0 +1,122 @@
+#include "engine/summary.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What one criterion measures on one arm; NAN: nothing to judge there. */
+struct view {
+    const struct session *s;
+    int cell, arm;
+    const struct comparison *comparison;
+    const struct arm_summary *baseline, *candidate;
+};
+
+static double speedup(const struct view *v)
+{
+    const struct output_check *o = &v->s->cell[v->cell].arm[v->arm].output;
+    bool refused = o->checked && !o->passed; /* not ranked: its speed counts for nothing */
+    return v->comparison->verdict == VERDICT_NONE || refused ? NAN : v->comparison->speedup;
+}
+
+static double memory_increase(const struct view *v)
+{
+    const struct session_arm *arm = v->s->cell[v->cell].arm, *a = &arm[0], *b = &arm[v->arm];
+    if (!a->has_measured || !b->has_measured || a->measured.peak <= 0)
+        return NAN;
+    return (double)(b->measured.peak - a->measured.peak) / (double)a->measured.peak;
+}
+
+static double numeric_difference(const struct view *v)
+{
+    const struct output_check *o = &v->s->cell[v->cell].arm[v->arm].output;
+    return o->checked ? o->max_relative_error : NAN;
+}
+
+static double latency_reduction(const struct view *v)
+{
+    return 1 - 1 / speedup(v);
+}
+
+static double bandwidth_gain(const struct view *v)
+{
+    return isnan(speedup(v)) ? NAN : v->candidate->bandwidth / v->baseline->bandwidth - 1;
+}
+
+static double block_cv(const struct view *v)
+{
+    return v->candidate->block_cv;
+}
+
+struct criterion {
+    const char *metric;
+    bool at_least;         /* achieved must reach the target; else must not exceed it */
+    bool baseline_as_well; /* judged on the baseline arm, too */
+    double (*value)(const struct view *v);
+};
+
+/* In the order of struct preset_criteria's members. */
+static const struct criterion criteria[SUMMARY_CRITERIA] = {
+    {"min_speedup", true, false, speedup},
+    {"max_memory_increase", false, false, memory_increase},
+    {"max_numeric_difference", false, false, numeric_difference},
+    {"min_latency_reduction", true, false, latency_reduction},
+    {"min_bandwidth_gain", true, false, bandwidth_gain},
+    {"max_cv", false, true, block_cv},
+};
+
+static void judge(const struct criterion *c, const struct view *v, struct criterion_result *r)
+{
+    double value = c->value(v);
+    if (isnan(value))
+        return;
+    bool worse = c->at_least ? value < r->achieved : value > r->achieved;
+    if (r->known && !worse)
+        return;
+    r->known = true;
+    r->achieved = value;
+    r->cell = v->cell;
+    r->arm = v->arm;
+    r->passed = c->at_least ? value >= r->target : value <= r->target;
+}
+
+static void judge_cell(const struct session *s, int cell, const struct comparison *comparisons,
+                       const double targets[SUMMARY_CRITERIA], struct criterion_result *all)
+{
+    struct arm_summary baseline, candidate;
+    summary_arm(s, cell, 0, &baseline);
+    for (int arm = 0; arm < s->cell[cell].n_arms && arm < s->preset.n_arms; arm++) {
+        summary_arm(s, cell, arm, &candidate);
+        struct view v = {s, cell, arm, &comparisons[cell * s->preset.n_arms + arm], &baseline, &candidate};
+        for (int i = 0; i < SUMMARY_CRITERIA; i++) {
+            if (!isnan(targets[i]) && (arm > 0 || criteria[i].baseline_as_well))
+                judge(&criteria[i], &v, &all[i]);
+        }
+    }
+}
+
+int summary_criteria(const struct session *s, struct criterion_result out[SUMMARY_CRITERIA])
+{
+    const struct preset_criteria *p = &s->preset.criteria;
+    const double targets[SUMMARY_CRITERIA] = {
+        p->min_speedup,           p->max_memory_increase, p->max_numeric_difference,
+        p->min_latency_reduction, p->min_bandwidth_gain,  p->max_cv};
+    struct criterion_result all[SUMMARY_CRITERIA];
+    int asked = 0;
+    for (int i = 0; i < SUMMARY_CRITERIA; i++) {
+        all[i] = (struct criterion_result){.cell = -1, .arm = -1, .target = targets[i], .achieved = NAN};
+        snprintf(all[i].metric, sizeof all[i].metric, "%s", criteria[i].metric);
+        asked += !isnan(targets[i]);
+    }
+    struct comparison *comparisons = NULL;
+    if (asked > 0 && summary_comparisons(s, &comparisons, NULL) == 0) {
+        for (int cell = 0; cell < s->n_cells; cell++)
+            judge_cell(s, cell, comparisons, targets, all);
+        free(comparisons);
+    }
+    int n = 0;
+    for (int i = 0; i < SUMMARY_CRITERIA; i++) {
+        if (!isnan(targets[i]))
+            out[n++] = all[i];
+    }
+    return n;
+}
