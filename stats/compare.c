@@ -19,46 +19,14 @@ int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double c
         return 0;
     }
     out->t = out->difference / error;
-    out->df = stats_satterthwaite(stats_moments_error(&a), a.n, stats_moments_error(&b), b.n);
+    out->df = stats_satterthwaite(stats_moments_error(&a), (double)(a.n - 1), stats_moments_error(&b),
+                                  (double)(b.n - 1));
     out->p = stats_t_two_sided(out->t, out->df);
     if (stats_is_confidence(confidence)) {
         double half = stats_t_quantile(0.5 + confidence / 2, out->df) * error;
         out->ci = (struct stats_interval){out->difference - half, out->difference + half};
     }
     return 0;
-}
-
-static double pooled_std(const struct stats_moments *a, const struct stats_moments *b)
-{
-    double da = (double)(a->n - 1), db = (double)(b->n - 1);
-    return hypot(a->std * sqrt(da / (da + db)), b->std * sqrt(db / (da + db)));
-}
-
-void stats_effect(const double *x, size_t nx, const double *y, size_t ny, struct stats_effect *out)
-{
-    struct stats_moments a = stats_moments_of(x, nx), b = stats_moments_of(y, ny);
-    *out = (struct stats_effect){NAN, NAN};
-    if (a.n < 2 || b.n < 2)
-        return;
-    double std = pooled_std(&a, &b);
-    if (!(std > 0))
-        return;
-    out->cohens_d = stats_moments_difference(&a, &b) / std;
-    out->hedges_g = out->cohens_d * stats_hedges_correction((double)(a.n + b.n - 2));
-}
-
-double stats_hedges_correction(double df)
-{
-    /* gamma(df/2) / (sqrt(df/2) gamma((df-1)/2)); the ratio at a = (df-1)/2 is R(a) sqrt(a). */
-    return df > 1 ? exp(stats_log_gamma_ratio((df - 1) / 2)) * sqrt((df - 1) / df) : NAN;
-}
-
-const char *stats_effect_word(double d)
-{
-    double size = fabs(d);
-    if (isnan(d))
-        return "undefined";
-    return size < 0.2 ? "negligible" : size < 0.5 ? "small" : size < 0.8 ? "medium" : "large";
 }
 
 int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,

@@ -20,25 +20,6 @@ struct stats_interval stats_mean_ci(double mean, double std, size_t n, double co
     return (struct stats_interval){mean - half, mean + half};
 }
 
-double stats_autocorrelation(const double *x, size_t n, int lag)
-{
-    struct stats_moments m = stats_moments_of(x, n);
-    if (lag < 0 || (size_t)lag >= m.n || !(m.std > 0))
-        return NAN;
-    /* Deviations in units of the standard deviation: no overflow, no underflow. A rejected value leaves a
-     * hole, so the pairs across it are left out rather than joined. */
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i]))
-            continue;
-        double d = ((x[i] - m.mean) - m.mean_low) / m.std;
-        squares += d * d;
-        if (i + (size_t)lag < n && isfinite(x[i + (size_t)lag]))
-            sum += d * (((x[i + (size_t)lag] - m.mean) - m.mean_low) / m.std);
-    }
-    return sum / squares;
-}
-
 void stats_describe(const double *x, size_t n, double confidence, double *scratch, struct stats_summary *out)
 {
     struct stats_moments m = stats_moments_of(x, n);

@@ -103,14 +103,14 @@ double stats_t_quantile(double p, double df)
     if (!(t > 0) || isinf(t))
         t = 1;
     double log_tail = log(tail);
-    /* Newton on the logarithm of the tail, which is nearly linear in t or in log t wherever we are. */
-    for (int i = 0; i < 60; i++) {
-        double log_q = log_upper(t, df), slope = exp(log_density(t, isinf(df) ? 1e18 : df) - log_q);
-        double change = (log_q - log_tail) / slope;
-        double next = fmin(fmax(t + change, t / 4), t * 4);
+    /* Newton on the logarithm of the tail: nearly linear in t while t^2 < df, in log t beyond. */
+    for (int i = 0; i < 100; i++) {
+        double log_q = log_upper(t, df), density = log_density(t, isinf(df) ? 1e18 : df);
+        double change = (log_q - log_tail) * exp(log_q - density); /* in t */
+        double next = t * t < df ? fmax(t + change, t / 4) : t * exp(fmin(fmax(change / t, -20), 700));
         double moved = fabs(next - t);
         t = next;
-        if (moved <= 4e-16 * t)
+        if (!(moved > 4e-16 * t) || isinf(t))
             break;
     }
     return sign * t;
@@ -126,4 +126,11 @@ double stats_normal_quantile(double p)
 double stats_normal_two_sided(double z)
 {
     return erfc(fabs(z) / M_SQRT2);
+}
+
+double stats_chi_square_quantile(double p, double df)
+{
+    if (!(p >= 0 && p <= 1) || !(df > 0))
+        return NAN;
+    return gsl_cdf_chisq_Pinv(p, df);
 }

@@ -3,6 +3,8 @@
 
 #include "stats/stats.h"
 
+#include <math.h>
+
 /* Moments of the finite values of a sample. The mean is carried in two parts (mean + mean_low is good to
  * about 32 digits of the sum), so that differences of nearly equal means keep their digits; squares are taken
  * after scaling by a power of two, so 1e200 and 1e-200 neither overflow nor vanish. */
@@ -24,8 +26,13 @@ double stats_moments_error(const struct stats_moments *m);
 size_t stats_finite_sorted(const double *x, size_t n, double *out);
 void stats_sort(double *x, size_t n);
 
-/* Welch-Satterthwaite degrees of freedom of two squared errors given as errors (not squared). */
-double stats_satterthwaite(double error_a, size_t na, double error_b, size_t nb);
+/* Quantile (type 7) of sorted - reference; a reference inside the sample keeps the digits of small spreads.
+ */
+double stats_quantile_from(const double *sorted, size_t n, double p, double reference);
+double stats_reference(const double *sorted, size_t n);
+
+/* Welch-Satterthwaite degrees of freedom of the sum of two independent errors. */
+double stats_satterthwaite(double error_a, double df_a, double error_b, double df_b);
 
 /* Neumaier's compensated sum. */
 struct stats_sum {
@@ -38,7 +45,7 @@ double stats_log_gamma_ratio(double a);
 
 static inline struct stats_interval stats_interval_none(void)
 {
-    return (struct stats_interval){__builtin_nan(""), __builtin_nan("")};
+    return (struct stats_interval){NAN, NAN};
 }
 
 static inline bool stats_is_confidence(double c)

@@ -75,16 +75,15 @@ double stats_moments_error(const struct stats_moments *m)
     return m->std / sqrt((double)m->n);
 }
 
-double stats_satterthwaite(double error_a, size_t na, double error_b, size_t nb)
+double stats_satterthwaite(double error_a, double df_a, double error_b, double df_b)
 {
     double total = hypot(error_a, error_b);
-    if (!(total > 0) || na < 2 || nb < 2)
+    if (!(total > 0) || !(df_a > 0) || !(df_b > 0))
         return NAN;
     double a = error_a / total, b = error_b / total;
-    double freedom_a = (double)(na - 1), freedom_b = (double)(nb - 1);
-    double df = 1 / (a * a * a * a / freedom_a + b * b * b * b / freedom_b);
+    double df = 1 / (a * a * a * a / df_a + b * b * b * b / df_b);
     /* The bounds hold exactly; rounding may leave them by an ulp. */
-    return fmin(fmax(df, fmin(freedom_a, freedom_b)), freedom_a + freedom_b);
+    return fmin(fmax(df, fmin(df_a, df_b)), df_a + df_b);
 }
 
 static int ascending(const void *a, const void *b)

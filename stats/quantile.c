@@ -1,5 +1,6 @@
 #include "stats/internal.h"
 
+#include <float.h>
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 
@@ -9,23 +10,58 @@ static double between(double low, double high, double fraction)
     return isfinite(span) ? low + fraction * span : (1 - fraction) * low + fraction * high;
 }
 
-double stats_quantile(const double *sorted, size_t n, double p)
+double stats_quantile_from(const double *sorted, size_t n, double p, double reference)
 {
     if (n == 0 || !(p >= 0 && p <= 1))
         return NAN;
     double h = (double)(n - 1) * p, whole = floor(h);
     size_t i = (size_t)whole;
-    return i + 1 < n ? between(sorted[i], sorted[i + 1], h - whole) : sorted[n - 1];
+    if (i + 1 >= n)
+        return sorted[n - 1] - reference;
+    return between(sorted[i] - reference, sorted[i + 1] - reference, h - whole);
 }
 
-/* k-th smallest (from 0) of |x - center| over a sorted sample without touching memory: the deviations left
- * and right of the center are two sorted runs; this merges them. */
-static double deviation_at(const double *sorted, size_t n, double center, size_t k)
+double stats_quantile(const double *sorted, size_t n, double p)
+{
+    return stats_quantile_from(sorted, n, p, 0);
+}
+
+double stats_reference(const double *sorted, size_t n)
+{
+    return n > 0 && isfinite(sorted[n - 1] - sorted[0]) ? sorted[n / 2] : 0;
+}
+
+double stats_quantile_type(const double *sorted, size_t n, double p, int type)
+{
+    if (type == 7)
+        return stats_quantile(sorted, n, p);
+    if (n == 0 || !(p >= 0 && p <= 1) || (type != 1 && type != 6 && type != 8))
+        return NAN;
+    const double fuzz = 4 * DBL_EPSILON; /* n p that is whole but for rounding counts as whole */
+    double count = (double)n, h = count * p;
+    if (type == 1) {
+        double rank = ceil(h - fuzz * fmax(h, 1));
+        return sorted[(size_t)fmin(fmax(rank, 1), count) - 1];
+    }
+    h = type == 6 ? (count + 1) * p : (count + 1.0 / 3) * p + 1.0 / 3;
+    if (fabs(h - round(h)) <= fuzz * fmax(h, 1))
+        h = round(h);
+    if (h <= 1)
+        return sorted[0];
+    if (h >= count)
+        return sorted[n - 1];
+    size_t i = (size_t)h;
+    return between(sorted[i - 1], sorted[i], h - (double)i);
+}
+
+/* k-th smallest (from 0) of |(x - reference) - center| over a sorted sample without touching memory: the
+ * deviations left and right of the center are two sorted runs; this merges them. */
+static double deviation_at(const double *sorted, size_t n, double reference, double center, size_t k)
 {
     size_t right = 0;
-    for (size_t step = n; step > 0;) { /* first index with sorted[index] >= center */
+    for (size_t step = n; step > 0;) { /* first index at or above the center */
         size_t half = step / 2;
-        if (sorted[right + half] < center) {
+        if (sorted[right + half] - reference < center) {
             right += half + 1;
             step -= half + 1;
         } else {
@@ -35,8 +71,15 @@ static double deviation_at(const double *sorted, size_t n, double center, size_t
     size_t left = right; /* next on the left is left - 1 */
     double d = NAN;
     for (size_t i = 0; i <= k; i++) {
-        bool from_left = left > 0 && (right >= n || center - sorted[left - 1] <= sorted[right] - center);
-        d = from_left ? center - sorted[--left] : sorted[right++] - center;
+        double below = left > 0 ? center - (sorted[left - 1] - reference) : INFINITY;
+        double above = right < n ? (sorted[right] - reference) - center : INFINITY;
+        if (below <= above && left > 0) {
+            d = below;
+            left--;
+        } else {
+            d = above;
+            right++;
+        }
     }
     return d;
 }
@@ -45,9 +88,9 @@ double stats_mad(const double *sorted, size_t n)
 {
     if (n == 0)
         return NAN;
-    double center = stats_quantile(sorted, n, 0.5);
-    double high = deviation_at(sorted, n, center, n / 2);
-    return n % 2 ? high : between(deviation_at(sorted, n, center, n / 2 - 1), high, 0.5);
+    double reference = stats_reference(sorted, n), center = stats_quantile_from(sorted, n, 0.5, reference);
+    double high = deviation_at(sorted, n, reference, center, n / 2);
+    return n % 2 ? high : between(deviation_at(sorted, n, reference, center, n / 2 - 1), high, 0.5);
 }
 
 /* Smallest k with P(X <= k) >= q, X binomial(n, p). */

@@ -16,7 +16,7 @@ int stats_ratio(const double *x, size_t nx, const double *y, size_t ny, double c
     if (!(error_a > 0 || error_b > 0))
         return -1;
     double relative_a = error_a / a.mean, relative_b = error_b / b.mean;
-    out->df = stats_satterthwaite(relative_b, b.n, relative_a, a.n);
+    out->df = stats_satterthwaite(relative_b, (double)(b.n - 1), relative_a, (double)(a.n - 1));
     double q = stats_t_quantile(0.5 + confidence / 2, out->df);
     double factor = exp(q * hypot(relative_a, relative_b));
     out->log_delta = (struct stats_interval){out->ratio / factor, out->ratio * factor};

@@ -50,11 +50,13 @@ struct stats_summary {
 void stats_describe(const double *x, size_t n, double confidence, double *scratch, struct stats_summary *out);
 double stats_mean(const double *x, size_t n);
 double stats_std(const double *x, size_t n);
-double stats_quantile(const double *sorted, size_t n, double p); /* type 7 (Hyndman & Fan 1996) */
-double stats_mad(const double *sorted, size_t n);                /* raw, without STATS_MAD_TO_STD */
-
-double stats_autocorrelation(const double *x, size_t n, int lag);
 struct stats_interval stats_mean_ci(double mean, double std, size_t n, double confidence);
+
+/* quantile.c: sorted samples without NaN */
+
+double stats_quantile(const double *sorted, size_t n, double p); /* type 7 (Hyndman & Fan 1996) */
+double stats_quantile_type(const double *sorted, size_t n, double p, int type); /* 1, 6, 7 or 8, else NAN */
+double stats_mad(const double *sorted, size_t n); /* raw, without STATS_MAD_TO_STD */
 /* Order-statistic interval of quantile p: [x(low_rank), x(high_rank)], ranks from 1; rank 0 or n + 1 means
  * that n supports no limit on that side. Ranks and coverage need no data: with sorted = NULL the limits are
  * NAN. */
@@ -76,9 +78,6 @@ struct stats_welch {
     double difference, t, df, p; /* p two-sided, from the upper tail; NAN where undefined */
     struct stats_interval ci;    /* of the difference */
 };
-struct stats_effect {
-    double cohens_d, hedges_g; /* pooled standard deviation */
-};
 struct stats_paired { /* one-sample t on log(y[i] / x[i]) */
     size_t n;
     double mean_log_ratio, t, df, p;
@@ -87,11 +86,69 @@ struct stats_paired { /* one-sample t on log(y[i] / x[i]) */
 
 int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double confidence,
                 struct stats_welch *out); /* -1: fewer than 2 finite values on a side */
-void stats_effect(const double *x, size_t nx, const double *y, size_t ny, struct stats_effect *out);
-const char *stats_effect_word(double d); /* negligible, small, medium, large (Cohen 1988: 0.2 0.5 0.8) */
 int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,
                            struct stats_paired *out);
+
+/* Welch on samples that depend on their neighbors: each side at its effective number (correlation.c).
+ * -1 where a side is too correlated or constant. */
+int stats_welch_correlated(const double *x, size_t nx, const double *y, size_t ny, double confidence,
+                           struct stats_welch *out);
+
+/* effect.c: how large, in standard deviations; mean(x) - mean(y) as above */
+
+struct stats_pooled {
+    double t, df, p; /* equal variances assumed: Student's test, for comparison with other programs */
+};
+struct stats_effect {
+    double cohens_d, hedges_g; /* pooled standard deviation */
+};
+struct stats_effect_ci {
+    double d, normal_error;         /* pooled */
+    double d_average, bonett_error; /* over the average variance: unequal variances (Bonett 2008) */
+    struct stats_interval noncentral_t, normal; /* of d */
+    struct stats_interval bonett;               /* of d_average */
+};
+int stats_pooled(const double *x, size_t nx, const double *y, size_t ny, struct stats_pooled *out);
+void stats_effect(const double *x, size_t nx, const double *y, size_t ny, struct stats_effect *out);
+const char *stats_effect_word(double d);   /* negligible, small, medium, large (Cohen 1988: 0.2 0.5 0.8) */
 double stats_hedges_correction(double df); /* g = d x correction(nx + ny - 2), exact */
+/* -1: fewer than 2 values on a side, no variance. noncentral_t is NAN where |t| > 5000. */
+int stats_effect_ci(const double *x, size_t nx, const double *y, size_t ny, double confidence,
+                    struct stats_effect_ci *out);
+
+/* equivalence.c: two one-sided tests against a margin (Schuirmann 1987), on Welch's error */
+
+enum stats_verdict {
+    STATS_VERDICT_UNDEFINED,
+    STATS_VERDICT_BEYOND_MARGIN, /* the whole interval of the difference lies outside +-margin */
+    STATS_VERDICT_DIFFERENT_WITHIN_MARGIN,
+    STATS_VERDICT_EQUIVALENT,
+    STATS_VERDICT_INCONCLUSIVE, /* never "the same" because p is large */
+};
+struct stats_tost {
+    double margin;
+    double p_lower, p_upper, p; /* p = the larger of the two */
+    enum stats_verdict verdict;
+};
+/* margin in the unit of the samples, > 0. -1: fewer than 2 values on a side, no variance, bad margin. */
+int stats_tost(const double *x, size_t nx, const double *y, size_t ny, double margin, double alpha,
+               struct stats_tost *out);
+const char *stats_verdict_word(enum stats_verdict v);
+
+/* ranks.c: Mann-Whitney. No test of means where variances differ: 13 % false alarms at n = 30 / 10, sd 1 / 4.
+ */
+
+struct stats_mann_whitney {
+    double u1, u2;         /* u1 = pairs with x > y, a tie counts half */
+    double a12;            /* u1 / (nx ny): probability that an x exceeds a y (Vargha and Delaney 2000) */
+    double hodges_lehmann; /* median of all x - y */
+    double p;              /* exact where there is an exact one, else normal */
+    double p_exact;        /* NAN with ties and beyond 10000 pairs */
+    double p_normal, p_normal_uncorrected; /* corrected for ties; continuity correction or none */
+    bool has_ties, is_exact;
+};
+int stats_mann_whitney(const double *x, size_t nx, const double *y, size_t ny,
+                       struct stats_mann_whitney *out); /* -1: a side without finite values, no memory */
 
 /* ratio.c: mean(y) / mean(x) of independent samples; undefined unless both means are positive */
 
@@ -138,6 +195,81 @@ int stats_drift(const double *x, size_t n, double confidence, struct stats_drift
 /* Slope over the last k values is indistinguishable from 0 at `confidence` (ordinary least squares). */
 bool stats_is_level(const double *x, size_t k, double confidence);
 
+/* correlation.c: samples that depend on their neighbors. Rejected values are holes: no pair across them. */
+
+double stats_autocorrelation(const double *x, size_t n, int lag);
+double stats_ar1_samples(double r, size_t n); /* n (1 - r) / (1 + r): not capped */
+double stats_geyer_tau(const double *x,
+                       size_t n); /* initial positive sequence (Geyer 1992); n_eff = n / tau */
+
+enum { STATS_MIN_EFFECTIVE = 5 };
+struct stats_correlated { /* first-order autoregression, bias of the coefficient corrected */
+    double lag1, r;       /* measured; corrected, clipped to [0, 0.99] */
+    double n_eff, std;    /* at most n; the standard deviation without its own bias */
+    bool too_correlated;  /* n_eff < STATS_MIN_EFFECTIVE: ci refused */
+    struct stats_interval ci;
+    struct stats_interval ci_uncorrected; /* measured lag1 and std, n_eff capped at n */
+};
+int stats_correlated(const double *x, size_t n, double confidence,
+                     struct stats_correlated *out); /* -1: fewer than 3 finite values, no variance */
+
+/* shape.c: means of rates, outliers, modes. Outliers are counted, never removed. */
+
+bool stats_is_latency(double x); /* finite and > 0; anything else is a clock fault to reject and count */
+double stats_harmonic_mean(const double *x, size_t n); /* of rates: units per mean time. NAN unless all > 0 */
+double stats_geometric_mean(const double *x, size_t n); /* NAN unless all > 0 */
+double stats_skewness(const double *x, size_t n);       /* mean of ((x - mean) / std)^3, std with n-1 */
+double stats_excess_kurtosis(const double *x, size_t n);
+struct stats_interval stats_std_ci(double std, size_t n, double confidence); /* chi-square, normal data */
+
+struct stats_tukey {
+    double iqr, fence[4]; /* q1 - 3 iqr, q1 - 1.5 iqr, q3 + 1.5 iqr, q3 + 3 iqr */
+    int64_t count[4];     /* low severe, low mild, high mild, high severe */
+};
+void stats_tukey(const double *sorted, size_t n, struct stats_tukey *out);
+/* Values with 0.6745 |x - median| / MAD > limit (3.5: Iglewicz and Hoaglin 1993); -1 where the MAD is 0. */
+int64_t stats_modified_z_count(const double *sorted, size_t n, double limit);
+
+enum { STATS_BIMODALITY_MIN_N = 30 };
+#define STATS_BIMODALITY_VALLEY 0.5
+struct stats_bimodality {
+    double mode[2], share[2]; /* positions and shares of the two sides of the deepest valley */
+    double valley;            /* density there over the lower peak; NAN without a valley */
+    bool is_bimodal;          /* valley < STATS_BIMODALITY_VALLEY, at least 5 values and 5 % on each side */
+};
+/* Kernel density at Silverman's bandwidth; advisory. false: too few values, no variance. */
+bool stats_bimodality(const double *sorted, size_t n, struct stats_bimodality *out);
+
+/* bootstrap.c: bias-corrected and accelerated intervals (Efron 1987), for medians and skewed means, n >= 30
+ */
+
+struct stats_bootstrap {
+    double estimate, z0, acceleration, alpha_low, alpha_high;
+    struct stats_interval bca, percentile;
+};
+/* From resampled and leave-one-out estimates; sorts the resamples. -1: undefined (percentile may still be
+ * given). */
+int stats_bca(double estimate, double *resamples, size_t count, const double *jackknife, size_t n,
+              double confidence, struct stats_bootstrap *out);
+/* Any statistic of a sample, which it may reorder; the leave-one-out samples arrive sorted. */
+int stats_bootstrap(const double *x, size_t n, double (*statistic)(double *x, size_t n, void *context),
+                    void *context, size_t count, uint64_t seed, double confidence,
+                    struct stats_bootstrap *out);
+
+/* planning.c: how many samples. -1: impossible or beyond 1e9. */
+
+/* Smallest n whose t interval is within +-relative_half_width of the mean at this coefficient of variation.
+ */
+int64_t stats_plan_samples(double cv, double relative_half_width, double confidence);
+double stats_power(double n_per_arm, double standardized_difference,
+                   double alpha); /* two-sample t, two-sided */
+int64_t stats_plan_per_arm(double cv, double relative_difference, double power, double alpha);
+
+/* noncentral.c: the noncentral t distribution; df >= 1 */
+
+double stats_noncentral_t_upper(double t, double df, double ncp); /* P(T > t) */
+struct stats_interval stats_noncentrality_ci(double t, double df, double confidence);
+
 /* distribution.c: t quantiles refined by Newton steps beyond GSL's 5e-9 */
 
 double stats_t_quantile(double p, double df);
@@ -146,6 +278,7 @@ double stats_t_upper(double t, double df);       /* P(T > t), full relative prec
 double stats_t_log10_upper(double t, double df); /* where the tail itself is below 1e-308 */
 double stats_normal_quantile(double p);
 double stats_normal_two_sided(double z);
+double stats_chi_square_quantile(double p, double df);
 
 /* histogram.c: log-spaced bins with fixed edges; counts only ever grow, so a live plot never flickers */
 
