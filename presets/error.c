@@ -70,19 +70,19 @@ __attribute__((format(printf, 2, 0))) static void format_text(char text[2 * ERRO
     error_clean_text(text);
 }
 
-/* Puts text at e->text + at; what does not fit ends in "..." on a character's boundary. */
+/* Puts text at e->text + at; what does not fit is cut and ends in "...", on a character's boundary. */
 static void put_text(struct error *e, size_t at, const char *text)
 {
     size_t room = sizeof e->text - at, n = strlen(text);
+    memmove(e->text + at, text, n < room ? n : room);
     if (n < room) {
-        memcpy(e->text + at, text, n + 1);
+        e->text[at + n] = '\0';
         return;
     }
-    size_t cut = room - 4;
-    while (cut > 0 && ((unsigned char)text[cut] & 0xC0) == 0x80)
+    size_t cut = sizeof e->text - 4;
+    while (cut > 0 && ((unsigned char)e->text[cut] & 0xC0) == 0x80)
         cut--;
-    memcpy(e->text + at, text, cut);
-    memcpy(e->text + at + cut, "...", 4);
+    memcpy(e->text + cut, "...", 4);
 }
 
 int error_set(struct error *e, enum error_kind kind, const char *format, ...)
@@ -109,16 +109,12 @@ int error_add(struct error *e, enum error_kind kind, const char *format, ...)
     va_start(args, format);
     format_text(text, format, args);
     va_end(args);
-    size_t at = 0;
     if (e->kind == ERROR_NONE) {
         e->kind = kind;
+        put_text(e, 0, text);
     } else {
-        at = strlen(e->text);
-        if (at + 8 > sizeof e->text)
-            return -1; /* already full and marked "..." */
-        memcpy(e->text + at, "; ", 3);
-        at += 2;
+        put_text(e, strlen(e->text), "; ");
+        put_text(e, strlen(e->text), text);
     }
-    put_text(e, at, text);
     return -1;
 }

@@ -100,13 +100,12 @@ static int refuse_traps(const char *text, size_t size, const char *name, struct 
         if (text[i] == '\0') {
             what = "a NUL byte: the file is damaged, perhaps cut off by a crash";
         } else if (quoted) {
-            if (text[i] == '\\') {
-                if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
-                    what = "\\u0000 inside a text: remove it";
+            if (text[i] == '\\' && size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                what = "\\u0000 inside a text: remove it";
+            else if (text[i] == '\\' && i + 1 < size && text[i + 1] != '\0')
                 i++;
-            } else if (text[i] == '"') {
+            else if (text[i] == '"')
                 quoted = false;
-            }
         } else if (text[i] == '"') {
             quoted = true;
         } else if (text[i] == '[' || text[i] == '{') {
@@ -116,7 +115,7 @@ static int refuse_traps(const char *text, size_t size, const char *name, struct 
             depth--;
         }
         if (what) {
-            line_and_column(text, i < size ? i : size, &line, &column);
+            line_and_column(text, i, &line, &column);
             return error_set(e, ERROR_FAILED, "%s: line %zu, column %zu: %s", name, line, column, what);
         }
     }
@@ -537,7 +536,8 @@ int json_write_fields(cJSON *object, const struct json_field *fields, int n, con
             added = json_add_uint64(object, f->key, *(const uint64_t *)p);
             break;
         case JSON_DOUBLE:
-            added = cJSON_AddNumberToObject(object, f->key, *(const double *)p);
+            added = isfinite(*(const double *)p) ? cJSON_AddNumberToObject(object, f->key, *(const double *)p)
+                                                 : cJSON_AddNullToObject(object, f->key);
             break;
         case JSON_BOOL:
             added = cJSON_AddBoolToObject(object, f->key, *(const bool *)p);

@@ -150,6 +150,9 @@ static int apply_pairs(char *pairs, struct preset_arm *arm, char *of, size_t of_
                              arm->name, pair);
         *colon = '\0';
         if (strcmp(pair, "of") == 0) {
+            if (!colon[1] || strlen(colon + 1) >= PRESET_NAME)
+                return error_set(e, ERROR_USAGE, "arm \"%s\": of: expected the name of an implementation",
+                                 arm->name);
             if (of)
                 snprintf(of, of_size, "%s", colon + 1);
         } else if (!of) {
