@@ -1,6 +1,7 @@
 /* Opening the CPU backend, what it says of itself, and its table. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@ static void cpu_info(const struct kernels *k, struct kernels_info *out)
     const struct cpu *c = cpu_of_const(k);
     *out = (struct kernels_info){.backend = "cpu", .threads = c->threads};
     snprintf(out->simd, sizeof out->simd, "%s", c->simd->name);
-    snprintf(out->product, sizeof out->product, "own loops");
+    char unused[80];
+    snprintf(out->product, sizeof out->product, "%s",
+             c->library ? c->library->load(unused, sizeof unused) : "own loops");
     snprintf(out->product_why, sizeof out->product_why, "%s", c->product_why);
     snprintf(out->affinity, sizeof out->affinity, "%s", c->affinity);
 }
@@ -108,6 +111,11 @@ struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why,
     c->base.ops = &cpu_ops;
     c->base.activation = KERNEL_FP32;
     c->simd = simd;
+    if (product_select(config->product, &c->library, c->product_why, sizeof c->product_why, why, why_size) !=
+        0) {
+        free(c);
+        return NULL;
+    }
     int cores = describe_affinity(c->affinity, sizeof c->affinity);
     c->threads = config->threads ? config->threads : cores;
     return &c->base;

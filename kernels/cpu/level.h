@@ -2,6 +2,7 @@
 #include "kernels/cpu/level_attention.h"
 #include "kernels/cpu/level_convert.h"
 #include "kernels/cpu/level_elementwise.h"
+#include "kernels/cpu/level_gemm.h"
 #include "kernels/cpu/level_gemv.h"
 
 const struct simd SIMD_TABLE = {
@@ -22,4 +23,9 @@ const struct simd SIMD_TABLE = {
     .gemv = gemv,
     .weighted_rows = weighted_rows,
     .attention = attention,
+    .lanes = GEMM_LANES,
+    .gemm_pack = gemm_pack,
+    .gemm_block = gemm_block,
+    .gemm_scratch_floats = gemm_scratch_floats,
+    .gemm_in_pairs = gemm_in_pairs,
 };

@@ -2,28 +2,27 @@
 #include "kernels/cpu/product.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { CHUNK = 64 }; /* weight rows whose results wait on the stack for the epilogue */
 
-/* Results [rows, count] of one chunk (row stride CHUNK) into out, through bias, activation and accumulation.
- */
-static void finish_chunk(const struct cpu *c, float *out, int64_t out_stride, float *chunk, int64_t first,
-                         int64_t count, const struct kernel_epilogue *epilogue, int rows)
+void product_finish(const struct cpu *c, float *out, int64_t out_stride, float *from, int64_t from_stride,
+                    int64_t first, int64_t n, const struct kernel_epilogue *epilogue, int rows)
 {
-    for (int b = 0; b < rows; b++) {
-        float *from = chunk + (int64_t)b * CHUNK, *to = out + b * out_stride + first;
+    for (int b = 0; b < rows; b++, from += from_stride) {
+        float *to = out + b * out_stride + first;
         if (epilogue->bias)
-            c->simd->add(from, from, epilogue->bias + first, count);
-        c->simd->activate(from, epilogue->activation, count);
+            c->simd->add(from, from, epilogue->bias + first, n);
+        c->simd->activate(from, epilogue->activation, n);
         if (epilogue->accumulate)
-            c->simd->add(to, to, from, count);
-        else
-            memcpy(to, from, (size_t)count * sizeof(float));
+            c->simd->add(to, to, from, n);
+        else if (to != from)
+            memcpy(to, from, (size_t)n * sizeof(float));
     }
 }
 
-/* Every thread streams its own rows of the weights once per eight rows of x. */
+/* Every thread streams its own rows of the weights once. */
 static void few_rows(const struct cpu *c, float *out, int64_t out_stride, const float *x, int64_t x_stride,
                      const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows)
 {
@@ -34,12 +33,89 @@ static void few_rows(const struct cpu *c, float *out, int64_t out_stride, const 
         for (int64_t r = mine.first; r < mine.last; r += CHUNK) {
             int64_t count = mine.last - r < CHUNK ? mine.last - r : CHUNK;
             struct kernel_matrix part = kernel_matrix_rows(m, r, count);
-            for (int b = 0; b < rows; b += SIMD_GEMV_ROWS) {
-                int batch = rows - b < SIMD_GEMV_ROWS ? rows - b : SIMD_GEMV_ROWS;
-                c->simd->gemv(chunk, CHUNK, &part, x + b * x_stride, x_stride, batch);
-                finish_chunk(c, out + b * out_stride, out_stride, chunk, r, count, epilogue, batch);
-            }
+            c->simd->gemv(chunk, CHUNK, &part, x, x_stride, rows);
+            product_finish(c, out, out_stride, chunk, CHUNK, r, count, epilogue, rows);
         }
+    }
+}
+
+int product_select(const char *name, const struct product_library **library, char *note, size_t note_size,
+                   char *why, size_t why_size)
+{
+    static const struct product_library *const all[] = {&product_onednn, &product_cblas}; /* best first */
+    bool best = !name || strcmp(name, "auto") == 0;
+    size_t used = 0;
+    *library = NULL;
+    note[0] = '\0';
+    if (!best && strcmp(name, "own") == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char missing[80] = "";
+        if (!best && strcmp(name, all[i]->key) != 0)
+            continue;
+        if (all[i]->load(missing, sizeof missing)) {
+            *library = all[i];
+            return 0;
+        }
+        if (!best) {
+            snprintf(why, why_size, "%s: %s", missing, all[i]->install);
+            return -1;
+        }
+        int n =
+            snprintf(note + used, note_size - used, "%s%s: %s", used ? "; " : "", missing, all[i]->install);
+        used = (size_t)n < note_size - used ? used + (size_t)n : note_size - 1;
+    }
+    if (best)
+        return 0;
+    snprintf(why, why_size, "unknown product library %s: choose auto, onednn, cblas or own", name);
+    return -1;
+}
+
+/* Above so many rows a product is large; at and below it the weights are streamed once per eight rows. */
+enum { FEW_ROWS = SIMD_GEMV_ROWS };
+
+/* Libraries multiply fp32. Other types convert inside our own loops, where each weight is converted once
+ * while it passes through the cache; a converted copy for a library would cost more than the library saves.
+ */
+static bool takes_library(const struct cpu *c, const struct kernel_matrix *m)
+{
+    return c->library && m->dtype == KERNEL_FP32;
+}
+
+/* Columns of the result that wait in the workspace when a library's product is added to the old result. */
+enum { LIBRARY_COLUMNS = 768 };
+
+static int64_t library_columns(const struct kernel_matrix *m)
+{
+    return m->rows < LIBRARY_COLUMNS ? m->rows : LIBRARY_COLUMNS;
+}
+
+static void finish_all(const struct cpu *c, float *out, int64_t out_stride, float *from, int64_t from_stride,
+                       int64_t first, int64_t n, const struct kernel_epilogue *epilogue, int rows)
+{
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows *n))
+    for (int r = 0; r < rows; r++)
+        product_finish(c, out + r * out_stride, out_stride, from + r * from_stride, from_stride, first, n,
+                       epilogue, 1);
+}
+
+static void library_product(const struct cpu *c, float *out, int64_t out_stride, const float *x,
+                            int64_t x_stride, const struct kernel_matrix *m,
+                            const struct kernel_epilogue *epilogue, int rows, float *workspace)
+{
+    const float *w = m->data;
+    if (!epilogue->accumulate) {
+        c->library->multiply(c, out, out_stride, x, x_stride, w, m->cols, rows, m->rows, m->cols);
+        if (epilogue->bias || epilogue->activation != KERNEL_LINEAR)
+            finish_all(c, out, out_stride, out, out_stride, 0, m->rows, epilogue, rows);
+        return;
+    }
+    int64_t columns = library_columns(m);
+    for (int64_t n = 0; n < m->rows; n += columns) {
+        int64_t count = m->rows - n < columns ? m->rows - n : columns;
+        c->library->multiply(c, workspace, columns, x, x_stride, w + n * m->cols, m->cols, rows, count,
+                             m->cols);
+        finish_all(c, out, out_stride, workspace, columns, n, count, epilogue, rows);
     }
 }
 
@@ -49,23 +125,28 @@ void cpu_product(struct kernels *k, void *out, int out_stride, const void *x, in
 {
     static const struct kernel_epilogue plain = {NULL, KERNEL_LINEAR, false};
     const struct cpu *c = cpu_of(k);
-    (void)workspace;
-    few_rows(c, out, out_stride, x, x_stride, m, epilogue ? epilogue : &plain, rows);
+    const struct kernel_epilogue *e = epilogue ? epilogue : &plain;
+    if (rows <= FEW_ROWS)
+        few_rows(c, out, out_stride, x, x_stride, m, e, rows);
+    else if (takes_library(c, m))
+        library_product(c, out, out_stride, x, x_stride, m, e, rows, workspace);
+    else
+        product_own(c, out, out_stride, x, x_stride, m, e, rows, workspace);
 }
 
 size_t cpu_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    (void)k;
-    (void)m;
-    (void)rows;
-    return 0;
+    const struct cpu *c = cpu_of_const(k);
+    if (rows <= FEW_ROWS)
+        return 0;
+    if (takes_library(c, m))
+        return (size_t)rows * (size_t)library_columns(m) * sizeof(float);
+    return product_own_workspace(c, m, rows);
 }
 
-void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows,
-                 void *workspace)
+static void gate_up_few(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
+                        int rows)
 {
-    const struct cpu *c = cpu_of(k);
-    (void)workspace;
     int64_t f = m->rows / 2, cols = m->cols;
 #pragma omp parallel num_threads(cpu_threads_for(c, m->rows * m->cols))
     {
@@ -75,25 +156,47 @@ void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kerne
             int64_t count = mine.last - r < CHUNK ? mine.last - r : CHUNK;
             struct kernel_matrix gate_part = kernel_matrix_rows(m, r, count);
             struct kernel_matrix up_part = kernel_matrix_rows(m, f + r, count);
-            for (int b = 0; b < rows; b += SIMD_GEMV_ROWS) {
-                int batch = rows - b < SIMD_GEMV_ROWS ? rows - b : SIMD_GEMV_ROWS;
-                const float *from = (const float *)x + b * cols;
-                c->simd->gemv(gate, CHUNK, &gate_part, from, cols, batch);
-                c->simd->gemv(up, CHUNK, &up_part, from, cols, batch);
-                for (int i = 0; i < batch; i++)
-                    c->simd->multiply_silu((float *)out + (b + i) * f + r, gate + i * CHUNK, up + i * CHUNK,
-                                           count);
-            }
+            c->simd->gemv(gate, CHUNK, &gate_part, x, cols, rows);
+            c->simd->gemv(up, CHUNK, &up_part, x, cols, rows);
+            for (int b = 0; b < rows; b++)
+                c->simd->multiply_silu(out + b * f + r, gate + b * CHUNK, up + b * CHUNK, count);
         }
+    }
+}
+
+/* Many rows: gate and up together to the workspace in groups of rows small enough for the caches, then
+ * combined. */
+enum { GATE_UP_ROWS = 512 };
+
+void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows,
+                 void *workspace)
+{
+    const struct cpu *c = cpu_of(k);
+    int64_t f = m->rows / 2;
+    if (rows <= FEW_ROWS) {
+        gate_up_few(c, out, x, m, rows);
+        return;
+    }
+    int most = rows < GATE_UP_ROWS ? rows : GATE_UP_ROWS;
+    float *both = workspace;
+    void *rest = both + (int64_t)most * m->rows;
+    for (int row = 0; row < rows; row += most) {
+        int count = rows - row < most ? rows - row : most;
+        cpu_product(k, both, (int)m->rows, (const float *)x + row * m->cols, (int)m->cols, m, NULL, count,
+                    rest);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, count *f))
+        for (int r = 0; r < count; r++)
+            c->simd->multiply_silu((float *)out + (row + r) * f, both + r * m->rows, both + r * m->rows + f,
+                                   f);
     }
 }
 
 size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    (void)k;
-    (void)m;
-    (void)rows;
-    return 0;
+    if (rows <= FEW_ROWS)
+        return 0;
+    int most = rows < GATE_UP_ROWS ? rows : GATE_UP_ROWS;
+    return (size_t)most * (size_t)m->rows * sizeof(float) + cpu_product_workspace(k, m, most);
 }
 
 /* The best so far of one row: the first of the largest, whatever the order in which parts are offered. */
@@ -101,6 +204,7 @@ struct best {
     float value;
     int64_t index; /* -1: none yet */
 };
+_Static_assert(sizeof(struct best) == 4 * sizeof(float), "as the workspace counts it");
 
 static void offer(struct best *best, float value, int64_t index)
 {
@@ -143,19 +247,48 @@ static void argmax_few(const struct cpu *c, int32_t *ids, const float *x, int64_
         ids[b] = best[b].index < 0 ? 0 : (int32_t)best[b].index;
 }
 
+/* Many rows: the logits of a block of the vocabulary at a time, the best kept in the workspace. */
+enum { HEAD_COLUMNS = 2048 };
+
+static void argmax_many(struct kernels *k, int32_t *ids, const float *x, int x_stride,
+                        const struct kernel_matrix *m, const float *bias, int rows, void *workspace)
+{
+    const struct cpu *c = cpu_of(k);
+    int64_t columns = m->rows < HEAD_COLUMNS ? m->rows : HEAD_COLUMNS;
+    struct best *best = workspace;
+    float *logits = (float *)workspace + 4 * (int64_t)rows;
+    void *rest = logits + rows * columns;
+    for (int r = 0; r < rows; r++)
+        best[r] = (struct best){0, -1};
+    for (int64_t n = 0; n < m->rows; n += columns) {
+        struct kernel_matrix part = kernel_matrix_rows(m, n, m->rows - n < columns ? m->rows - n : columns);
+        struct kernel_epilogue epilogue = {bias ? bias + n : NULL, KERNEL_LINEAR, false};
+        cpu_product(k, logits, (int)columns, x, x_stride, &part, &epilogue, rows, rest);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows *columns))
+        for (int r = 0; r < rows; r++) {
+            int64_t i = c->simd->argmax(logits + r * columns, part.rows);
+            if (!isnan(logits[r * columns + i]))
+                offer(&best[r], logits[r * columns + i], n + i);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        ids[r] = best[r].index < 0 ? 0 : (int32_t)best[r].index;
+}
+
 void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                      const struct kernel_matrix *m, const float *bias, int rows, void *workspace)
 {
-    (void)workspace;
-    for (int b = 0; b < rows; b += SIMD_GEMV_ROWS)
-        argmax_few(cpu_of(k), ids + b, (const float *)x + (int64_t)b * x_stride, x_stride, m, bias,
-                   rows - b < SIMD_GEMV_ROWS ? rows - b : SIMD_GEMV_ROWS);
+    if (rows <= FEW_ROWS)
+        argmax_few(cpu_of(k), ids, x, x_stride, m, bias, rows);
+    else
+        argmax_many(k, ids, x, x_stride, m, bias, rows, workspace);
 }
 
 size_t cpu_head_argmax_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    (void)k;
-    (void)m;
-    (void)rows;
-    return 0;
+    if (rows <= FEW_ROWS)
+        return 0;
+    size_t columns = m->rows < HEAD_COLUMNS ? (size_t)m->rows : HEAD_COLUMNS;
+    struct kernel_matrix part = kernel_matrix_rows(m, 0, (int64_t)columns);
+    return (size_t)rows * (4 + columns) * sizeof(float) + cpu_product_workspace(k, &part, rows);
 }

@@ -23,7 +23,7 @@ struct simd_attention {
     float *sum;            /* [rows, head_dim] out: sum of exp(score - max) * v */
     float *max, *total;    /* [rows] out: largest score, sum of exp(score - max) */
 };
-enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_HEAD_DIM = 512 };
+enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_HEAD_DIM = 512, SIMD_GEMM_BLOCK = 48 };
 
 struct simd {
     const char *name;
@@ -53,6 +53,18 @@ struct simd {
     void (*weighted_rows)(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
                           const void *values, enum kernel_dtype dtype, int tokens, int width, int rows);
     void (*attention)(const struct simd_attention *a);
+
+    /* Our own large product. x is packed in panels of `lanes` rows, each lanes * cols floats apart at most
+     * (half of that in pairs of bf16); gemm_pack fills the panel at its start from up to `lanes` rows. */
+    int lanes;
+    void (*gemm_pack)(void *panel, const float *x, int64_t x_stride, int rows, int64_t cols,
+                      enum kernel_dtype dtype);
+    /* out[rows, m->rows] = x m^T for at most SIMD_GEMM_BLOCK rows of m; scratch: gemm_scratch_floats(rows).
+     */
+    void (*gemm_block)(float *out, int64_t out_stride, const struct kernel_matrix *m, const void *panels,
+                       int rows, float *scratch);
+    size_t (*gemm_scratch_floats)(int rows);
+    bool (*gemm_in_pairs)(enum kernel_dtype dtype, int64_t cols); /* panels are bf16 */
 };
 
 /* The best level this CPU runs ("auto"), or the named one; NULL and `why` where it cannot run here. */
