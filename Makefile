@@ -92,7 +92,7 @@ $(BUILD)/tests/tui/%: $(BUILD)/tests/tui/%.o $(filter-out $(BUILD)/tui/main.o,$(
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(filter-out $(BUILD)/tui/main.o,$(TUI)) $(ARCHIVES)
 	$(call say,test)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
-.PRECIOUS: $(BUILD)/tests/%.o
+.SECONDARY:
 
 test: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) all tests

@@ -156,7 +156,7 @@ int main(void)
     printf("gpt2-124m fp32\n");
     bench_model(r, "gpt2-124m", PRECISION_FP32, bandwidth, fp32);
     printf("llama, 12 layers, d 768, ffn 2048, vocabulary 32000, bf16\n");
-    bench_model(r, "llama-160m", PRECISION_BF16, bandwidth, bf16);
+    bench_model(r, "llama-134m", PRECISION_BF16, bandwidth, bf16);
     r->ops->close(r);
 
     double after = kernels_measure_read_bandwidth(k, 1.0);
