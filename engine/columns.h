@@ -1,0 +1,23 @@
+/* Aligned text tables for standard output: columns are as wide as what stands in them, by display width, and
+ * the least important ones are left out where the line is too short. Used by the results table and by
+ * compare. */
+#pragma once
+
+#include "engine/text.h"
+
+struct column {
+    const char *title; /* with its unit */
+    bool left;         /* aligned to the left (words); numbers stand on the right */
+    int rank;          /* 0: always shown; else the highest rank is left out first */
+};
+
+struct columns;
+struct columns *columns_new(const struct column *column, int n); /* column must outlive it; NULL: no memory */
+void columns_cell(struct columns *c, const char *text);          /* the next cell, row by row; copied */
+void columns_free(struct columns *c);
+/* Appends header and rows, at most `width` columns wide (0: no limit). Columns without any text are left out.
+ */
+void columns_print(struct columns *c, int width, struct text *out);
+/* Appends text broken at blanks to lines of at most `width` columns (0: no limit), all but the first
+ * indented. */
+void columns_wrap(const char *text, int width, int indent, struct text *out);

@@ -1,0 +1,289 @@
+#include "engine/columns.h"
+#include "engine/export.h"
+#include "engine/figure.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct column results[] = {
+    {"model", true, 0},     {"workload", true, 0},  {"batch", false, 0},   {"seq", false, 0},
+    {"arm", true, 0},       {"n", false, 9},        {"blocks", false, 8},  {"mean ms", false, 0},
+    {"± ms", false, 4},     {"p50 ms", false, 10},  {"p90 ms", false, 12}, {"p95 ms", false, 11},
+    {"p99 ms", false, 7},   {"tok/s", false, 2},    {"GB/s", false, 6},    {"of limit", false, 5},
+    {"peak MiB", false, 3}, {"speed-up", false, 0}, {"interval", true, 1}, {"verdict", true, 0}};
+enum { RESULTS = sizeof results / sizeof results[0] };
+
+static void cell_words(const struct session_cell *c, char *out, size_t size)
+{
+    snprintf(out, size, "%s %s, batch %d, seq %d", c->model, workload_names[c->workload], c->batch, c->seq);
+}
+
+/* Which of a cell's coordinates are the same in every cell: they are told once, above the table. */
+struct common {
+    bool model, workload, batch, seq;
+};
+
+static struct common find_common(const struct session *s)
+{
+    struct common same = {true, true, true, true};
+    for (int i = 1; i < s->n_cells; i++) {
+        const struct session_cell *a = &s->cell[0], *b = &s->cell[i];
+        same.model = same.model && strcmp(a->model, b->model) == 0;
+        same.workload = same.workload && a->workload == b->workload;
+        same.batch = same.batch && a->batch == b->batch;
+        same.seq = same.seq && a->seq == b->seq;
+    }
+    return same;
+}
+
+static void add_common(const struct session *s, struct text *head)
+{
+    struct common same = find_common(s);
+    if (s->n_cells == 0)
+        return;
+    if (same.model)
+        text_format(head, " · %s", s->cell[0].model);
+    if (same.workload)
+        text_format(head, " · %s", workload_names[s->cell[0].workload]);
+    if (same.batch)
+        text_format(head, " · batch %d", s->cell[0].batch);
+    if (same.seq)
+        text_format(head, " · seq %d", s->cell[0].seq);
+}
+
+static void put_number(struct columns *t, double value, int decimals)
+{
+    char text[FIGURE_TEXT * 12];
+    columns_cell(t, figure_fixed(value, decimals, text, sizeof text));
+}
+
+static void put_digits(struct columns *t, double value, int digits)
+{
+    char text[FIGURE_TEXT * 12];
+    columns_cell(t, figure_digits(value, digits, text, sizeof text));
+}
+
+static void put_int(struct columns *t, int value)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%d", value);
+    columns_cell(t, value > 0 ? text : "");
+}
+
+/* Decimals for a latency: what its interval supports, else four digits. */
+static int latency_decimals(const struct arm_summary *a)
+{
+    double half = (a->latency.ci.high - a->latency.ci.low) / 2;
+    if (isfinite(half) && half > 0)
+        return figure_decimals(half);
+    int magnitude = a->latency.mean > 0 ? (int)floor(log10(a->latency.mean)) : 0;
+    int decimals = 3 - magnitude;
+    return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
+}
+
+static void put_latency(struct columns *t, const struct arm_summary *a)
+{
+    int d = latency_decimals(a);
+    put_int(t, a->n);
+    put_int(t, a->blocks);
+    put_number(t, a->latency.mean, d);
+    put_number(t, (a->latency.ci.high - a->latency.ci.low) / 2, d);
+    put_number(t, a->latency.median, d);
+    put_number(t, a->p90_supported ? a->latency.p90 : NAN, d);
+    put_number(t, a->p95_supported ? a->latency.p95 : NAN, d);
+    put_number(t, a->p99_supported ? a->latency.p99 : NAN, d);
+    put_digits(t, a->tokens_per_second, 4);
+    put_digits(t, a->bandwidth / 1e9, 3);
+    char percent[FIGURE_TEXT * 12];
+    columns_cell(t, figure_percent(a->limit_share, a->limit_share < 0.0995 ? 1 : 0, percent, sizeof percent));
+}
+
+static void put_memory(struct columns *t, const struct session_arm *arm)
+{
+    char number[FIGURE_TEXT * 12], text[FIGURE_TEXT * 12 + 4];
+    int64_t peak = arm->has_measured ? arm->measured.peak : arm->predicted.peak;
+    figure_digits(peak > 0 ? (double)peak / 1048576 : NAN, 3, number, sizeof number);
+    snprintf(text, sizeof text, "%s%s", !arm->has_measured && peak > 0 ? "~" : "", number);
+    columns_cell(t, text);
+}
+
+static void put_comparison(struct columns *t, const struct session_cell *cell, const struct session_arm *arm,
+                           const struct comparison *c, const struct arm_summary *a)
+{
+    char number[FIGURE_TEXT * 12], interval[96];
+    bool state = a->n == 0 && cell->status != CELL_RUNNING;
+    if (c->verdict == VERDICT_NONE) {
+        columns_cell(t, "");
+        columns_cell(t, "");
+        enum cell_status status =
+            arm->status == CELL_OK || arm->status == CELL_PENDING ? cell->status : arm->status;
+        columns_cell(t, state ? cell_status_names[status] : "");
+        return;
+    }
+    double half = (c->speedup_ci.high - c->speedup_ci.low) / 2;
+    int d = isfinite(half) ? figure_decimals(half) : 2;
+    columns_cell(t, figure_fixed(c->speedup, d, number, sizeof number));
+    columns_cell(t, figure_interval(c->speedup_ci.low, c->speedup_ci.high, d, interval, sizeof interval));
+    columns_cell(t, verdict_names[c->verdict]);
+}
+
+static int print_results(const struct session *s, const struct comparison *comparisons, int width,
+                         struct text *out)
+{
+    struct common same = find_common(s);
+    struct columns *t = columns_new(results, RESULTS);
+    if (!t)
+        return -1;
+    for (int i = 0; i < s->n_cells; i++) {
+        const struct session_cell *cell = &s->cell[i];
+        for (int j = 0; j < cell->n_arms && j < s->preset.n_arms; j++) {
+            struct arm_summary a;
+            summary_arm(s, i, j, &a);
+            bool first = j == 0;
+            columns_cell(t, first && !same.model ? cell->model : "");
+            columns_cell(t, first && !same.workload ? workload_names[cell->workload] : "");
+            put_int(t, first && !same.batch ? cell->batch : 0);
+            put_int(t, first && !same.seq ? cell->seq : 0);
+            columns_cell(t, cell->arm[j].name);
+            put_latency(t, &a);
+            put_memory(t, &cell->arm[j]);
+            put_comparison(t, cell, &cell->arm[j], &comparisons[i * s->preset.n_arms + j], &a);
+        }
+    }
+    columns_print(t, width, out);
+    columns_free(t);
+    return 0;
+}
+
+static void put_line(struct text *line, int width, struct text *out)
+{
+    char *whole = text_take(line, NULL);
+    if (whole)
+        columns_wrap(whole, width, 2, out);
+    else
+        out->failed = true;
+    free(whole);
+}
+
+/* What a reader must know about single arms: why there is no figure, and what spoiled those that are shown.
+ */
+static void print_notes(const struct session *s, int width, struct text *out)
+{
+    for (int i = 0; i < s->n_cells; i++) {
+        const struct session_cell *cell = &s->cell[i];
+        char where[400];
+        cell_words(cell, where, sizeof where);
+        struct text line = {0};
+        if (cell->reason[0]) {
+            text_format(&line, "%s: %s: %s", where, cell_status_names[cell->status], cell->reason);
+            put_line(&line, width, out);
+        }
+        for (int j = 0; j < cell->n_arms; j++) {
+            const struct session_arm *arm = &cell->arm[j];
+            struct arm_summary a;
+            summary_arm(s, i, j, &a);
+            if (arm->reason[0])
+                text_format(&line, "%s, %s: %s: %s", where, arm->name, cell_status_names[arm->status],
+                            arm->reason);
+            else if (a.rejected > 0)
+                text_format(&line, "%s, %s: %d samples refused: clock fault", where, arm->name, a.rejected);
+            else if (a.flagged_blocks > 0)
+                text_format(&line, "%s, %s: %d of %d blocks flagged (throttled, not steady or clock fault)",
+                            where, arm->name, a.flagged_blocks, a.blocks);
+            if (line.n > 0)
+                put_line(&line, width, out);
+        }
+    }
+}
+
+static void print_sentences(const struct session *s, const struct comparison *comparisons, int width,
+                            struct text *out)
+{
+    int family = 0;
+    for (int i = 0; i < s->n_cells; i++) {
+        for (int j = 1; j < s->preset.n_arms; j++) {
+            const struct comparison *c = &comparisons[i * s->preset.n_arms + j];
+            if (c->verdict == VERDICT_NONE)
+                continue;
+            family = c->family > family ? c->family : family;
+            struct text line = {0};
+            char where[400];
+            cell_words(&s->cell[i], where, sizeof where);
+            if (s->n_cells > 1)
+                text_format(&line, "%s: ", where);
+            text_add(&line, c->sentence);
+            put_line(&line, width, out);
+        }
+    }
+    if (family > 1) {
+        char line[160];
+        snprintf(line, sizeof line, "Verdicts hold over the family of %d comparisons (Holm).", family);
+        columns_wrap(line, width, 2, out);
+    }
+}
+
+static void print_criteria(const struct session *s, int width, struct text *out)
+{
+    static const struct column head[] = {{"criterion", true, 0},
+                                         {"target", false, 0},
+                                         {"achieved", false, 0},
+                                         {"status", true, 0},
+                                         {"worst case", true, 1}};
+    struct criterion_result r[SUMMARY_CRITERIA];
+    int n = summary_criteria(s, r);
+    struct columns *t = n > 0 ? columns_new(head, 5) : NULL;
+    for (int i = 0; i < n && t; i++) {
+        char where[512] = "no data", arm[PRESET_NAME + 4] = "";
+        if (r[i].cell >= 0) {
+            cell_words(&s->cell[r[i].cell], where, sizeof where - sizeof arm);
+            snprintf(arm, sizeof arm, ", %s", s->cell[r[i].cell].arm[r[i].arm].name);
+            strcat(where, arm);
+        }
+        columns_cell(t, r[i].metric);
+        put_digits(t, r[i].target, 2);
+        put_digits(t, r[i].achieved, 3);
+        columns_cell(t, !r[i].known ? "no data" : r[i].passed ? "passed" : "FAILED");
+        columns_cell(t, where);
+    }
+    if (n > 0) {
+        text_add(out, "\n");
+        columns_print(t, width, out);
+    }
+    columns_free(t);
+}
+
+char *table_print(const struct session *s, int width, struct error *e)
+{
+    struct comparison *comparisons;
+    if (summary_comparisons(s, &comparisons, e) != 0)
+        return NULL;
+    struct text out = {0}, head = {0}, notes = {0}, sentences = {0};
+    text_format(&head, "%s · %s", s->preset.title[0] ? s->preset.title : s->preset.name,
+                session_status_names[s->status]);
+    add_common(s, &head);
+    if (s->environment.cpu[0])
+        text_format(&head, " · %s", s->environment.cpu);
+    if (s->environment.threads > 0)
+        text_format(&head, " · %d threads", s->environment.threads);
+    if (s->started[0])
+        text_format(&head, " · %s", s->started);
+    put_line(&head, width, &out);
+    if (s->message[0])
+        columns_wrap(s->message, width, 2, &out);
+    text_add(&out, "\n");
+    if (print_results(s, comparisons, width, &out) != 0)
+        out.failed = true;
+    print_sentences(s, comparisons, width, &sentences);
+    if (sentences.n > 0)
+        text_format(&out, "\n%s", sentences.bytes);
+    print_notes(s, width, &notes);
+    if (notes.n > 0)
+        text_format(&out, "\n%s", notes.bytes);
+    print_criteria(s, width, &out);
+    out.failed = out.failed || sentences.failed || notes.failed;
+    text_free(&sentences);
+    text_free(&notes);
+    free(comparisons);
+    return text_take(&out, e);
+}
