@@ -106,8 +106,8 @@ int64_t stats_modified_z_count(const double *sorted, size_t n, double limit)
     return count;
 }
 
-/* The width of the kernel: Silverman's rule, but never below the step of a quantized clock, whose ticks would
- * otherwise each be a mode. */
+/* Silverman's rule (a narrower kernel calls one normal sample in ten bimodal), but never below the step of a
+ * quantized clock, whose ticks would otherwise each be a mode. */
 static double bandwidth(const double *sorted, size_t n, double std)
 {
     double iqr = stats_quantile(sorted, n, 0.75) - stats_quantile(sorted, n, 0.25);
@@ -163,20 +163,10 @@ static size_t values_below(const double *sorted, size_t n, double limit)
     return low;
 }
 
-bool stats_bimodality(const double *sorted, size_t n, struct stats_bimodality *out)
+/* The deepest valley of the density between two sides that each hold enough samples; curve index or -1. */
+static int deepest_valley(const double *sorted, size_t n, double low, double step, const double *curve,
+                          double *depth)
 {
-    *out = (struct stats_bimodality){{NAN, NAN}, {NAN, NAN}, NAN, false};
-    struct stats_moments m = stats_moments_of(sorted, n);
-    if (m.n != n || n < STATS_BIMODALITY_MIN_N || !(m.std > 0))
-        return false;
-    double width = bandwidth(sorted, n, m.std);
-    double low = stats_quantile(sorted, n, 0.02) - 3 * width;
-    double step = (stats_quantile(sorted, n, 0.98) + 3 * width - low) / GRID;
-    double curve[GRID], best = 1;
-    if (!(step > 0) || !isfinite(step))
-        return false;
-    density(sorted, n, low, step, fmax(width, step), curve);
-    /* The deepest valley between two sides that each hold enough samples. */
     double left_peak[GRID], right_peak[GRID];
     for (int i = 0; i < GRID; i++)
         left_peak[i] = i ? fmax(left_peak[i - 1], curve[i]) : curve[i];
@@ -184,28 +174,62 @@ bool stats_bimodality(const double *sorted, size_t n, struct stats_bimodality *o
         right_peak[i] = i < GRID - 1 ? fmax(right_peak[i + 1], curve[i]) : curve[i];
     size_t enough = (size_t)fmax(5, ceil(0.05 * (double)n));
     int valley = -1;
+    *depth = 1;
     for (int i = 1; i < GRID - 1; i++) {
-        double depth = curve[i] / fmin(left_peak[i], right_peak[i]);
-        if (!(depth < best))
-            continue;
+        double here = curve[i] / fmin(left_peak[i], right_peak[i]);
         size_t below = values_below(sorted, n, low + i * step);
-        if (below < enough || n - below < enough)
-            continue;
-        best = depth;
-        valley = i;
+        if (here < *depth && below >= enough && n - below >= enough) {
+            *depth = here;
+            valley = i;
+        }
     }
+    return valley;
+}
+
+/* The modes of sorted values already on the scale they are judged on. */
+static bool find_modes(const double *sorted, size_t n, struct stats_bimodality *out)
+{
+    struct stats_moments m = stats_moments_of(sorted, n);
+    double width = bandwidth(sorted, n, m.std), curve[GRID], depth;
+    double low = stats_quantile(sorted, n, 0.02) - 3 * width;
+    double step = (stats_quantile(sorted, n, 0.98) + 3 * width - low) / GRID;
+    if (!(m.std > 0) || !(step > 0) || !isfinite(step))
+        return false;
+    density(sorted, n, low, step, fmax(width, step), curve);
+    int valley = deepest_valley(sorted, n, low, step, curve, &depth);
     if (valley < 0)
         return true;
     int mode[2] = {0, valley};
     for (int i = 0; i < GRID; i++)
         if (curve[i] > curve[mode[i > valley]])
             mode[i > valley] = i;
-    size_t below = values_below(sorted, n, low + valley * step);
     out->mode[0] = low + mode[0] * step;
     out->mode[1] = low + mode[1] * step;
-    out->share[0] = (double)below / (double)n;
+    out->share[0] = (double)values_below(sorted, n, low + valley * step) / (double)n;
     out->share[1] = 1 - out->share[0];
-    out->valley = best;
-    out->is_bimodal = best < STATS_BIMODALITY_VALLEY;
+    out->valley = depth;
+    out->is_bimodal = depth < STATS_BIMODALITY_VALLEY;
     return true;
+}
+
+bool stats_bimodality(const double *sorted, size_t n, struct stats_bimodality *out)
+{
+    *out = (struct stats_bimodality){{NAN, NAN}, {NAN, NAN}, NAN, false};
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(sorted[i]))
+            return false;
+    if (n < STATS_BIMODALITY_MIN_N)
+        return false;
+    if (!(sorted[0] > 0))
+        return find_modes(sorted, n, out);
+    double *logs = calloc(n, sizeof *logs); /* a long tail is no mode */
+    if (!logs)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        logs[i] = log(sorted[i]);
+    bool found = find_modes(logs, n, out);
+    free(logs);
+    for (int i = 0; i < 2; i++)
+        out->mode[i] = exp(out->mode[i]);
+    return found;
 }

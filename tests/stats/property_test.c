@@ -1,24 +1,8 @@
 #include "stats/stats.h"
+#include "tests/stats/random.h"
 #include "tests/test.h"
 
 #include <stdbool.h>
-#include <stdint.h>
-
-/* splitmix64 and Box-Muller: the tests repeat exactly. */
-static uint64_t state;
-
-static double uniform(void)
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return ((double)((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(void)
-{
-    return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
-}
 
 enum { MOST = 60 };
 
@@ -29,12 +13,12 @@ struct pair {
 
 static struct pair random_pair(void)
 {
-    struct pair p = {.nx = 2 + (size_t)(uniform() * 50), .ny = 2 + (size_t)(uniform() * 50)};
-    double sd_x = exp(4 * normal() - 5), sd_y = exp(4 * normal() - 5);
+    struct pair p = {.nx = 2 + (size_t)(random_uniform() * 50), .ny = 2 + (size_t)(random_uniform() * 50)};
+    double sd_x = exp(4 * random_normal() - 5), sd_y = exp(4 * random_normal() - 5);
     for (size_t i = 0; i < p.nx; i++)
-        p.x[i] = 20 + sd_x * normal();
+        p.x[i] = 20 + sd_x * random_normal();
     for (size_t i = 0; i < p.ny; i++)
-        p.y[i] = 21 + sd_y * normal();
+        p.y[i] = 21 + sd_y * random_normal();
     return p;
 }
 
@@ -50,7 +34,7 @@ static void mapped(const struct pair *p, double scale, double shift, struct pair
 TEST(welch_degrees_of_freedom_stay_within_their_bounds)
 {
     stats_init();
-    state = 18;
+    random_state = 18;
     for (int i = 0; i < 20000; i++) {
         struct pair p = random_pair();
         struct stats_welch w;
@@ -63,7 +47,7 @@ TEST(welch_degrees_of_freedom_stay_within_their_bounds)
 
 TEST(scaling_scales_means_and_intervals_and_nothing_else)
 {
-    state = 19;
+    random_state = 19;
     for (int i = 0; i < 60; i++) {
         struct pair p = random_pair(), q;
         for (double c = 1e-9; c < 2e9; c *= 10) {
@@ -99,7 +83,7 @@ TEST(scaling_scales_means_and_intervals_and_nothing_else)
 
 TEST(swapping_negates_t_and_shifting_or_permuting_changes_nothing)
 {
-    state = 20;
+    random_state = 20;
     for (int i = 0; i < 300; i++) {
         struct pair p = random_pair(), q;
         struct stats_welch a, b;
@@ -130,7 +114,7 @@ TEST(swapping_negates_t_and_shifting_or_permuting_changes_nothing)
 
 TEST(ranks_agree_with_counting_every_pair)
 {
-    state = 21;
+    random_state = 21;
     for (int i = 0; i < 200; i++) {
         struct pair p = random_pair();
         for (size_t j = 0; j < p.nx && i % 2; j++)
@@ -168,10 +152,10 @@ TEST(the_exact_rank_test_of_small_samples_is_counted_by_hand)
 
 TEST(a_pair_of_streams_merges_into_the_whole)
 {
-    state = 22;
+    random_state = 22;
     struct stats_running a = {0}, b = {0}, whole = {0}, empty = {0};
     for (int i = 0; i < 5000; i++) {
-        double x = i % 1000 == 7 ? NAN : 1e6 + normal();
+        double x = i % 1000 == 7 ? NAN : 1e6 + random_normal();
         stats_running_add(i < 1234 ? &a : &b, x);
         stats_running_add(&whole, x);
     }
@@ -192,10 +176,10 @@ TEST(a_pair_of_streams_merges_into_the_whole)
 TEST(autocorrelation_by_transform_equals_the_sum_over_pairs)
 {
     static double x[6000];
-    state = 23;
+    random_state = 23;
     double level = 0, sum = 0;
     for (int i = 0; i < 6000; i++)
-        x[i] = 100 + (level = 0.8 * level + normal());
+        x[i] = 100 + (level = 0.8 * level + random_normal());
     for (int lag = 0; lag < 5998; lag += 2) {
         double pair = stats_autocorrelation(x, 6000, lag) + stats_autocorrelation(x, 6000, lag + 1);
         if (!(pair > 0))
