@@ -1,0 +1,63 @@
+/* One forward pass of a transformer as a sequence of operations on the kernels' door: a prompt (prefill),
+ * then one token per sequence at a time (greedy decode that feeds itself).
+ *
+ * Every implementation is the same walk over the same buffers: fusion `none` is the honest sequence of
+ * separate operations, each fusion bit swaps in its fused operation. Long prompts go through in pieces of at
+ * most FORWARD_PIECE rows (an encoder's sequence stays whole, for each row sees all), so that activations
+ * stay bounded. The head runs for one row per sequence. All memory is taken by forward_create; nothing
+ * allocates while tokens flow, except forward_logits. */
+#pragma once
+
+#include "engine/model/weights.h"
+#include "presets/error.h"
+#include "presets/implementation.h"
+#include "presets/model_spec.h"
+
+enum { FORWARD_PIECE = 512 };
+
+struct forward_shape {
+    const struct model_spec *model;
+    const struct implementation *implementation;
+    int sequences;
+    int length;         /* tokens of every prompt, or of the longest */
+    const int *lengths; /* [sequences] of ragged prompts, each >= 1; NULL: all `length` */
+    int steps;          /* decode steps that must fit behind the prompts */
+};
+
+struct forward_sizes {
+    int64_t activations, kv_cache,
+        overhead; /* overhead: tables, token ids, workspaces of product libraries */
+};
+
+struct forward;
+
+/* What forward_create will take. k is only asked for workspace sizes. */
+void forward_sizes(const struct kernels *k, const struct forward_shape *shape, struct forward_sizes *out);
+/* ids: the prompts packed one after another. weights are held until forward_free. Callers have checked that
+ * the implementation is supported and lengths fit the model's context. NULL: MEMORY. */
+struct forward *forward_create(struct kernels *k, struct weights *weights, const struct forward_shape *shape,
+                               const int32_t *ids, struct error *e);
+void forward_free(struct forward *f); /* NULL is fine */
+
+/* Asked between layers; a cancelled pass returns -1 CANCELLED and must be followed by a rewind. */
+void forward_watch(struct forward *f, void (*progress)(void *, const char *, double),
+                   bool (*cancelled)(void *), void *who);
+
+/* Back to empty sequences. */
+int forward_clear(struct forward *f, struct error *e);
+/* Runs the prompts of cleared sequences and chooses each one's next token. Queued: results after synchronize.
+ */
+int forward_prefill(struct forward *f, struct error *e);
+/* Back to where forward_prefill ended: lengths and next tokens. The cache keeps what it holds. */
+int forward_rewind(struct forward *f, struct error *e);
+/* One token per sequence; FAILED when the prepared steps are used up. Queued. */
+int forward_step(struct forward *f, struct error *e);
+
+/* The token each sequence will be fed next. set: host ids [sequences]. */
+void forward_next(struct forward *f, int32_t *out);
+void forward_set_next(struct forward *f, const int32_t *ids);
+/* Logits of the last pass, [sequences, forward_width]; may allocate. Synchronizes. */
+int forward_logits(struct forward *f, float *out, struct error *e);
+int forward_width(const struct forward *f);  /* vocabulary; an encoder with a pooler: d */
+int forward_length(const struct forward *f); /* tokens now cached of the longest sequence */
+int64_t forward_kv_used(const struct forward *f);

@@ -1,0 +1,256 @@
+#include "engine/model/weights.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One tensor on the walk through a model: a matrix, or a vector of fp32 when `vector` is set. */
+struct tensor {
+    struct kernel_matrix *matrix;
+    const float **vector;
+    enum kernel_dtype dtype;
+    int64_t rows, cols;
+    uint64_t id; /* of the generator's stream: stays the same for every precision */
+    enum kernel_weight_law law;
+    float amplitude;
+};
+
+struct walk {
+    int (*visit)(struct walk *, const struct tensor *);
+    struct weights *w;
+    uint64_t id;
+    int64_t bytes, total;
+    void (*progress)(void *, const char *, double);
+    bool (*cancelled)(void *);
+    void *who;
+    struct error *e;
+};
+
+enum kernel_dtype weights_dtype(enum precision_kind precision)
+{
+    switch (precision) {
+    case PRECISION_FP16:
+        return KERNEL_FP16;
+    case PRECISION_BF16:
+        return KERNEL_BF16;
+    case PRECISION_INT8:
+        return KERNEL_INT8;
+    default:
+        return KERNEL_FP32;
+    }
+}
+
+/* Scales follow the data on a cache line of their own. */
+static size_t scales_offset(const struct tensor *t)
+{
+    size_t data = (size_t)(t->rows * t->cols) * kernel_dtype_bytes(t->dtype);
+    return (data + 63) / 64 * 64;
+}
+
+static size_t tensor_bytes(const struct tensor *t)
+{
+    return t->dtype == KERNEL_INT8 ? scales_offset(t) + (size_t)t->rows * sizeof(float)
+                                   : kernel_matrix_bytes(t->dtype, t->rows, t->cols);
+}
+
+static int matrix(struct walk *k, struct kernel_matrix *to, enum kernel_dtype dtype, int64_t rows,
+                  int64_t cols, double amplitude)
+{
+    return k->visit(k,
+                    &(struct tensor){to, NULL, dtype, rows, cols, k->id++, KERNEL_UNIFORM, (float)amplitude});
+}
+
+static int vector(struct walk *k, const float **to, int64_t n, enum kernel_weight_law law, double amplitude)
+{
+    return k->visit(k, &(struct tensor){NULL, to, KERNEL_FP32, 1, n, k->id++, law, (float)amplitude});
+}
+
+static int bias(struct walk *k, const float **to, int64_t n)
+{
+    return vector(k, to, n, KERNEL_UNIFORM, 0.02);
+}
+
+static int norm(struct walk *k, struct kernel_norm *to)
+{
+    const struct model_spec *m = &k->w->model;
+    bool rms = m->family == MODEL_LLAMA;
+    to->kind = rms ? KERNEL_RMS_NORM : KERNEL_LAYER_NORM;
+    to->eps = (float)m->norm_eps;
+    to->width = m->d_model;
+    if (vector(k, &to->weight, m->d_model, KERNEL_CONSTANT, 1))
+        return -1;
+    return rms ? 0 : bias(k, &to->bias, m->d_model);
+}
+
+static int walk_layer(struct walk *k, struct weights_layer *l)
+{
+    const struct model_spec *m = &k->w->model;
+    enum kernel_dtype t = weights_dtype(k->w->precision);
+    int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
+    int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim;
+    bool llama = m->family == MODEL_LLAMA;
+    double unit_d = sqrt(3.0 / (double)d), depth = sqrt(2.0 * m->layers);
+    if (norm(k, &l->norm1) || (m->family != MODEL_PHI2 && norm(k, &l->norm2)) ||
+        matrix(k, &l->qkv, t, qkv, d, unit_d) || matrix(k, &l->out, t, d, q, sqrt(3.0 / (double)q) / depth) ||
+        matrix(k, &l->up, t, llama ? 2 * f : f, d, unit_d) ||
+        matrix(k, &l->down, t, d, f, sqrt(3.0 / (double)f) / depth))
+        return -1;
+    if (llama)
+        return 0;
+    return bias(k, &l->qkv_bias, qkv) || bias(k, &l->out_bias, d) || bias(k, &l->up_bias, f) ||
+                   bias(k, &l->down_bias, d)
+               ? -1
+               : 0;
+}
+
+/* Every tensor in a fixed order. A scratch w whose layers are all one serves for sizes. */
+static int walk_model(struct walk *k, bool one_layer)
+{
+    struct weights *w = k->w;
+    const struct model_spec *m = &w->model;
+    enum kernel_dtype t = weights_dtype(w->precision), rows = t == KERNEL_INT8 ? KERNEL_FP16 : t;
+    int64_t d = m->d_model;
+    double unit = sqrt(3.0 / (double)d);
+    if (matrix(k, &w->embedding, t, m->vocab, d, unit))
+        return -1;
+    if (m->rotary_dims == 0 && matrix(k, &w->positions, rows, m->context, d, unit))
+        return -1;
+    for (int i = 0; i < m->layers; i++)
+        if (walk_layer(k, &w->layer[one_layer ? 0 : i]))
+            return -1;
+    if (m->family == MODEL_BERT) {
+        if (matrix(k, &w->types, rows, m->token_types, d, unit) || norm(k, &w->embedding_norm) ||
+            matrix(k, &w->transform, t, d, d, unit) || bias(k, &w->transform_bias, d))
+            return -1;
+        if (!m->mlm_head)
+            return 0;
+        if (norm(k, &w->transform_norm))
+            return -1;
+    } else if (norm(k, &w->final_norm)) {
+        return -1;
+    }
+    if (!m->tied && matrix(k, &w->head, t, m->vocab, d, unit))
+        return -1;
+    bool biased = m->head_bias || m->family == MODEL_BERT;
+    return biased ? bias(k, &w->head_bias, m->vocab) : 0;
+}
+
+static int count(struct walk *k, const struct tensor *t)
+{
+    k->bytes += (int64_t)tensor_bytes(t);
+    return 0;
+}
+
+int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision)
+{
+    struct weights_layer layer = {0};
+    struct weights scratch = {.model = *m, .precision = precision, .layer = &layer};
+    struct walk k = {.visit = count, .w = &scratch};
+    walk_model(&k, true);
+    return k.bytes;
+}
+
+static int make(struct walk *k, const struct tensor *t)
+{
+    struct kernels *backend = k->w->k;
+    if (k->cancelled && k->cancelled(k->who))
+        return error_set(k->e, ERROR_CANCELLED, "stopped while making weights: run again to continue");
+    size_t bytes = tensor_bytes(t);
+    struct kernel_matrix m = {.dtype = t->dtype, .rows = t->rows, .cols = t->cols};
+    m.data = backend->ops->alloc(backend, bytes);
+    if (!m.data)
+        return error_set(
+            k->e, ERROR_MEMORY,
+            "no memory for the weights of %s (%.2f GiB in all): choose a smaller model or precision",
+            k->w->model.name, (double)k->total / 0x1p30);
+    if (t->dtype == KERNEL_INT8)
+        m.scales = (float *)(void *)((char *)m.data + scales_offset(t));
+    if (t->vector)
+        *t->vector = m.data;
+    else
+        *t->matrix = m;
+    k->w->bytes += (int64_t)bytes;
+    backend->ops->generate(backend, &m, k->w->seed, t->id, t->law, t->amplitude);
+    k->bytes += (int64_t)bytes;
+    if (k->progress)
+        k->progress(k->who, "weights", (double)k->bytes / (double)k->total);
+    return 0;
+}
+
+static int drop(struct walk *k, const struct tensor *t)
+{
+    struct kernels *backend = k->w->k;
+    void *p = t->vector ? (void *)(uintptr_t)*t->vector : t->matrix->data;
+    if (p)
+        backend->ops->free(backend, p, tensor_bytes(t));
+    return 0;
+}
+
+static void destroy(struct weights *w)
+{
+    if (w->layer) {
+        struct walk k = {.visit = drop, .w = w};
+        walk_model(&k, false);
+    }
+    free(w->layer);
+    free(w);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
+                               uint64_t seed, void (*progress)(void *, const char *, double),
+                               bool (*cancelled)(void *), void *who, struct error *e)
+{
+    int64_t start = now_ns();
+    struct weights *w = calloc(1, sizeof *w);
+    if (!w) {
+        error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
+        return NULL;
+    }
+    w->model = *m;
+    w->precision = precision;
+    w->seed = seed;
+    w->k = k;
+    w->references = 1;
+    w->layer = calloc((size_t)m->layers, sizeof *w->layer);
+    struct walk walk = {.visit = make,
+                        .w = w,
+                        .total = weights_bytes(m, precision),
+                        .progress = progress,
+                        .cancelled = cancelled,
+                        .who = who,
+                        .e = e};
+    if (!w->layer) {
+        error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
+        destroy(w);
+        return NULL;
+    }
+    if (walk_model(&walk, false)) {
+        destroy(w);
+        return NULL;
+    }
+    if (m->tied && (m->family != MODEL_BERT || m->mlm_head))
+        w->head = w->embedding;
+    k->ops->synchronize(k);
+    w->load_ns = now_ns() - start;
+    return w;
+}
+
+struct weights *weights_hold(struct weights *w)
+{
+    w->references++;
+    return w;
+}
+
+void weights_release(struct weights *w)
+{
+    if (w && --w->references == 0)
+        destroy(w);
+}

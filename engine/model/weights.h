@@ -1,0 +1,55 @@
+/* Synthetic weights of a model in one precision: seeded, random, scaled so that activations stay in range at
+ * every depth. Generated in place through the kernels' door; shared between arms by reference counting.
+ *
+ * Products and embeddings stand in the precision of the implementation (int8 keeps the embedding in int8 too,
+ * one scale per token, so that a tied head is the same matrix); learned positions and token types in it or,
+ * for int8, in fp16; norms and biases always in fp32. q, k and v are one matrix, rows [q | k | v]; gate and
+ * up of llama are one matrix, rows [gate | up]: unfused implementations look at row ranges.
+ *
+ * Amplitudes: a product with n inputs is uniform in +-sqrt(3 / n), which keeps the variance of unit inputs;
+ * the two products that write to the residual are smaller by sqrt(2 layers) (Radford et al. 2019,
+ * section 2.3). */
+#pragma once
+
+#include "kernels/kernels.h"
+#include "presets/error.h"
+#include "presets/implementation.h"
+#include "presets/model_spec.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weights_layer {
+    struct kernel_norm norm1, norm2; /* phi-2: norm1 alone */
+    struct kernel_matrix qkv, out, up, down;
+    const float *qkv_bias, *out_bias, *up_bias, *down_bias; /* NULL for llama */
+};
+
+struct weights {
+    struct model_spec model;
+    enum precision_kind precision;
+    uint64_t seed;
+    struct kernel_matrix embedding;
+    struct kernel_matrix positions, types; /* data NULL: none */
+    struct kernel_norm embedding_norm;     /* bert */
+    struct kernel_norm final_norm;         /* all but bert */
+    struct kernel_matrix transform;        /* bert: masked-language transform or pooler */
+    const float *transform_bias;
+    struct kernel_norm transform_norm; /* masked-language head only */
+    struct kernel_matrix head;         /* tied: the embedding's own data; bert's pooler: data NULL */
+    const float *head_bias;
+    struct weights_layer *layer;
+    int64_t bytes, load_ns;
+    int references;
+    struct kernels *k;
+};
+
+enum kernel_dtype weights_dtype(enum precision_kind precision); /* nf4 has none: refuse it before */
+int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision);
+
+/* Allocates and generates, one reference. progress(who, "weights", 0..1) and cancelled(who) are called
+ * between matrices, either may be NULL. NULL: MEMORY or CANCELLED, nothing kept. */
+struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
+                               uint64_t seed, void (*progress)(void *, const char *, double),
+                               bool (*cancelled)(void *), void *who, struct error *e);
+struct weights *weights_hold(struct weights *w); /* one more reference */
+void weights_release(struct weights *w);         /* the last one frees; NULL is fine */
