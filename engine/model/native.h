@@ -16,6 +16,16 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
                           enum workload w, int batch, int seq, int tokens, int samples, int threads,
                           struct memory_use *out, struct error *e);
 
+struct forward_shape; /* engine/model/forward.h */
+/* What a workload asks of a forward pass; m and i stay the caller's. -1 UNSUPPORTED when the sequence (or,
+ * for generate, its tokens) does not fit the model's context. A decode's steps are capped by the context. */
+int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,
+                 int seq, int tokens, int samples, struct forward_shape *out, struct error *e);
+/* Resident bytes of this process beyond `allocated`, and bytes the system can still give without swapping
+ * (INT64_MAX: unknown). */
+int64_t native_program_bytes(int64_t allocated);
+int64_t native_available_bytes(void);
+
 /* Every implementation on this device against the double-precision reference, on small built-in models of
  * each family. Calls line() per check; returns the number of failures, -1 if the device cannot be opened. */
 struct selftest_line {

@@ -1,0 +1,168 @@
+#include "engine/model/native.h"
+
+#include "engine/model/forward.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int axis_supported(const struct implementation *i, struct error *e)
+{
+    if (i->attention == ATTENTION_FLASH3)
+        return error_set(e, ERROR_UNSUPPORTED, "flash3 attention needs a Hopper GPU: choose attention flash");
+    if (i->attention == ATTENTION_RING)
+        return error_set(e, ERROR_UNSUPPORTED, "ring attention needs several GPUs: choose attention flash");
+    if (i->launch == LAUNCH_GRAPH)
+        return error_set(e, ERROR_UNSUPPORTED, "graph launch needs cuda: choose launch eager");
+    if (i->launch == LAUNCH_PERSISTENT)
+        return error_set(e, ERROR_UNSUPPORTED, "persistent launch needs cuda: choose launch eager");
+    if (i->precision == PRECISION_NF4)
+        return error_set(e, ERROR_UNSUPPORTED, "nf4 weights have no cpu kernels: choose precision int8");
+    if (i->kv_cache == KV_CACHE_VIRTUAL)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "a virtual cache needs cuda's memory mapping: choose kv_cache paged");
+    if (i->sparsity > 0)
+        return error_set(e, ERROR_UNSUPPORTED, "sparse activations have no cpu kernels: choose sparsity 0");
+    if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "adapted vocabularies arrive with tokenizers: choose vocabulary standard");
+    return 0;
+}
+
+int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
+                    enum workload w, struct error *e)
+{
+    if (strcmp(device, "cpu") != 0)
+        return error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose device cpu",
+                         device);
+    if (m->family == MODEL_MAMBA)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "state-space models arrive with real model files: choose a transformer");
+    if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "%s is an encoder and generates no tokens: choose workload prefill", m->name);
+    return axis_supported(i, e);
+}
+
+int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,
+                 int seq, int tokens, int samples, struct forward_shape *out, struct error *e)
+{
+    int steps = w == WORKLOAD_DECODE ? samples : w == WORKLOAD_GENERATE ? tokens : 0;
+    int least = w == WORKLOAD_PREFILL ? 0 : w == WORKLOAD_GENERATE ? tokens : 1;
+    if (batch < 1 || seq < 1 || least < 0)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "batch %d with sequences of %d cannot run: choose at least 1 of each", batch, seq);
+    if ((int64_t)seq + least > m->context)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "%s holds %d tokens, %s of %d needs %lld: choose a sequence of at most %d", m->name,
+                         m->context, workload_names[w], seq, (long long)seq + least,
+                         m->context - least > 0 ? m->context - least : 0);
+    if (steps > m->context - seq)
+        steps = m->context - seq;
+    *out = (struct forward_shape){
+        .model = m,
+        .implementation = i,
+        .sequences = batch,
+        .length = seq,
+        .steps = steps < least ? least : steps,
+    };
+    return 0;
+}
+
+int64_t native_program_bytes(int64_t allocated)
+{
+    long long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%lld %lld", &size, &resident) != 2)
+        resident = 0;
+    fclose(f);
+    int64_t bytes = resident * sysconf(_SC_PAGESIZE) - allocated;
+    return bytes > 0 ? bytes : 0;
+}
+
+static int64_t read_number(const char *path)
+{
+    long long n = -1;
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return -1;
+    if (fscanf(f, "%lld", &n) != 1)
+        n = -1;
+    fclose(f);
+    return n;
+}
+
+int64_t native_available_bytes(void)
+{
+    int64_t available = INT64_MAX;
+    char line[128];
+    long long kib;
+    FILE *f = fopen("/proc/meminfo", "r");
+    if (f) {
+        while (fgets(line, sizeof line, f))
+            if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1)
+                available = kib * 1024;
+        fclose(f);
+    }
+    /* a container's own limit, where one is set */
+    int64_t limit = read_number("/sys/fs/cgroup/memory.max"),
+            used = read_number("/sys/fs/cgroup/memory.current");
+    if (limit > 0 && used >= 0 && limit - used < available)
+        available = limit > used ? limit - used : 0;
+    return available;
+}
+
+/* An opened backend to ask for workspace sizes, kept because the Setup screen asks at every key press. */
+static struct {
+    pthread_mutex_t lock;
+    struct kernels *k;
+    int threads;
+    int64_t program;
+} adviser = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int open_adviser(int threads, struct error *e)
+{
+    if (adviser.k && adviser.threads == threads)
+        return 0;
+    char why[256] = "";
+    struct kernels *k = kernels_open_cpu(&(struct kernels_config){threads, "auto", "auto"}, why, sizeof why);
+    if (!k)
+        return error_set(e, ERROR_FAILED, "the cpu backend does not open (%s): see `benchtop doctor`", why);
+    if (adviser.k)
+        adviser.k->ops->close(adviser.k);
+    else
+        adviser.program = native_program_bytes(0);
+    adviser.k = k;
+    adviser.threads = threads;
+    return 0;
+}
+
+int native_predict_memory(const char *device, const struct model_spec *m, const struct implementation *i,
+                          enum workload w, int batch, int seq, int tokens, int samples, int threads,
+                          struct memory_use *out, struct error *e)
+{
+    struct forward_shape shape;
+    struct forward_sizes sizes;
+    if (native_supports(device, m, i, w, e) || native_shape(m, i, w, batch, seq, tokens, samples, &shape, e))
+        return -1;
+    pthread_mutex_lock(&adviser.lock);
+    int failed = open_adviser(threads, e);
+    int64_t program = adviser.program;
+    if (!failed)
+        forward_sizes(adviser.k, &shape, &sizes);
+    pthread_mutex_unlock(&adviser.lock);
+    if (failed)
+        return -1;
+    *out = (struct memory_use){
+        .weights = weights_bytes(m, i->precision),
+        .activations = sizes.activations,
+        .kv_cache = sizes.kv_cache,
+        .overhead = sizes.overhead + program,
+        .kv_used = (int64_t)batch * (seq + shape.steps) * model_kv_bytes_per_token(m, i->precision),
+    };
+    out->peak = out->average = out->weights + out->activations + out->kv_cache + out->overhead;
+    return 0;
+}

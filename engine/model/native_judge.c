@@ -1,0 +1,312 @@
+#include "engine/model/native_judge.h"
+
+#include "engine/model/rope.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TINY_COMMON .layers = 2, .context = 128, .norm_eps = 1e-5
+
+const struct model_spec judge_models[JUDGE_MODELS] = {
+    {.name = "llama",
+     .family = MODEL_LLAMA,
+     .d_model = 64,
+     .heads = 4,
+     .kv_heads = 2,
+     .head_dim = 16,
+     .ffn = 172,
+     .vocab = 211,
+     .rope_theta = 10000,
+     .rotary_dims = 16,
+     TINY_COMMON},
+    {.name = "llama3",
+     .family = MODEL_LLAMA,
+     .d_model = 48,
+     .heads = 6,
+     .kv_heads = 2,
+     .head_dim = 8,
+     .ffn = 100,
+     .vocab = 150,
+     .rope_theta = 500000,
+     .rotary_dims = 8,
+     .rope_scaling = {8, 1, 4, 32},
+     .tied = true,
+     TINY_COMMON},
+    {.name = "mistral",
+     .family = MODEL_LLAMA,
+     .d_model = 64,
+     .heads = 4,
+     .kv_heads = 1,
+     .head_dim = 16,
+     .ffn = 96,
+     .vocab = 97,
+     .rope_theta = 10000,
+     .rotary_dims = 16,
+     .window = 8,
+     TINY_COMMON},
+    {.name = "gpt2",
+     .family = MODEL_GPT2,
+     .d_model = 60,
+     .heads = 3,
+     .kv_heads = 3,
+     .head_dim = 20,
+     .ffn = 240,
+     .vocab = 193,
+     .tied = true,
+     TINY_COMMON},
+    {.name = "phi2",
+     .family = MODEL_PHI2,
+     .d_model = 80,
+     .heads = 4,
+     .kv_heads = 4,
+     .head_dim = 20,
+     .ffn = 160,
+     .vocab = 128,
+     .rope_theta = 10000,
+     .rotary_dims = 8,
+     .head_bias = true,
+     TINY_COMMON},
+    {.name = "bert",
+     .family = MODEL_BERT,
+     .d_model = 48,
+     .heads = 3,
+     .kv_heads = 3,
+     .head_dim = 16,
+     .ffn = 192,
+     .vocab = 131,
+     .tied = true,
+     .token_types = 2,
+     .mlm_head = true,
+     TINY_COMMON},
+};
+
+/* fp32: sums of some hundred terms in another order. bf16 rounds keys, values and (where the product library
+ * or AVX512-BF16 takes them so) activations to 8 bits before each of a layer's products: about 2^-9 per
+ * rounding, a dozen of them behind one another. fp16 and int8 round keys and values to 11 bits; libraries may
+ * also take fp16 activations. */
+double judge_tolerance(enum precision_kind precision)
+{
+    switch (precision) {
+    case PRECISION_FP32:
+        return 2e-5;
+    case PRECISION_BF16:
+        return 4e-2;
+    default:
+        return 5e-3;
+    }
+}
+
+/* ---- the reference's copy of the weights ---- */
+
+static const double *keep(struct judge *j, const struct kernel_matrix *m, int64_t first, int64_t rows)
+{
+    size_t n = (size_t)(rows * m->cols);
+    float *values = malloc(n * sizeof *values);
+    if (!values || j->used + n > j->size) {
+        free(values);
+        return NULL;
+    }
+    double *to = j->values + j->used;
+    j->used += n;
+    j->k->ops->read_matrix(j->k, m, first, rows, values);
+    for (size_t i = 0; i < n; i++)
+        to[i] = values[i];
+    free(values);
+    return to;
+}
+
+static const double *keep_all(struct judge *j, const struct kernel_matrix *m)
+{
+    return m->data ? keep(j, m, 0, m->rows) : NULL;
+}
+
+static const double *keep_vector(struct judge *j, const float *v, int64_t n)
+{
+    struct kernel_matrix m = {.dtype = KERNEL_FP32, .rows = 1, .cols = n, .data = (void *)(uintptr_t)v};
+    return keep_all(j, &m);
+}
+
+static void keep_layer(struct judge *j, struct reference_layer *to, const struct weights_layer *l)
+{
+    const struct model_spec *m = j->model;
+    int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
+    int64_t kv = (int64_t)m->kv_heads * m->head_dim;
+    bool llama = m->family == MODEL_LLAMA;
+    *to = (struct reference_layer){
+        .norm1 = keep_vector(j, l->norm1.weight, d),
+        .norm1_bias = keep_vector(j, l->norm1.bias, d),
+        .norm2 = keep_vector(j, l->norm2.weight, d),
+        .norm2_bias = keep_vector(j, l->norm2.bias, d),
+        .q = keep(j, &l->qkv, 0, q),
+        .k = keep(j, &l->qkv, q, kv),
+        .v = keep(j, &l->qkv, q + kv, kv),
+        .o = keep_all(j, &l->out),
+        .gate = llama ? keep(j, &l->up, 0, f) : NULL,
+        .up = keep(j, &l->up, llama ? f : 0, f),
+        .down = keep_all(j, &l->down),
+        .up_bias = keep_vector(j, l->up_bias, f),
+        .down_bias = keep_vector(j, l->down_bias, d),
+        .o_bias = keep_vector(j, l->out_bias, d),
+    };
+    if (l->qkv_bias) {
+        to->q_bias = keep_vector(j, l->qkv_bias, q);
+        to->k_bias = keep_vector(j, l->qkv_bias + q, kv);
+        to->v_bias = keep_vector(j, l->qkv_bias + q + kv, kv);
+    }
+}
+
+static void keep_model(struct judge *j)
+{
+    static const enum reference_family families[] = {
+        [MODEL_LLAMA] = REFERENCE_LLAMA,
+        [MODEL_GPT2] = REFERENCE_GPT2,
+        [MODEL_PHI2] = REFERENCE_PHI2,
+        [MODEL_BERT] = REFERENCE_BERT,
+    };
+    const struct model_spec *m = j->model;
+    const struct weights *w = j->weights;
+    int64_t d = m->d_model;
+    double *frequency = j->values;
+    j->used = (size_t)m->rotary_dims;
+    rope_frequencies(m, frequency);
+    j->reference = (struct reference_model){
+        .family = families[m->family],
+        .layers = m->layers,
+        .d = m->d_model,
+        .heads = m->heads,
+        .kv_heads = m->kv_heads,
+        .head_dim = m->head_dim,
+        .ffn = m->ffn,
+        .vocab = m->vocab,
+        .rotary_dims = m->rotary_dims,
+        .window = m->window,
+        .eps = m->norm_eps,
+        .gelu_erf = m->family == MODEL_BERT,
+        .rope_frequency = frequency,
+        .embedding = keep_all(j, &w->embedding),
+        .positions = keep_all(j, &w->positions),
+        .type_row = keep_all(j, &w->types),
+        .embedding_norm = keep_vector(j, w->embedding_norm.weight, d),
+        .embedding_norm_bias = keep_vector(j, w->embedding_norm.bias, d),
+        .final_norm = keep_vector(j, w->final_norm.weight, d),
+        .final_norm_bias = keep_vector(j, w->final_norm.bias, d),
+        .head = keep_all(j, &w->head),
+        .head_bias = keep_vector(j, w->head_bias, m->vocab),
+        .mlm = keep_all(j, &w->transform),
+        .mlm_bias = keep_vector(j, w->transform_bias, d),
+        .mlm_norm = keep_vector(j, w->transform_norm.weight, d),
+        .mlm_norm_bias = keep_vector(j, w->transform_norm.bias, d),
+        .layer = j->layers,
+    };
+    for (int l = 0; l < m->layers; l++)
+        keep_layer(j, &j->layers[l], &w->layer[l]);
+}
+
+int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, enum precision_kind precision,
+               struct error *e)
+{
+    *j = (struct judge){.k = k, .model = m};
+    j->weights = weights_create(k, m, precision, 42, NULL, NULL, NULL, e);
+    if (!j->weights)
+        return -1;
+    /* every weight takes at least a byte; a tied head is kept twice */
+    j->size = (size_t)(j->weights->bytes + (int64_t)m->vocab * m->d_model + m->rotary_dims);
+    j->values = malloc(j->size * sizeof *j->values);
+    j->layers = calloc((size_t)m->layers, sizeof *j->layers);
+    if (!j->values || !j->layers) {
+        judge_close(j);
+        return error_set(e, ERROR_MEMORY, "no memory for the reference of %s: close other programs", m->name);
+    }
+    keep_model(j);
+    return 0;
+}
+
+void judge_close(struct judge *j)
+{
+    weights_release(j->weights);
+    free(j->layers);
+    free(j->values);
+    *j = (struct judge){0};
+}
+
+/* ---- one judgement ---- */
+
+enum { MAX_TEXT = 128, MAX_SEQUENCES = 8 };
+
+struct text {
+    int id[MAX_SEQUENCES][MAX_TEXT], n[MAX_SEQUENCES];
+};
+
+static int run(struct forward *f, struct text *t, int steps, float *logits, int32_t *chosen, struct error *e)
+{
+    if (forward_prefill(f, e))
+        return -1;
+    for (int step = 0; step < steps; step++) {
+        forward_next(f, chosen);
+        for (int s = 0; t->n[s]; s++)
+            t->id[s][t->n[s]++] = chosen[s];
+        if (forward_step(f, e))
+            return -1;
+    }
+    forward_next(f, chosen);
+    return forward_logits(f, logits, e);
+}
+
+static double compare(const struct judge *j, const struct text *t, const float *logits, const int32_t *chosen)
+{
+    int vocab = j->model->vocab;
+    bool encoder = j->model->family == MODEL_BERT;
+    double *all = malloc((size_t)MAX_TEXT * (size_t)vocab * sizeof *all), worst = 0;
+    for (int s = 0; all && t->n[s]; s++) {
+        if (reference_forward(&j->reference, t->id[s], t->n[s], all)) {
+            worst = NAN;
+            break;
+        }
+        const double *want = all + (encoder ? 0 : (size_t)(t->n[s] - 1) * (size_t)vocab);
+        double scale = 0, error = 0, best = -INFINITY;
+        for (int v = 0; v < vocab; v++) {
+            double got = (double)logits[(size_t)s * (size_t)vocab + (size_t)v];
+            scale = fmax(scale, fabs(want[v]));
+            best = fmax(best, want[v]);
+            error = isnan(got) ? INFINITY : fmax(error, fabs(got - want[v]));
+        }
+        if (chosen[s] < 0 || chosen[s] >= vocab)
+            worst = INFINITY;
+        else
+            worst = fmax(worst, fmax(error, best - want[chosen[s]]) / scale);
+    }
+    free(all);
+    return all ? worst : NAN;
+}
+
+double judge_run(struct judge *j, const struct implementation *i, int sequences, const int *lengths,
+                 int steps, struct error *e)
+{
+    struct text text = {0};
+    int32_t ids[MAX_SEQUENCES * MAX_TEXT], chosen[MAX_SEQUENCES] = {0};
+    struct forward_shape shape = {
+        .model = j->model, .implementation = i, .sequences = sequences, .lengths = lengths, .steps = steps};
+    int total = 0;
+    if (sequences >= MAX_SEQUENCES) {
+        error_set(e, ERROR_USAGE, "%d sequences: the judge takes at most %d", sequences, MAX_SEQUENCES - 1);
+        return NAN;
+    }
+    for (int s = 0; s < sequences; s++) {
+        shape.length = lengths[s] > shape.length ? lengths[s] : shape.length;
+        for (int t = 0; t < lengths[s]; t++, total++)
+            ids[total] = text.id[s][text.n[s]++] = (total * 7919 + 31 * s + 5) % j->model->vocab;
+    }
+    if (shape.length + steps > MAX_TEXT) {
+        error_set(e, ERROR_USAGE, "%d tokens: the judge takes at most %d", shape.length + steps, MAX_TEXT);
+        return NAN;
+    }
+    double error = NAN;
+    float *logits = malloc((size_t)sequences * (size_t)j->model->vocab * sizeof *logits);
+    struct forward *f = forward_create(j->k, j->weights, &shape, ids, e);
+    if (f && logits && run(f, &text, steps, logits, chosen, e) == 0)
+        error = compare(j, &text, logits, chosen);
+    forward_free(f);
+    free(logits);
+    return error;
+}

@@ -1,0 +1,34 @@
+/* Small built-in models of every family and the reference's judgement of them: what `selftest` and the tests
+ * of the forward pass share. The reference reads back the weights the backend really holds, so that rounding
+ * of weights is no error, only arithmetic and the cache's precision are. */
+#pragma once
+
+#include "engine/model/forward.h"
+#include "kernels/reference.h"
+
+enum { JUDGE_MODELS = 6 };
+extern const struct model_spec judge_models[JUDGE_MODELS];
+
+/* Largest difference of logits, relative to the largest logit of the reference, that rounding explains. */
+double judge_tolerance(enum precision_kind precision);
+
+struct judge {
+    struct kernels *k;
+    const struct model_spec *model;
+    struct weights *weights;
+    struct reference_model reference;
+    struct reference_layer *layers;
+    double *values; /* all of the reference's arrays */
+    size_t used, size;
+};
+
+/* Makes weights and their reference. -1 MEMORY. */
+int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, enum precision_kind precision,
+               struct error *e);
+void judge_close(struct judge *j);
+
+/* Runs prompts of these lengths and then `steps` decode steps as implementation `i`, and compares the last
+ * logits of every sequence with the reference on the whole text; a chosen token that is not the likeliest is
+ * an error as large as what it loses. Returns the relative error, or NAN with e. */
+double judge_run(struct judge *j, const struct implementation *i, int sequences, const int *lengths,
+                 int steps, struct error *e);

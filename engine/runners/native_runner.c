@@ -1,0 +1,425 @@
+/* The native engine behind the seam: weights shared between arms, one forward pass per arm, both clocks. */
+#include "engine/model/forward.h"
+#include "engine/model/native.h"
+#include "engine/runners/runner.h"
+#include "kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PRECISIONS = PRECISION_NF4 + 1 };
+static const int64_t publish_ns = 50000000; /* how long decode runs freely before its samples are shown */
+
+struct native {
+    struct runner base;
+    char device[32];
+    struct kernels *k;
+    struct kernels_info info;
+    struct weights *cached[PRECISIONS]; /* one reference each, of one model and seed */
+};
+
+struct runner_arm {
+    struct native *r;
+    struct forward *f;
+    struct weights *w;
+    struct model_spec model;
+    struct implementation implementation;
+    enum workload workload;
+    int batch, seq, tokens, steps;
+    int32_t *fixed; /* [batch] tokens fed before logits are judged, the same for every arm */
+    uint64_t input_hash;
+    struct forward_sizes sizes;
+    struct kernel_event **event;
+    int events;
+    int64_t program_sum, program_peak; /* resident beyond what the backend allocated, over `readings` */
+    int readings;
+};
+
+static int64_t now(struct runner *r)
+{
+    (void)r;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* ---- inputs ---- */
+
+static uint64_t mixed(uint64_t z) /* splitmix64, Steele et al. 2014 */
+{
+    z += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Seeded ids over the whole vocabulary, and their FNV-1a hash. */
+static void make_ids(int32_t *ids, int64_t n, uint64_t seed, int vocab, uint64_t *hash)
+{
+    for (int64_t i = 0; i < n; i++) {
+        ids[i] = (int32_t)(mixed(mixed(seed) + (uint64_t)i) % (uint64_t)vocab);
+        for (int byte = 0; byte < 4; byte++)
+            *hash = (*hash ^ (((uint32_t)ids[i] >> (8 * byte)) & 0xff)) * 0x100000001b3u;
+    }
+}
+
+/* ---- weights ---- */
+
+static bool same_weights(const struct weights *w, const struct runner_request *q)
+{
+    return w && w->seed == q->seed && memcmp(&w->model, q->model, sizeof w->model) == 0;
+}
+
+static void drop_other_models(struct native *r, const struct runner_request *q)
+{
+    for (int p = 0; p < PRECISIONS; p++)
+        if (r->cached[p] && !same_weights(r->cached[p], q)) {
+            weights_release(r->cached[p]);
+            r->cached[p] = NULL;
+        }
+}
+
+/* Refuses before anything is allocated; gives up cached weights that no arm uses if that makes room. */
+static int check_room(struct native *r, const struct runner_request *q, const struct forward_sizes *sizes,
+                      struct error *e)
+{
+    enum precision_kind precision = q->implementation->precision;
+    int64_t need = sizes->activations + sizes->kv_cache + sizes->overhead;
+    if (!r->cached[precision])
+        need += weights_bytes(q->model, precision);
+    for (int p = 0; p < PRECISIONS && need > native_available_bytes(); p++)
+        if (r->cached[p] && r->cached[p]->references == 1 && p != (int)precision) {
+            weights_release(r->cached[p]);
+            r->cached[p] = NULL;
+        }
+    int64_t available = native_available_bytes();
+    if (need <= available)
+        return 0;
+    return error_set(
+        e, ERROR_MEMORY,
+        "%s needs %.2f GiB, %.2f GiB are free, %.2f GiB too much: choose a smaller batch, sequence, "
+        "precision or model",
+        q->model->name, (double)need / 0x1p30, (double)available / 0x1p30,
+        (double)(need - available) / 0x1p30);
+}
+
+static struct weights *find_weights(struct native *r, const struct runner_request *q,
+                                    const struct runner_watch *w, int64_t *load_ns, struct error *e)
+{
+    struct weights **slot = &r->cached[q->implementation->precision];
+    *load_ns = 0;
+    if (!*slot) {
+        *slot = weights_create(r->k, q->model, q->implementation->precision, q->seed, w ? w->progress : NULL,
+                               w ? w->cancelled : NULL, w ? w->who : NULL, e);
+        if (!*slot)
+            return NULL;
+        *load_ns = (*slot)->load_ns;
+    }
+    return weights_hold(*slot);
+}
+
+/* ---- arms ---- */
+
+static void release(struct runner_arm *a)
+{
+    if (!a)
+        return;
+    for (int i = 0; i < a->events && a->event; i++)
+        if (a->event[i])
+            a->r->k->ops->event_destroy(a->r->k, a->event[i]);
+    forward_free(a->f);
+    weights_release(a->w);
+    free(a->event);
+    free(a->fixed);
+    free(a);
+}
+
+static void read_memory(struct runner_arm *a)
+{
+    int64_t program = native_program_bytes((int64_t)a->r->k->ops->allocated(a->r->k));
+    a->program_sum += program;
+    a->program_peak = program > a->program_peak ? program : a->program_peak;
+    a->readings++;
+}
+
+static void watch_forward(struct runner_arm *a, const struct runner_watch *w, bool progress)
+{
+    forward_watch(a->f, w && progress ? w->progress : NULL, w ? w->cancelled : NULL, w ? w->who : NULL);
+}
+
+static int make_events(struct runner_arm *a, struct error *e)
+{
+    a->events = a->workload == WORKLOAD_DECODE ? a->steps + 1 : 3;
+    a->event = calloc((size_t)a->events, sizeof(struct kernel_event *));
+    for (int i = 0; a->event && i < a->events; i++) {
+        a->event[i] = a->r->k->ops->event_create(a->r->k);
+        if (!a->event[i])
+            return error_set(e, ERROR_MEMORY,
+                             "no memory for %d timing events: choose fewer samples per block", a->events);
+    }
+    return a->event
+               ? 0
+               : error_set(e, ERROR_MEMORY, "no memory for timing events: choose fewer samples per block");
+}
+
+/* Inputs, buffers, events and, for decode, the filled cache. */
+static int fill_arm(struct runner_arm *a, const struct runner_request *q, const struct forward_shape *shape,
+                    const struct runner_watch *w, struct error *e)
+{
+    int64_t tokens = (int64_t)q->batch * q->seq;
+    int32_t *ids = malloc((size_t)tokens * sizeof *ids);
+    a->fixed = malloc((size_t)q->batch * sizeof *a->fixed);
+    a->input_hash = 0xcbf29ce484222325u;
+    if (ids && a->fixed) {
+        make_ids(ids, tokens, q->seed, q->model->vocab, &a->input_hash);
+        make_ids(a->fixed, q->batch, ~q->seed, q->model->vocab, &a->input_hash);
+        a->f = forward_create(a->r->k, a->w, shape, ids, e);
+    } else {
+        error_set(e, ERROR_MEMORY, "no memory for %lld token ids: choose a smaller batch or sequence",
+                  (long long)tokens);
+    }
+    free(ids);
+    if (!a->f || make_events(a, e))
+        return -1;
+    if (a->workload != WORKLOAD_DECODE)
+        return 0;
+    watch_forward(a, w, true);
+    int failed = forward_prefill(a->f, e);
+    a->r->k->ops->synchronize(a->r->k);
+    watch_forward(a, NULL, false);
+    return failed;
+}
+
+static struct runner_arm *prepare(struct runner *base, const struct runner_request *q,
+                                  const struct runner_watch *w, int64_t *load_ns, struct error *e)
+{
+    struct native *r = (struct native *)base;
+    struct forward_shape shape;
+    struct forward_sizes sizes;
+    *load_ns = 0;
+    if (native_supports(r->device, q->model, q->implementation, q->workload, e) ||
+        native_shape(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->samples_max,
+                     &shape, e))
+        return NULL;
+    forward_sizes(r->k, &shape, &sizes);
+    drop_other_models(r, q);
+    if (check_room(r, q, &sizes, e))
+        return NULL;
+    struct runner_arm *a = calloc(1, sizeof *a);
+    if (!a) {
+        error_set(e, ERROR_MEMORY, "no memory to prepare %s: close other programs", q->model->name);
+        return NULL;
+    }
+    a->r = r;
+    a->model = *q->model;
+    a->implementation = *q->implementation;
+    a->workload = q->workload;
+    a->batch = q->batch;
+    a->seq = q->seq;
+    a->tokens = q->tokens;
+    a->steps = shape.steps;
+    a->sizes = sizes;
+    a->w = find_weights(r, q, w, load_ns, e);
+    if (!a->w || fill_arm(a, q, &shape, w, e)) {
+        release(a);
+        return NULL;
+    }
+    read_memory(a);
+    return a;
+}
+
+static int reset(struct runner_arm *a, struct error *e)
+{
+    return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
+}
+
+/* ---- samples ---- */
+
+static int prefill_or_generate(struct runner_arm *a, struct sample *out, struct error *e)
+{
+    struct kernels *k = a->r->k;
+    if (forward_clear(a->f, e))
+        return -1;
+    k->ops->synchronize(k);
+    int64_t start = now(NULL);
+    k->ops->event_record(k, a->event[0]);
+    if (forward_prefill(a->f, e))
+        return -1;
+    k->ops->event_record(k, a->event[1]);
+    if (a->workload == WORKLOAD_GENERATE)
+        for (int t = 0; t < a->tokens; t++)
+            if (forward_step(a->f, e))
+                return -1;
+    k->ops->event_record(k, a->event[2]);
+    k->ops->synchronize(k);
+    *out = (struct sample){
+        .device_ns = k->ops->event_span_ns(k, a->event[0], a->event[2]),
+        .host_ns = now(NULL) - start,
+        .first_ns = a->workload == WORKLOAD_GENERATE ? k->ops->event_span_ns(k, a->event[0], a->event[1]) : 0,
+    };
+    return 0;
+}
+
+/* Samples [from, to) are complete: their device spans, and the host's time spread by when each was submitted.
+ */
+static void publish(struct runner_arm *a, struct sample *out, int from, int to, int64_t synchronized,
+                    int64_t submitted, _Atomic int *done)
+{
+    struct kernels *k = a->r->k;
+    for (int i = from; i < to; i++)
+        out[i].device_ns = k->ops->event_span_ns(k, a->event[i], a->event[i + 1]);
+    out[to - 1].host_ns += synchronized - submitted;
+    atomic_store_explicit(done, to, memory_order_release);
+}
+
+/* Free-running: events between the steps, one synchronization each time there is something worth showing. */
+static int decode(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
+                  const struct runner_watch *w, struct error *e)
+{
+    struct kernels *k = a->r->k;
+    int failed = 0, i = 0, published = 0;
+    if (n > a->steps)
+        return error_set(e, ERROR_FAILED,
+                         "%d decode steps asked, %d prepared: ask for fewer samples per block", n, a->steps);
+    k->ops->synchronize(k);
+    int64_t before = now(NULL), shown = before;
+    k->ops->event_record(k, a->event[0]);
+    while (i < n && !failed) {
+        failed = w && w->cancelled && w->cancelled(w->who)
+                     ? error_set(e, ERROR_CANCELLED, "stopped between samples: run again for a whole block")
+                     : forward_step(a->f, e);
+        if (failed)
+            break;
+        k->ops->event_record(k, a->event[i + 1]);
+        int64_t after = now(NULL);
+        out[i++] = (struct sample){.host_ns = after - before};
+        before = after;
+        if (i < n && after - shown > publish_ns) {
+            k->ops->synchronize(k);
+            before = shown = now(NULL);
+            publish(a, out, published, i, before, after, done);
+            published = i;
+        }
+    }
+    k->ops->synchronize(k);
+    if (i > published)
+        publish(a, out, published, i, now(NULL), before, done);
+    return failed;
+}
+
+static int run_block(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
+                     const struct runner_watch *w, struct error *e)
+{
+    int failed = 0;
+    watch_forward(a, w, false);
+    if (a->workload == WORKLOAD_DECODE) {
+        failed = decode(a, n, out, done, w, e);
+    } else {
+        for (int i = 0; i < n && !failed; i++) {
+            failed = prefill_or_generate(a, &out[i], e);
+            if (!failed)
+                atomic_store_explicit(done, i + 1, memory_order_release);
+        }
+    }
+    watch_forward(a, NULL, false);
+    read_memory(a);
+    return failed;
+}
+
+static int output(struct runner_arm *a, struct runner_output *out, struct error *e)
+{
+    size_t n = (size_t)a->batch * (size_t)forward_width(a->f);
+    *out =
+        (struct runner_output){.rows = a->batch, .width = forward_width(a->f), .input_hash = a->input_hash};
+    if (reset(a, e) || (a->workload != WORKLOAD_DECODE && forward_prefill(a->f, e)))
+        return -1;
+    if (a->workload != WORKLOAD_PREFILL && a->steps > 0) {
+        forward_set_next(a->f, a->fixed);
+        if (forward_step(a->f, e))
+            return -1;
+    }
+    out->logits = malloc(n * sizeof *out->logits);
+    if (!out->logits)
+        return error_set(e, ERROR_MEMORY, "no memory for %zu logits: choose a smaller batch", n);
+    if (forward_logits(a->f, out->logits, e)) {
+        runner_output_free(out);
+        return -1;
+    }
+    return 0;
+}
+
+static void memory(struct runner_arm *a, struct memory_use *out)
+{
+    int64_t program = a->readings ? a->program_sum / a->readings : 0;
+    *out = (struct memory_use){
+        .weights = a->w->bytes,
+        .activations = a->sizes.activations,
+        .kv_cache = a->sizes.kv_cache,
+        .overhead = a->sizes.overhead + program,
+        .kv_used = a->model.family == MODEL_BERT ? 0 : forward_kv_used(a->f),
+    };
+    int64_t own = out->weights + out->activations + out->kv_cache + a->sizes.overhead;
+    out->average = own + program;
+    out->peak = own + a->program_peak;
+}
+
+static void work(struct runner_arm *a, struct model_work *out)
+{
+    *out = model_work(&a->model, &a->implementation, a->workload, a->batch, a->seq, a->tokens);
+}
+
+static void close_runner(struct runner *base)
+{
+    struct native *r = (struct native *)base;
+    if (!r)
+        return;
+    for (int p = 0; p < PRECISIONS; p++)
+        weights_release(r->cached[p]);
+    if (r->k)
+        r->k->ops->close(r->k);
+    free(r);
+}
+
+static const struct kernels_info *kernels(struct runner *base)
+{
+    return &((struct native *)base)->info;
+}
+
+static const struct runner_ops native_ops = {
+    .name = "native",
+    .now_ns = now,
+    .prepare = prepare,
+    .reset = reset,
+    .run_block = run_block,
+    .output = output,
+    .memory = memory,
+    .work = work,
+    .release = release,
+    .close = close_runner,
+    .kernels = kernels,
+};
+
+struct runner *runner_open_native(const char *device, int threads, struct error *e)
+{
+    if (strcmp(device, "cpu") != 0) {
+        error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose device cpu", device);
+        return NULL;
+    }
+    struct native *r = calloc(1, sizeof *r);
+    if (!r) {
+        error_set(e, ERROR_MEMORY, "no memory to open the cpu: close other programs");
+        return NULL;
+    }
+    char why[256] = "";
+    r->base.ops = &native_ops;
+    memcpy(r->device, "cpu", sizeof "cpu");
+    r->k = kernels_open_cpu(&(struct kernels_config){threads, "auto", "auto"}, why, sizeof why);
+    if (!r->k) {
+        error_set(e, ERROR_FAILED, "the cpu backend does not open (%s): see `benchtop doctor`", why);
+        free(r);
+        return NULL;
+    }
+    r->k->ops->info(r->k, &r->info);
+    return &r->base;
+}
