@@ -41,12 +41,18 @@ static int field_keys(const struct json_field *fields, int n, const char **out)
 /* --- lists
  * ---------------------------------------------------------------------------------------------------- */
 
+static bool given(const cJSON *root, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    return item && !cJSON_IsNull(item);
+}
+
 /* The items under `key`: those of a list, or the lone value itself (an object is a list of one). */
 static int items_of(const struct json_at *at, cJSON *root, const char *key, int most, cJSON **items)
 {
     cJSON *value = cJSON_GetObjectItemCaseSensitive(root, key), *item;
     int n = 0;
-    if (!value || cJSON_IsNull(value))
+    if (!given(root, key))
         return 0;
     if (!cJSON_IsArray(value)) {
         items[0] = value;
@@ -69,7 +75,7 @@ static int read_ints(const struct json_at *at, cJSON *root, const char *key, int
 {
     cJSON *items[PRESET_SWEEP];
     int n = items_of(at, root, key, PRESET_SWEEP, items), result = n < 0 ? -1 : 0;
-    if (!cJSON_GetObjectItemCaseSensitive(root, key))
+    if (!given(root, key))
         return 0;
     for (int i = 0; i < n; i++) {
         double v = cJSON_IsNumber(items[i]) ? items[i]->valuedouble : NAN;
@@ -90,7 +96,7 @@ static int read_models(const struct json_at *at, cJSON *root, const char *key, s
 {
     cJSON *items[PRESET_MODELS];
     int n = items_of(at, root, key, PRESET_MODELS, items), result = n < 0 ? -1 : 0;
-    if (!cJSON_GetObjectItemCaseSensitive(root, key))
+    if (!given(root, key))
         return 0;
     for (int i = 0; i < n; i++) {
         const char *text = cJSON_IsString(items[i]) ? items[i]->valuestring : "";
@@ -108,7 +114,7 @@ static int read_workloads(const struct json_at *at, cJSON *root, const char *key
 {
     cJSON *items[16];
     int n = items_of(at, root, key, COUNT(items), items), result = n < 0 ? -1 : 0;
-    if (!cJSON_GetObjectItemCaseSensitive(root, key))
+    if (!given(root, key))
         return 0;
     bool seen[WORKLOADS] = {false};
     for (int i = 0; i < n; i++) {
@@ -270,12 +276,19 @@ static int read_arms(struct reading *r, const struct json_at *at, cJSON *root, s
         } else {
             read = json_unexpected(at, path, "the name of an implementation, or an object", items[i]);
         }
-        if (read != 0)
+        if (read != 0) {
             result = -1;
-        else
-            p->arms[i] = arm;
+            continue;
+        }
+        p->arms[i] = arm;
+        /* Arms are found by name: in --set, in the fake object, in what is kept of unknown keys. */
+        for (int j = 0; j < i; j++)
+            if (strcmp(p->arms[j].name, arm.name) == 0)
+                result = error_add(at->e, ERROR_USAGE,
+                                   "%s: %s: another arm is named \"%s\" too: give each its own name",
+                                   at->file, path, arm.name);
     }
-    if (result == 0 && cJSON_GetObjectItemCaseSensitive(root, "arms"))
+    if (result == 0 && given(root, "arms"))
         p->n_arms = n;
     return keep_unknown(r, &r->unknown, "arms", unknown) != 0 ? -1 : result;
 }
@@ -300,9 +313,12 @@ static int read_criteria(struct reading *r, const struct json_at *at, cJSON *roo
     return keep_unknown(r, &r->unknown, "criteria", leftovers) != 0 ? -1 : result;
 }
 
-static int read_modes(const struct json_at *at, const cJSON *object, struct fake_law *law)
+static int read_modes(const struct json_at *at, const cJSON *object, struct fake_law *law,
+                      struct error *warning)
 {
-    const cJSON *list, *item;
+    static const char *const known[] = {"share", "mean_ms"};
+    const cJSON *list;
+    cJSON *item;
     int found = json_array(at, object, "modes", &list), n = 0, result = 0;
     if (found != JSON_FOUND)
         return found < 0 ? -1 : 0;
@@ -313,6 +329,8 @@ static int read_modes(const struct json_at *at, const cJSON *object, struct fake
             return json_unexpected(at, "modes", "at most 4 modes", list);
         if (!cJSON_IsObject(item))
             return json_unexpected(at, "modes", "objects with share and mean_ms", item);
+        if (json_keys(at, item, known, 2, NULL, warning) != 0)
+            result = -1;
         if (json_double(at, item, "share", 0, 1, &share) != JSON_FOUND ||
             json_double(at, item, "mean_ms", 1e-6, 1e9, &mean) != JSON_FOUND)
             result = json_unexpected(at, "modes", "share from 0 to 1 and mean_ms above 0 in each", list);
@@ -350,12 +368,20 @@ static int read_law(struct reading *r, const struct json_at *at, cJSON *object, 
     law->rho = law->kind == FAKE_AR1 ? 0.5 : 0;
     law->sigma = law->kind == FAKE_LOGNORMAL ? 0.5 : 0;
     if (json_read_fields(at, object, preset_law_fields, preset_n_law_fields, law) != 0 ||
-        read_modes(at, object, law) != 0)
+        read_modes(at, object, law, r->warning) != 0)
         result = -1;
-    if (json_object(at, object, "warmup", &warmup) < 0)
+    int has_warmup = json_object(at, object, "warmup", &warmup);
+    if (has_warmup < 0 ||
+        json_read_fields(at, warmup, preset_law_warmup_fields, preset_n_law_warmup_fields, law) != 0)
         result = -1;
-    else if (json_read_fields(at, warmup, preset_law_warmup_fields, preset_n_law_warmup_fields, law) != 0)
-        result = -1;
+    if (has_warmup == JSON_FOUND) {
+        cJSON *strange = NULL;
+        n = field_keys(preset_law_warmup_fields, preset_n_law_warmup_fields, known);
+        if (json_keys(at, cJSON_GetObjectItemCaseSensitive(object, "warmup"), known, n, &strange,
+                      r->warning) != 0 ||
+            keep_unknown(r, &leftovers, "warmup", strange) != 0)
+            result = -1;
+    }
     return keep_unknown(r, unknown, law->arm, leftovers) != 0 ? -1 : result;
 }
 
@@ -404,6 +430,9 @@ static int read_faults(const struct json_at *at, const cJSON *faults, struct fak
         else if (fault < 0)
             result = json_unexpected(at, "faults", "ok, out_of_memory, failed or hang", item);
         else {
+            for (int i = 0; i < fake->n_faults; i++)
+                if (fake->fault[i].cell == atoi(key))
+                    result = json_unexpected(at, "faults", "each cell once", item);
             fake->fault[fake->n_faults].cell = atoi(key);
             fake->fault[fake->n_faults++].fault = (enum fake_fault)fault;
         }
@@ -437,7 +466,7 @@ static int read_fake(struct reading *r, const struct json_at *at, cJSON *root, s
 /* "runs" is "rounds" and so on; both at once would leave open which counts. */
 static int refuse_both(const struct json_at *at, const cJSON *root, const char *key, const char *other)
 {
-    if (cJSON_GetObjectItemCaseSensitive(root, key) && cJSON_GetObjectItemCaseSensitive(root, other))
+    if (given(root, key) && given(root, other))
         return error_add(at->e, ERROR_USAGE, "%s: %s and %s say the same: remove one", at->file, key, other);
     return 0;
 }
@@ -469,9 +498,9 @@ static int read_root(struct reading *r, cJSON *root, struct preset *p)
                                  cJSON_GetObjectItemCaseSensitive(root, "schema"));
     result |= read_shorthands(&at, root, p);
     result |= json_read_fields(&at, root, preset_fields, preset_n_fields, p);
-    if (!cJSON_GetObjectItemCaseSensitive(root, "max_rounds") && p->max_rounds < p->rounds)
+    if (!given(root, "max_rounds") && p->max_rounds < p->rounds)
         p->max_rounds = p->rounds;
-    if (!cJSON_GetObjectItemCaseSensitive(root, "warmup_max") && p->warmup_max < p->warmup_min)
+    if (!given(root, "warmup_max") && p->warmup_max < p->warmup_min)
         p->warmup_max = p->warmup_min;
     result |= read_models(&at, root, "models", p) | read_models(&at, root, "model", p);
     result |= read_workloads(&at, root, "workloads", p) | read_workloads(&at, root, "workload", p);

@@ -16,6 +16,12 @@ static const char *const scenarios[] = {"latency-vs-sequence",
                                         "attention",
                                         "ablation"};
 
+/* What the user has in the own folders must not decide. */
+__attribute__((constructor)) static void leave_home(void)
+{
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+}
+
 TEST(every_shipped_model_loads_under_its_own_name)
 {
     struct catalog_list l;

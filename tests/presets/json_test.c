@@ -314,8 +314,15 @@ TEST(every_double_reads_back_bit_for_bit)
 
 TEST(numbers_are_the_same_in_a_locale_with_a_decimal_comma)
 {
-    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8"))
-        SKIP("the locale de_DE.UTF-8 is not installed");
+    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8")) {
+        char command[256];
+        const char *locale = scratch("de_DE.UTF-8");
+        snprintf(command, sizeof command, "localedef -i de_DE -f UTF-8 %s >/dev/null 2>&1", locale);
+        setenv("LOCPATH", folder, 1);
+        if (system(command) != 0 || !setlocale(LC_NUMERIC, "de_DE.UTF-8"))
+            SKIP("the locale de_DE.UTF-8 is not installed and cannot be made");
+    }
+    CHECK_STRING(localeconv()->decimal_point, ",");
     char text[40];
     json_number_text(1234.5, text, sizeof text);
     CHECK_STRING(text, "1234.5");

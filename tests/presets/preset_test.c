@@ -7,6 +7,33 @@
 static struct error e, warning;
 static struct preset p;
 
+/* What the user has in the own folders must not decide. */
+__attribute__((constructor)) static void leave_home(void)
+{
+    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+}
+
+/* Sets a variable until give_back, and keeps what it was. */
+static char *borrow(const char *variable, const char *value)
+{
+    const char *was = getenv(variable);
+    char *copy = was ? strdup(was) : NULL;
+    if (value)
+        setenv(variable, value, 1);
+    else
+        unsetenv(variable);
+    return copy;
+}
+
+static void give_back(const char *variable, char *was)
+{
+    if (was)
+        setenv(variable, was, 1);
+    else
+        unsetenv(variable);
+    free(was);
+}
+
 static int parse(const char *json)
 {
     e = warning = (struct error){0};
@@ -271,15 +298,20 @@ TEST(validation_tells_all_impossible_values_at_once)
 
 TEST(duplicates_are_refused)
 {
-    CHECK_INT(parse("{\"models\":[\"a\",\"a\"],\"batch\":[1,2,1],\"arms\":[\"baseline\",\"baseline\"],"
+    CHECK_INT(parse("{\"models\":[\"a\",\"a\"],\"batch\":[1,2,1],\"arms\":[\"baseline\",\"flash\"],"
                     "\"workloads\":[\"prefill\"]}"),
               0);
+    p.arms[1] = p.arms[0];
     CHECK_INT(preset_validate(&p, &e), -1);
     CHECK_CONTAINS(e.text, "models: a is given twice");
     CHECK_CONTAINS(e.text, "batch: 1 is given twice");
     CHECK_CONTAINS(e.text, "two are named \"baseline\"");
     CHECK_INT(parse("{\"workloads\":[\"decode\",\"decode\"]}"), -1);
     CHECK_CONTAINS(e.text, "each once");
+    CHECK_INT(parse("{\"arms\":[\"baseline\",{\"name\":\"baseline\",\"of\":\"flash\"}]}"), -1);
+    CHECK_CONTAINS(e.text, "another arm is named \"baseline\" too");
+    CHECK_INT(parse("{\"fake\":{\"faults\":{\"3\":\"hang\",\"03\":\"failed\"}}}"), -1);
+    CHECK_CONTAINS(e.text, "each cell once");
 }
 
 TEST(the_fake_object_is_read_as_the_design_gives_it)
@@ -451,7 +483,7 @@ TEST(a_preset_is_saved_to_the_users_folder_and_found_there_first)
     char home[] = "/tmp/benchtop-preset-XXXXXX", path[512] = "", command[64];
     struct preset back;
     CHECK(mkdtemp(home) != NULL);
-    setenv("XDG_CONFIG_HOME", home, 1);
+    char *was = borrow("XDG_CONFIG_HOME", home);
     start();
     snprintf(p.name, sizeof p.name, "quick");
     CHECK_INT(catalog_save_preset(&p, path, sizeof path, &e), 0);
@@ -473,7 +505,7 @@ TEST(a_preset_is_saved_to_the_users_folder_and_found_there_first)
     CHECK_INT(catalog_save_preset(&p, path, sizeof path, &e), -1);
     snprintf(command, sizeof command, "rm -r %s", home);
     CHECK_INT(system(command), 0);
-    unsetenv("XDG_CONFIG_HOME");
+    give_back("XDG_CONFIG_HOME", was);
 }
 
 TEST(the_sessions_folder_is_created_and_without_a_home_the_error_says_so)
@@ -481,44 +513,39 @@ TEST(the_sessions_folder_is_created_and_without_a_home_the_error_says_so)
     char home[] = "/tmp/benchtop-data-XXXXXX", dir[512] = "", command[64];
     struct stat s;
     CHECK(mkdtemp(home) != NULL);
-    setenv("XDG_DATA_HOME", home, 1);
+    char *was = borrow("XDG_DATA_HOME", home);
     CHECK_INT(catalog_sessions_dir(dir, sizeof dir, &e), 0);
     CHECK(stat(dir, &s) == 0 && S_ISDIR(s.st_mode));
     CHECK_CONTAINS(dir, "/benchtop/sessions");
     snprintf(command, sizeof command, "rm -r %s", home);
     CHECK_INT(system(command), 0);
     setenv("XDG_DATA_HOME", "relative", 1);
-    char *old = getenv("HOME") ? strdup(getenv("HOME")) : NULL;
-    unsetenv("HOME");
+    char *old = borrow("HOME", NULL);
     CHECK_INT(catalog_sessions_dir(dir, sizeof dir, &e), -1);
     CHECK_CONTAINS(e.text, "set HOME or XDG_DATA_HOME");
-    if (old)
-        setenv("HOME", old, 1);
-    free(old);
-    unsetenv("XDG_DATA_HOME");
+    give_back("HOME", old);
+    give_back("XDG_DATA_HOME", was);
 }
 
 TEST(without_a_catalog_the_error_says_where_to_point)
 {
-    setenv("BENCHTOP_CATALOG", "/nonexistent", 1);
-    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+    char *was = borrow("BENCHTOP_CATALOG", "/nonexistent");
     CHECK(catalog_shipped_dir() == NULL);
     struct model_spec m;
     CHECK_INT(catalog_model("gpt2-124m", &m, &e), -1);
     CHECK_CONTAINS(e.text, "set BENCHTOP_CATALOG");
-    unsetenv("BENCHTOP_CATALOG");
-    unsetenv("XDG_CONFIG_HOME");
+    give_back("BENCHTOP_CATALOG", was);
 }
 
 TEST(a_session_preset_reads_without_any_catalog)
 {
     start();
     char *text = preset_print(&p, &e);
-    setenv("BENCHTOP_CATALOG", "/nonexistent", 1);
+    char *was = borrow("BENCHTOP_CATALOG", "/nonexistent");
     struct preset back;
     CHECK_INT(preset_parse(text, strlen(text), "session", &back, NULL, &e), 0);
     CHECK(preset_equal(&p, &back));
-    unsetenv("BENCHTOP_CATALOG");
+    give_back("BENCHTOP_CATALOG", was);
     free(text);
     preset_free(&back);
     preset_free(&p);
