@@ -62,9 +62,10 @@ static void help_options(FILE *out, unsigned commands)
 
 static void help_program(FILE *out)
 {
-    fprintf(
-        out,
-        "benchtop measures whether one way of running a language model beats another on this machine.\n\n");
+    print_wrapped(
+        out, "benchtop measures whether one way of running a language model beats another on this machine.",
+        0);
+    fputc('\n', out);
     fprintf(out, "Usage:\n");
     for (int i = 0; i < COMMANDS; i++) {
         const struct command_info *c = &options_commands[i];
@@ -75,7 +76,7 @@ static void help_program(FILE *out)
                  c->operands);
         print_entry(out, left, c->help);
     }
-    fprintf(out, "\nOptions (`benchtop COMMAND --help` tells which belong to a command):\n");
+    fprintf(out, "\nOptions (`benchtop COMMAND --help` tells those of a command):\n");
     help_options(out, ~0u);
     fprintf(out, "\nExit codes:\n");
     for (int i = 0; i < options_exit_codes_count; i++) {
@@ -83,10 +84,12 @@ static void help_program(FILE *out)
         snprintf(left, sizeof left, "%d", options_exit_codes[i].code);
         print_entry(out, left, options_exit_codes[i].help);
     }
-    fprintf(
+    fputc('\n', out);
+    print_wrapped(
         out,
-        "\nPresets are in $XDG_CONFIG_HOME/benchtop/presets, sessions in "
-        "$XDG_DATA_HOME/benchtop/sessions,\nbesides the shipped catalog. Keys of the interface: press ?.\n");
+        "Presets are in $XDG_CONFIG_HOME/benchtop/presets, sessions in $XDG_DATA_HOME/benchtop/sessions, "
+        "besides the shipped catalog. Keys of the interface: press ?.",
+        0);
 }
 
 void manual_help(FILE *out, enum command_id command)
@@ -96,7 +99,11 @@ void manual_help(FILE *out, enum command_id command)
         help_program(out);
         return;
     }
-    fprintf(out, "Usage: benchtop %s%s%s [options]\n\n", c->name, *c->operands ? " " : "", c->operands);
+    char usage[128];
+    snprintf(usage, sizeof usage, "benchtop %s%s%s [options]", c->name, *c->operands ? " " : "", c->operands);
+    fputs("Usage: ", out);
+    print_wrapped(out, usage, 7);
+    fputc('\n', out);
     print_wrapped(out, c->detail, 0);
     fprintf(out, "\nOptions:\n");
     help_options(out, 1u << command);

@@ -1,0 +1,16 @@
+/* One function per command of tui/options.h: from a request to an exit code. Main thread only. */
+#pragma once
+
+#include "tui/options.h"
+
+/* argc and argv as main got them. Each command blocks the signals it
+ * handles before it starts a thread. */
+int command_main(int argc, char **argv);
+
+/* Those with a file of their own. */
+int command_list(const struct request *r);                             /* tui/command_list.c */
+int command_plan(const struct request *r);                             /* tui/command_list.c */
+int command_doctor(const struct request *r);                           /* tui/command_list.c */
+int command_selftest(const struct request *r);                         /* tui/command_list.c */
+int command_run(const struct request *r, const char *argv_json);       /* tui/command_run.c */
+int command_interface(const struct request *r, const char *argv_json); /* tui/command_interface.c */

@@ -1,0 +1,375 @@
+#include "engine/device.h"
+#include "engine/export.h"
+#include "engine/export_report.h"
+#include "engine/model/native.h"
+#include "engine/session_file.h"
+#include "engine/version.h"
+#include "presets/catalog.h"
+#include "tui/command.h"
+#include "tui/output.h"
+#include "tui/prepare.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Prints and releases. */
+static int print_report(struct report *report, const struct request *r)
+{
+    struct error e = {ERROR_MEMORY, "out of memory: close other programs"};
+    char *text = NULL;
+    if (report)
+        text = r->json ? report_print_json(report, &e) : report_print(report, output_width(), &e);
+    report_free(report);
+    return output_result(text, &e);
+}
+
+static void add_unreadable(struct report *report, const struct catalog_entry *entry, const struct error *e,
+                           const char *const *keys, int n)
+{
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    for (int i = 0; i < n; i++)
+        report_text(report, keys[i], i == n - 1 ? e->text : "", NULL);
+    report_text(report, "path", entry->path, "");
+    report_bool(report, "user", entry->user, "");
+}
+
+static void add_preset(struct report *report, const struct catalog_entry *entry)
+{
+    static const char *const keys[] = {"device", "answers"};
+    struct preset p = {0};
+    struct error e = {0};
+    if (catalog_preset(entry->name, &p, NULL, &e) < 0) {
+        add_unreadable(report, entry, &e, keys, 2);
+        return;
+    }
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    report_text(report, "device", p.device, NULL);
+    report_text(report, "answers", *p.answers ? p.answers : p.title, NULL);
+    report_text(report, "path", entry->path, "");
+    report_bool(report, "user", entry->user, "");
+    preset_free(&p);
+}
+
+static void add_model(struct report *report, const struct catalog_entry *entry)
+{
+    static const char *const keys[] = {"parameters", "layers", "d_model", "heads", "kv_heads",
+                                       "context",    "vocab",  "family",  "runs"};
+    struct model_spec m;
+    struct error e = {0}, why = {0};
+    struct implementation baseline;
+    char count[32];
+    if (catalog_model(entry->name, &m, &e) < 0) {
+        add_unreadable(report, entry, &e, keys, sizeof keys / sizeof *keys);
+        return;
+    }
+    implementation_default(&baseline);
+    int64_t parameters = model_parameters(&m);
+    report_count((double)parameters, count, sizeof count);
+    bool runs = native_supports("cpu", &m, &baseline, WORKLOAD_PREFILL, &why) == 0;
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    report_number(report, "parameters", (double)parameters, count);
+    report_number(report, "layers", m.layers, NULL);
+    report_number(report, "d_model", m.d_model, NULL);
+    report_number(report, "heads", m.heads ? m.heads : (double)NAN, NULL);
+    report_number(report, "kv_heads", m.kv_heads ? m.kv_heads : (double)NAN, NULL);
+    report_number(report, "context", m.context, NULL);
+    report_number(report, "vocab", m.vocab, NULL);
+    report_text(report, "family", model_family_name(m.family), NULL);
+    report_text(report, "runs", runs ? "yes" : why.text, NULL);
+    report_text(report, "path", entry->path, "");
+    report_bool(report, "user", entry->user, "");
+}
+
+static void add_implementation(struct report *report, const struct catalog_entry *entry)
+{
+    static const char *const keys[] = {"axes"};
+    struct implementation i;
+    struct error e = {0};
+    char axes[256];
+    if (catalog_implementation(entry->name, &i, &e) < 0) {
+        add_unreadable(report, entry, &e, keys, 1);
+        return;
+    }
+    implementation_describe(&i, axes, sizeof axes);
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    report_text(report, "axes", axes, NULL);
+    report_text(report, "path", entry->path, "");
+    report_bool(report, "user", entry->user, "");
+}
+
+static int list_catalog(const struct request *r, enum catalog_kind kind,
+                        void (*add)(struct report *, const struct catalog_entry *))
+{
+    struct catalog_list list = {0};
+    struct error e = {0};
+    if (catalog_list(kind, &list, &e) < 0)
+        return output_error(&e);
+    struct report *report = report_new();
+    for (int i = 0; report && i < list.n; i++)
+        add(report, &list.entry[i]);
+    catalog_list_free(&list);
+    return print_report(report, r);
+}
+
+static int list_presets(const struct request *r)
+{
+    return list_catalog(r, CATALOG_PRESETS, add_preset);
+}
+
+static int list_models(const struct request *r)
+{
+    return list_catalog(r, CATALOG_MODELS, add_model);
+}
+
+static int list_implementations(const struct request *r)
+{
+    return list_catalog(r, CATALOG_IMPLEMENTATIONS, add_implementation);
+}
+
+static int list_devices(const struct request *r)
+{
+    static const char *const ids[] = {"cpu", "cuda", "fake"};
+    struct report *report = report_new();
+    for (size_t i = 0; report && i < sizeof ids / sizeof *ids; i++) {
+        struct device d;
+        struct error why = {0};
+        char memory[32] = "", bandwidth[32] = "", rate[48] = "";
+        bool there = device_find(ids[i], &d, &why) == 0;
+        double bytes = there && d.memory_bytes > 0 ? (double)d.memory_bytes : (double)NAN;
+        double read = there && d.read_bandwidth > 0 ? d.read_bandwidth : (double)NAN;
+        report_bytes(bytes, memory, sizeof memory);
+        report_count(read, rate, sizeof rate);
+        snprintf(bandwidth, sizeof bandwidth, isnan(read) ? "–" : d.measured ? "%sB/s" : "about %sB/s", rate);
+        report_row(report);
+        report_text(report, "device", there ? d.id : ids[i], NULL);
+        report_bool(report, "available", there, NULL);
+        report_number(report, "memory_bytes", bytes, memory);
+        report_number(report, "read_bandwidth", read, bandwidth);
+        report_bool(report, "measured", there && d.measured, NULL);
+        report_text(report, "what", there ? d.title : why.text, NULL);
+    }
+    return print_report(report, r);
+}
+
+static int list_sessions(const struct request *r)
+{
+    struct session_entry *entry = NULL;
+    struct error e = {0};
+    int n = 0;
+    if (session_list(&entry, &n, &e) < 0)
+        return output_error(&e);
+    struct report *report = report_new();
+    for (int i = 0; report && i < n; i++) {
+        char cells[32], size[32];
+        snprintf(cells, sizeof cells, "%d/%d", entry[i].cells_ok, entry[i].cells);
+        report_bytes((double)entry[i].bytes, size, sizeof size);
+        report_row(report);
+        report_text(report, "session", entry[i].id, NULL);
+        report_text(report, "started", entry[i].started, NULL);
+        report_text(report, "status", session_status_names[entry[i].status], NULL);
+        report_text(report, "preset", entry[i].preset, NULL);
+        report_number(report, "cells", entry[i].cells_ok, cells);
+        report_number(report, "cells_planned", entry[i].cells, "");
+        report_number(report, "bytes", (double)entry[i].bytes, size);
+        report_text(report, "models", entry[i].models, NULL);
+        report_text(report, "path", entry[i].path, "");
+    }
+    free(entry);
+    if (n == 0 && !r->json && report) {
+        report_free(report);
+        output_say("no session was saved yet: `benchtop run quick` makes one");
+        return EXIT_DONE;
+    }
+    return print_report(report, r);
+}
+
+static int list_formats(const struct request *r)
+{
+    struct report *report = report_new();
+    for (int i = 0; report && i < export_n_formats; i++) {
+        report_row(report);
+        report_text(report, "format", export_formats[i].name, NULL);
+        report_text(report, "extension", export_formats[i].extension, NULL);
+        report_text(report, "what", export_formats[i].help, NULL);
+    }
+    return print_report(report, r);
+}
+
+static const struct {
+    const char *name;
+    int (*list)(const struct request *r);
+} lists[] = {
+    {"presets", list_presets}, {"models", list_models},     {"implementations", list_implementations},
+    {"devices", list_devices}, {"sessions", list_sessions}, {"formats", list_formats},
+};
+enum { LISTS = sizeof lists / sizeof *lists };
+
+int command_list(const struct request *r)
+{
+    const char *names[LISTS];
+    char near[128];
+    for (int i = 0; i < LISTS; i++) {
+        names[i] = lists[i].name;
+        if (!strcmp(names[i], r->operand[0]))
+            return lists[i].list(r);
+    }
+    struct error e = {0};
+    catalog_nearest(r->operand[0], names, LISTS, near, sizeof near);
+    error_set(&e, ERROR_USAGE, "there is no list of %s: %s%s", r->operand[0],
+              *near ? "did you mean " : "choose ", *near ? near : options_commands[COMMAND_LIST].operands);
+    return output_error(&e);
+}
+
+static void add_plan_row(struct report *report, const struct prepared *p, const struct plan_cell *c, int arm)
+{
+    const struct plan_arm *a = &c->arm[arm];
+    char memory[32], sample[32], limit[32];
+    bool runs = c->supported && c->fits && a->supported;
+    double bytes = a->supported ? (double)a->memory.peak : (double)NAN;
+    report_bytes(bytes, memory, sizeof memory);
+    report_seconds(a->supported ? a->sample_s : (double)NAN, sample, sizeof sample);
+    report_count(a->supported ? a->limit_tokens_per_second : (double)NAN, limit, sizeof limit);
+    report_row(report);
+    report_text(report, "model", p->plan.model[c->model].name, NULL);
+    report_text(report, "workload", workload_names[c->workload], NULL);
+    report_number(report, "batch", c->batch, NULL);
+    report_number(report, "seq", c->seq, NULL);
+    report_text(report, "arm", p->preset.arms[arm].name, NULL);
+    report_number(report, "memory", bytes, memory);
+    report_number(report, "sample", a->sample_s, sample);
+    report_number(report, "limit_tok/s", a->limit_tokens_per_second, limit);
+    report_text(report, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute", NULL);
+    report_text(report, "runs", runs ? "yes" : a->supported ? c->reason : a->reason, NULL);
+}
+
+static int print_plan(const struct prepared *p, const struct request *r)
+{
+    char free_memory[32], total[32], time[32], head[640];
+    struct report *report = report_new();
+    for (int i = 0; report && i < p->plan.n_cells; i++)
+        for (int a = 0; a < p->preset.n_arms; a++)
+            add_plan_row(report, p, &p->plan.cell[i], a);
+    int code = print_report(report, r);
+    report_bytes((double)p->plan.memory_free_bytes, free_memory, sizeof free_memory);
+    report_bytes((double)p->plan.memory_bytes, total, sizeof total);
+    report_seconds(p->plan.time_s, time, sizeof time);
+    snprintf(head, sizeof head,
+             "\n%d cells on %s (%s): about %s; %d do not fit %s free of %s, %d unsupported; times from %s "
+             "ceilings%s\n",
+             p->plan.n_cells, p->device.id, p->device.title, time, p->plan.n_unfit, free_memory, total,
+             p->plan.n_unsupported, p->device.measured ? "measured" : "estimated",
+             p->device.measured ? "" : ": `benchtop doctor --measure` measures them");
+    return code == EXIT_DONE ? output_text(head) : code;
+}
+
+int command_plan(const struct request *r)
+{
+    struct prepared p;
+    struct error e = {0}, warning = {0};
+    if (prepare(r, r->operand[0], NULL, &p, &warning, &e) < 0)
+        return output_error(&e);
+    if (*warning.text)
+        output_say("%s", warning.text);
+    int code =
+        r->json ? output_result(report_plan_json(&p.preset, &p.device, &p.plan, &e), &e) : print_plan(&p, r);
+    prepare_free(&p);
+    return code;
+}
+
+static int print_device(const struct device *d)
+{
+    static const char *const types[] = {"fp32", "fp16", "bf16", "int8"};
+    const struct version *v = version_get();
+    char total[32], free_memory[32], rate[32], text[1024], products[256] = "";
+    size_t used = 0;
+    report_bytes((double)d->memory_bytes, total, sizeof total);
+    report_bytes((double)d->memory_free_bytes, free_memory, sizeof free_memory);
+    for (int i = 0; i < 4 && used < sizeof products; i++) {
+        if (!(d->product_rate[i] > 0))
+            continue;
+        report_count(d->product_rate[i], rate, sizeof rate);
+        used += (size_t)snprintf(products + used, sizeof products - used, "%s%s %sFLOP/s", used ? ", " : "",
+                                 types[i], rate);
+    }
+    report_count(d->read_bandwidth > 0 ? d->read_bandwidth : (double)NAN, rate, sizeof rate);
+    snprintf(text, sizeof text,
+             "benchtop %s (%s, %s)\n%s: %s, %s free of %s\nceilings (%s): reads %sB/s; products %s\n\n",
+             v->version, v->commit, v->build, d->id, d->title, free_memory, total,
+             d->measured ? "measured" : "estimated, --measure measures them", rate,
+             *products ? products : "–");
+    return output_text(text);
+}
+
+int command_doctor(const struct request *r)
+{
+    enum { FINDINGS = 64 };
+    static struct device_finding finding[FINDINGS];
+    struct device d;
+    struct error e = {0};
+    if (device_find(r->device ? r->device : "cpu", &d, &e) < 0 || (r->measure && device_measure(&d, &e) < 0))
+        return output_error(&e);
+    int n = device_findings(finding, FINDINGS);
+    n = n < FINDINGS ? n : FINDINGS;
+    if (r->json)
+        return output_result(report_doctor_json(&d, finding, n, &e), &e);
+    int code = print_device(&d);
+    if (code != EXIT_DONE)
+        return code;
+    struct report *report = report_new();
+    for (int i = 0; report && i < n; i++) {
+        report_row(report);
+        report_text(report, "what", finding[i].what, NULL);
+        report_bool(report, "ok", finding[i].ok, NULL);
+        report_text(report, "found", finding[i].found, NULL);
+        report_text(report, "means", finding[i].means, NULL);
+    }
+    return print_report(report, r);
+}
+
+struct tally {
+    int checks;
+    bool quiet, failed_to_print;
+};
+
+static void tell_check(void *who, const struct selftest_line *line)
+{
+    struct tally *t = who;
+    t->checks++;
+    if (t->quiet && line->passed)
+        return;
+    if (printf("%-6s %-64s error %.2e, allowed %.2e\n", line->passed ? "ok" : "FAILED", line->what,
+               line->error, line->tolerance) < 0)
+        t->failed_to_print = true;
+    fflush(stdout);
+}
+
+int command_selftest(const struct request *r)
+{
+    struct tally t = {.quiet = r->quiet};
+    struct error e = {0};
+    struct device d;
+    const char *device = r->device ? r->device : "cpu";
+    char line[128];
+    if (device_find(device, &d, &e) < 0)
+        return output_error(&e);
+    if (!strcmp(d.id, "fake")) {
+        error_set(&e, ERROR_USAGE,
+                  "the fake device computes nothing that could be tested: choose --device cpu");
+        return output_error(&e);
+    }
+    int failures = native_selftest(device, tell_check, &t, &e);
+    if (failures < 0)
+        return output_error(&e);
+    snprintf(line, sizeof line, "%d of %d checks passed on %s", t.checks - failures, t.checks, d.id);
+    int code = output_text(line);
+    if (code == EXIT_DONE && t.failed_to_print) {
+        output_say("standard output could not be written: some lines are missing; give it a place with room");
+        code = EXIT_ERROR;
+    }
+    return code == EXIT_DONE && failures ? EXIT_ERROR : code;
+}
