@@ -50,14 +50,15 @@ struct cell {
     uint32_t code; /* Unicode; 0: right half of a wide character */
     uint8_t style; /* enum style of the foreground */
     uint8_t back;  /* STYLE_TEXT: the terminal's own background; else that style's color as background (heat
-                      maps) */
-    uint8_t combining; /* unused cells are blanks: code ' ' */
+                      maps). Unused cells are blanks: code ' ' */
 };
 
 struct grid {
     int width, height;
     struct cell *cell; /* [height * width] */
-    bool ascii;        /* draw with ASCII only: glyph() answers accordingly */
+    bool ascii;        /* draw with ASCII only: glyph() answers accordingly, other text is transliterated
+                          column by column, so that both sets have the same layout */
+    bool monochrome;   /* no colors: pictures must say in characters what colors would */
 };
 
 int grid_init(struct grid *g, int width, int height); /* blank; -1: no memory */
@@ -65,6 +66,9 @@ void grid_free(struct grid *g);
 int grid_resize(struct grid *g, int width, int height);
 void grid_clear(struct grid *g);
 void grid_put(struct grid *g, int x, int y, uint32_t code, enum style style);
+/* The same on a background of `back`'s color (heat maps). */
+void grid_put_on(struct grid *g, int x, int y, uint32_t code, enum style style, enum style back);
+uint32_t grid_code(const struct grid *g, int x, int y); /* what stands there; ' ' outside */
 /* UTF-8 text from (x, y), cut at `width` columns (an ellipsis marks the cut); control characters become '?'.
  * Returns columns used. */
 int grid_text(struct grid *g, int x, int y, int width, enum style style, const char *text);
@@ -89,6 +93,9 @@ enum glyph {
     GLYPH_TEE_LEFT,
     GLYPH_TEE_RIGHT,
     GLYPH_TICK,
+    GLYPH_CROSS,
+    GLYPH_TICK_DOWN,
+    GLYPH_TICK_UP,
     GLYPH_ON,
     GLYPH_OFF,
     GLYPH_POINTER,
@@ -99,6 +106,7 @@ enum glyph {
     GLYPH_TIMES,
     GLYPH_LESS_EQUAL,
     GLYPH_HALF_BLOCK,
+    GLYPH_SHADE,
     GLYPHS
 };
 uint32_t glyph(const struct grid *g, enum glyph which);
