@@ -119,8 +119,8 @@ void dialog_menu(struct app *a, const char *title, const struct dialog_item *ite
     snprintf(d->verb, sizeof d->verb, "choose");
 }
 
-void dialog_confirm(struct app *a, const char *question, const char *verb, void (*then)(struct app *a, void *data),
-                    void *data)
+void dialog_confirm(struct app *a, const char *question, const char *verb,
+                    void (*then)(struct app *a, void *data), void *data)
 {
     struct dialog *d = open_dialog(a, DIALOG_CONFIRM, question);
     if (!d)
@@ -155,7 +155,8 @@ static void choose(struct app *a)
     int index = d->shown[d->scroll.cursor];
     if (d->item[index].disabled) {
         snprintf(d->error.text, sizeof d->error.text, "%s",
-                 d->kind == DIALOG_PALETTE ? "this command means nothing on this screen" : d->item[index].note);
+                 d->kind == DIALOG_PALETTE ? "this command means nothing on this screen"
+                                           : d->item[index].note);
         return;
     }
     void (*then)(struct app *, int, void *) = d->then_index;
@@ -330,7 +331,11 @@ static void draw_menu(const struct app *a, struct grid *g)
         note_width = n > note_width ? n : note_width;
     }
     int width = text_width + note_width + 8;
-    struct rect r = box(g, width < 44 ? 44 : width > 100 ? 100 : width, d->n + 5, d->title, "Enter choose, Esc close");
+    struct rect r = box(g,
+                        width < 44    ? 44
+                        : width > 100 ? 100
+                                      : width,
+                        d->n + 5, d->title, "Enter choose, Esc close");
     struct rect top = layout_top(&r, 1);
     grid_text(g, top.x, top.y, 1, STYLE_KEY, d->kind == DIALOG_PALETTE ? ":" : "/");
     widget_entry_draw(g, top.x + 2, top.y, top.width - 2, &d->entry);
@@ -355,7 +360,8 @@ static void draw_menu(const struct app *a, struct grid *g)
             grid_restyle(g, (struct rect){r.x, r.y + row, r.width, 1}, STYLE_SELECTED);
         }
     }
-    widget_scrollbar(g, (struct rect){r.x - 2, r.y - 1, r.width + 4, r.height + 2}, &d->scroll, d->n_shown, r.height);
+    widget_scrollbar(g, (struct rect){r.x - 2, r.y - 1, r.width + 4, r.height + 2}, &d->scroll, d->n_shown,
+                     r.height);
 }
 
 static void draw_entry(const struct app *a, struct grid *g)

@@ -1,6 +1,7 @@
 /* What is drawn over a view and takes the keys until it is closed: help, palette, menu, question, text entry.
  * One at a time; opening another replaces it. Callbacks run on the UI thread after the dialog was closed, so
- * that they may open the next. Strings and items are copied; `data` is handed through and stays the caller's. */
+ * that they may open the next. Strings and items are copied; `data` is handed through and stays the caller's.
+ */
 #pragma once
 
 #include "presets/error.h"
@@ -17,8 +18,8 @@ void dialog_palette(struct app *a); /* every action that means something here, b
 void dialog_menu(struct app *a, const char *title, const struct dialog_item *item, int n, int cursor,
                  void (*then)(struct app *a, int index, void *data), void *data);
 /* Enter or y does it, Esc or n does not. verb: "delete". */
-void dialog_confirm(struct app *a, const char *question, const char *verb, void (*then)(struct app *a, void *data),
-                    void *data);
+void dialog_confirm(struct app *a, const char *question, const char *verb,
+                    void (*then)(struct app *a, void *data), void *data);
 /* hint: what may be typed. then: false with an error keeps the dialog open and shows it. */
 void dialog_entry(struct app *a, const char *title, const char *initial, const char *hint,
                   bool (*then)(struct app *a, const char *text, void *data, struct error *e), void *data);
