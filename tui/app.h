@@ -31,10 +31,15 @@ struct app {
 
     struct engine *engine; /* the run in progress or just ended; NULL before the first */
     struct session
-        *session; /* what Live and Results show: a fold over the engine's log, or a loaded file; NULL: none */
-    bool session_is_live;
-    size_t log_read;          /* entries folded so far */
-    uint64_t session_version; /* counts changes, so that views recompute only then */
+        *live_session;       /* a fold over the engine's log, what Live shows; NULL before the first run */
+    struct session *session; /* what Results shows: live_session, or a loaded file (then owned); NULL: none */
+    struct session *resumed; /* what the run went on from; lives as long as the engine */
+    size_t log_read;         /* entries folded so far */
+    uint64_t session_version; /* counts changes to either, so that views recompute only then */
+    int cell, arm;            /* of the run in progress, -1: none */
+    char phase[64];           /* "weights", "warm-up", "verify", "measure" */
+    double phase_fraction;    /* 0..1, NAN: not known */
+    bool paused;
 
     struct setup_state *setup;
     struct live_state *live;
@@ -44,7 +49,10 @@ struct app {
     struct job *job;
 
     bool frozen, quit, ascii, mouse;
-    bool realtime;     /* the fake runner sleeps */
+    bool redraw, suspend; /* asked for: the loop does it and clears the flag */
+    bool realtime;        /* the fake runner sleeps */
+    const char
+        *session_path; /* where the next run's session goes (--out); used once; NULL: the sessions folder */
     char message[512]; /* last thing told to the user, status line */
     bool message_is_error;
     const char *argv_json;
@@ -56,13 +64,21 @@ struct app {
 int app_init(struct app *a, const struct preset *preset, const struct device *device, int wake_fd,
              struct error *e);
 void app_free(struct app *a);                   /* stops a run, waits for it */
+void app_stop_run(struct app *a);               /* the same alone: what was measured is saved and folded in */
 void app_key(struct app *a, int key);           /* key codes of tui/screen.h */
 void app_do(struct app *a, enum action action); /* the same, from the palette */
 bool app_update(struct app *a); /* folds the log's news and finished jobs; true: something to draw */
+bool app_running(const struct app *a);
+bool app_can(const struct app *a, enum action action); /* means something now: else not on the status line */
+void app_replan(struct app *a);                        /* after a->preset changed */
+void app_go(struct app *a, enum view_id view);
+/* Takes the preset (moved out of *p) into Setup. */
+void app_set_preset(struct app *a, struct preset *p);
 void app_draw(struct app *a, struct grid *g); /* the whole picture, dialogs included */
 void app_say(struct app *a, bool is_error, const char *format, ...) __attribute__((format(printf, 3, 4)));
-void app_start_run(struct app *a,
-                   const struct session *resume);        /* starts the engine on a->preset, goes to Live */
+/* Starts the engine on a->preset and goes to Live. resume: taken over, kept until the run is forgotten; what
+ * is complete in it is not run again; NULL: fresh. */
+void app_start_run(struct app *a, struct session *resume);
 void app_show_session(struct app *a, struct session *s); /* takes ownership; Results shows it */
 
 /* A view is a row of this table; view files know nothing of each other. */
@@ -74,6 +90,8 @@ struct view {
     bool (*action)(struct app *a, enum action action); /* false: not mine */
     bool (*text)(struct app *a, int key); /* while it takes text (filter, a number): true = consumed */
     void (*draw)(struct app *a, struct grid *g, struct rect r);
+    /* Session about to be freed or replaced, or a new one shown: forget pointers into it. NULL is fine. */
+    void (*session_changed)(struct app *a);
 };
 extern const struct view view_setup, view_live, view_results, view_sessions;
 extern const struct view *const app_views[VIEWS];
