@@ -1,10 +1,10 @@
 /* The terminal: the one module that includes curses.h. Shows a grid, reads keys, gives the terminal back
- * whatever happens. UI thread only, except that screen_restore_raw may run in a fatal-signal handler of any
- * thread. */
+ * whatever happens. UI thread only. */
 #pragma once
 
 #include "presets/error.h"
 #include "tui/grid.h"
+#include <stdio.h>
 
 enum key { /* a Unicode code point, or one of these */
            KEYS_SPECIAL = 0x110000,
@@ -50,3 +50,8 @@ void screen_resized(struct screen *s);                     /* after SIGWINCH: ta
 void screen_redraw(struct screen *s);                      /* Ctrl-L: everything again */
 void screen_set_mouse(struct screen *s, bool on);
 void screen_suspend(struct screen *s); /* Ctrl-Z: gives the terminal back, stops, comes again */
+bool screen_monochrome(const struct screen *s);
+/* For tests: a screen on given files without a real terminal (type "xterm-256color"), and what it shows. */
+struct screen *screen_open_on(const char *type, FILE *out, FILE *in, const struct screen_options *o,
+                              struct error *e);
+uint32_t screen_shown(const struct screen *s, int x, int y, int *foreground, int *background, bool *bold);
