@@ -1,6 +1,6 @@
 #define _GNU_SOURCE /* strverscmp */
 #include "presets/catalog.h"
-#include "presets/implementation_file.h"
+#include "presets/implementation_json.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -104,9 +104,6 @@ int catalog_sessions_dir(char *out, size_t size, struct error *e)
     return 0;
 }
 
-/* --- lists
- * ---------------------------------------------------------------------------------------------------- */
-
 static int add_entry(struct catalog_list *l, const char *dir, const char *file, bool user, struct error *e)
 {
     size_t n = strlen(file);
@@ -176,9 +173,6 @@ void catalog_list_free(struct catalog_list *l)
     free(l->entry);
     *l = (struct catalog_list){0};
 }
-
-/* --- finding by name
- * ------------------------------------------------------------------------------------------ */
 
 static bool is_path(const char *name)
 {
@@ -267,9 +261,6 @@ int catalog_save_preset(const struct preset *p, char *path, size_t size, struct 
     snprintf(path, size, "%s", file);
     return 0;
 }
-
-/* --- nearest names
- * -------------------------------------------------------------------------------------------- */
 
 static int smaller(int a, int b)
 {

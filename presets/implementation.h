@@ -60,3 +60,7 @@ bool implementation_equal(const struct implementation *a, const struct implement
 /* Same weights, same arithmetic up to rounding: arms that must agree closely. False when precision, sparsity
  * or vocabulary differ, where quality stands beside speed. */
 bool implementation_same_quality(const struct implementation *a, const struct implementation *b);
+/* Reads a bundle's file ("benchtop/implementation/1"). *help (may be NULL) gets what it says of itself, in
+ * words. Unknown keys are reported in warning (may be NULL). On failure nothing is changed. */
+int implementation_load(const char *path, struct implementation *out, char *help, size_t size,
+                        struct error *warning, struct error *e);

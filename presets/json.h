@@ -53,6 +53,8 @@ int json_int64_array(const struct json_at *at, const cJSON *object, const char *
 int json_missing(const struct json_at *at, const char *key, const char *expected);
 /* Adds "FILE: key: expected WHAT, found ..."; returns -1. item may be NULL. */
 int json_unexpected(const struct json_at *at, const char *key, const char *expected, const cJSON *item);
+/* "a number from 0 to 1", "a whole number of at least 1": what stands outside [-1e15, 1e15] is no bound. */
+void json_describe_range(const char *what, double min, double max, char *out, size_t size);
 /* "FILE: path.key" without the leading parts that are empty. */
 void json_where(const struct json_at *at, const char *key, char *out, size_t size);
 /* Refuses keys given twice (known keys and up to 256 others). Keys not in `known` are moved from `object`

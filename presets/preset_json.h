@@ -27,5 +27,25 @@ cJSON *preset_to_json(const struct preset *p);
 /* Consumes parts of root (the caller still deletes it). On failure *out is untouched. */
 int preset_from_json(const char *file, cJSON *root, struct preset *out, struct error *warning,
                      struct error *e);
-/* A bundle with overrides: the rule of --arm and of arms in files. */
-int preset_bundle(const char *name, struct implementation *out, struct error *e);
+
+/* What one reading shares. `unknown` mirrors the file: {"key":..., "criteria":{...}, "arms":{"NAME":{...}}}.
+ */
+struct preset_reading {
+    const char *file;
+    cJSON *unknown;
+    struct error *warning, *e;
+};
+/* Puts the leftovers of an inner object under `key` of *parent; takes them over in any case. */
+int preset_keep_unknown(struct preset_reading *r, cJSON **parent, const char *key, cJSON *leftovers);
+int preset_field_keys(const struct json_field *fields, int n, const char **out); /* returns n */
+bool preset_given(const cJSON *root, const char *key);                           /* there, and not null */
+/* The items under `key`: those of a list, or the lone value itself (an object is a list of one). Returns how
+ * many, or -1 after adding a finding when there are more than `most`. */
+int preset_items(const struct json_at *at, cJSON *root, const char *key, int most, cJSON **items);
+
+/* preset_arm.c and preset_fake.c: parts of a file. Read: 0, or -1 after adding every finding. Write: -1 when
+ * memory is out. */
+int preset_read_arms(struct preset_reading *r, const struct json_at *at, cJSON *root, struct preset *p);
+int preset_write_arms(cJSON *root, const struct preset *p);
+int preset_read_fake(struct preset_reading *r, const struct json_at *at, cJSON *root, struct preset *p);
+int preset_write_fake(cJSON *root, const struct fake_spec *fake);

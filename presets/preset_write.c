@@ -1,4 +1,3 @@
-#include "presets/implementation_file.h"
 #include "presets/preset_json.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,60 +26,6 @@ static int write_lists(cJSON *root, const struct preset *p)
             return -1;
     return write_ints(root, "batch", p->batch, p->n_batch) != 0 ? -1
                                                                 : write_ints(root, "seq", p->seq, p->n_seq);
-}
-
-static int write_arms(cJSON *root, const struct preset *p)
-{
-    cJSON *list = cJSON_AddArrayToObject(root, "arms");
-    if (!list)
-        return -1;
-    for (int i = 0; i < p->n_arms; i++) {
-        const struct preset_arm *arm = &p->arms[i];
-        cJSON *object = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(list, object) || !cJSON_AddStringToObject(object, "name", arm->name) ||
-            (arm->bundle[0] && !cJSON_AddStringToObject(object, "of", arm->bundle)) ||
-            implementation_write(object, &arm->implementation) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int write_law(cJSON *arms, const struct fake_law *law)
-{
-    cJSON *object = cJSON_AddObjectToObject(arms, law->arm);
-    if (!object || !cJSON_AddStringToObject(object, "law", preset_law_names[law->kind]) ||
-        json_write_fields(object, preset_law_fields, preset_n_law_fields, law) != 0)
-        return -1;
-    cJSON *modes = law->n_modes > 0 ? cJSON_AddArrayToObject(object, "modes") : NULL;
-    for (int i = 0; i < law->n_modes; i++) {
-        cJSON *mode = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(modes, mode) ||
-            !cJSON_AddNumberToObject(mode, "share", law->mode[i].share) ||
-            !cJSON_AddNumberToObject(mode, "mean_ms", law->mode[i].mean_ms))
-            return -1;
-    }
-    cJSON *warmup = cJSON_AddObjectToObject(object, "warmup");
-    return warmup ? json_write_fields(warmup, preset_law_warmup_fields, preset_n_law_warmup_fields, law) : -1;
-}
-
-static int write_fake(cJSON *root, const struct fake_spec *fake)
-{
-    if (fake->n_laws == 0 && fake->n_faults == 0)
-        return 0;
-    cJSON *object = cJSON_AddObjectToObject(root, "fake"), *arms = cJSON_AddObjectToObject(object, "arms");
-    cJSON *faults = cJSON_AddObjectToObject(object, "faults");
-    if (!arms || !faults)
-        return -1;
-    for (int i = 0; i < fake->n_laws; i++)
-        if (write_law(arms, &fake->law[i]) != 0)
-            return -1;
-    for (int i = 0; i < fake->n_faults; i++) {
-        char cell[16];
-        snprintf(cell, sizeof cell, "%d", fake->fault[i].cell);
-        if (!cJSON_AddStringToObject(faults, cell, preset_fault_names[fake->fault[i].fault]))
-            return -1;
-    }
-    return 0;
 }
 
 /* The member of an object, or the arm of that name in a list of arms. */
@@ -120,11 +65,11 @@ cJSON *preset_to_json(const struct preset *p)
     bool done =
         cJSON_AddStringToObject(root, "schema", "benchtop/preset/1") &&
         json_write_fields(root, preset_fields, head, p) == 0 && write_lists(root, p) == 0 &&
-        write_arms(root, p) == 0 &&
+        preset_write_arms(root, p) == 0 &&
         json_write_fields(root, preset_fields + head, preset_n_fields - head, p) == 0 &&
         (criteria = cJSON_AddObjectToObject(root, "criteria")) &&
         json_write_fields(criteria, preset_criteria_fields, preset_n_criteria_fields, &p->criteria) == 0 &&
-        write_fake(root, &p->fake) == 0;
+        preset_write_fake(root, &p->fake) == 0;
     if (done && p->unknown) {
         cJSON *unknown = cJSON_Parse(p->unknown);
         done = unknown != NULL;

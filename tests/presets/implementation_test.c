@@ -1,5 +1,5 @@
 #include "presets/implementation.h"
-#include "presets/implementation_file.h"
+#include "presets/implementation_json.h"
 #include "tests/test.h"
 
 static struct error e;

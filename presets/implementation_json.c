@@ -1,4 +1,4 @@
-#include "presets/implementation_file.h"
+#include "presets/implementation_json.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -10,6 +10,3 @@
 int implementation_read(const struct json_at *at, const cJSON *object, struct implementation *i, int *given);
 /* Adds every axis to object. 0, or -1 when memory is out. */
 int implementation_write(cJSON *object, const struct implementation *i);
-/* A bundle's file. *help (may be NULL) gets its help in words. Unknown keys go to warning (may be NULL). */
-int implementation_load(const char *path, struct implementation *out, char *help, size_t size,
-                        struct error *warning, struct error *e);
