@@ -83,7 +83,10 @@ static int make_dirs(const char *path, struct error *e)
         if (slash)
             *slash = '\0';
         if (mkdir(copy, 0777) != 0 && errno != EEXIST)
-            return error_set(e, ERROR_FAILED, "%s: cannot create the folder: %s", copy, strerror(errno));
+            return error_set(e, ERROR_FAILED,
+                             "%s: cannot create the folder: %s: create it or choose another with "
+                             "XDG_CONFIG_HOME or XDG_DATA_HOME",
+                             copy, strerror(errno));
         if (!slash)
             break;
         *slash = '/';

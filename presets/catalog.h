@@ -1,7 +1,9 @@
 /* Where presets, models and implementation bundles are found, by name. The shipped catalog stands beside the
- * binary (BENCHTOP_CATALOG, EXE/presets, EXE/../presets, EXE/../share/benchtop/presets); the user's own
- * presets and models in $XDG_CONFIG_HOME/benchtop/{presets,models,implementations} come first. Sessions are
- * in $XDG_DATA_HOME/benchtop/sessions. */
+ * binary: BENCHTOP_CATALOG alone if it is set; else EXE/presets, EXE/../presets,
+ * EXE/../share/benchtop/presets, and for the folders of a build tree up to EXE/../../../../presets; a catalog
+ * is known by its folders models/ and implementations/. The user's own presets and models in
+ * $XDG_CONFIG_HOME/benchtop/{presets,models,implementations} come first. Sessions are in
+ * $XDG_DATA_HOME/benchtop/sessions. */
 #pragma once
 
 #include "presets/error.h"

@@ -12,6 +12,25 @@
 
 enum { UNKNOWN_KEYS = 256 }; /* more than that in one object: not a file of ours */
 
+static const char *advice(int why)
+{
+    switch (why) {
+    case ENOENT:
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return ": check the path";
+    case EACCES:
+    case EPERM:
+        return ": change its permissions or give another file";
+    case EMFILE:
+    case ENFILE:
+        return ": close other programs and try again";
+    default:
+        return ": the disk may be failing, try again";
+    }
+}
+
 static char *read_descriptor(int fd, const char *path, size_t limit, size_t expected, size_t *size,
                              struct error *e)
 {
@@ -29,7 +48,7 @@ static char *read_descriptor(int fd, const char *path, size_t limit, size_t expe
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            error_set(e, ERROR_FAILED, "%s: cannot read: %s", path, strerror(errno));
+            error_set(e, ERROR_FAILED, "%s: cannot read: %s%s", path, strerror(errno), advice(errno));
             goto fail;
         }
         if (got == 0) {
@@ -55,12 +74,12 @@ char *json_read_file(const char *path, size_t limit, size_t *size, struct error 
     /* O_NONBLOCK: opening a FIFO nobody writes to would wait forever. */
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0) {
-        error_set(e, ERROR_FAILED, "%s: cannot open: %s", path, strerror(errno));
+        error_set(e, ERROR_FAILED, "%s: cannot open: %s%s", path, strerror(errno), advice(errno));
         return NULL;
     }
     char *text = NULL;
     if (fstat(fd, &s) != 0)
-        error_set(e, ERROR_FAILED, "%s: cannot read: %s", path, strerror(errno));
+        error_set(e, ERROR_FAILED, "%s: cannot read: %s%s", path, strerror(errno), advice(errno));
     else if (!S_ISREG(s.st_mode))
         error_set(e, ERROR_FAILED, "%s: %s, not a file: give the path of a JSON file", path,
                   S_ISDIR(s.st_mode) ? "a directory" : "a pipe or device");

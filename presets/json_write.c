@@ -295,6 +295,14 @@ static int create_beside(const char *path, char *temporary, size_t size)
     return -1;
 }
 
+static int cannot_write(const char *path, int why, struct error *e)
+{
+    const char *advice = why == ENOSPC || why == EDQUOT || why == EFBIG ? "free some space and save again"
+                         : why == ENOENT || why == ENOTDIR ? "create the folder or choose another"
+                                                           : "choose another place";
+    return error_set(e, ERROR_FAILED, "%s: cannot write: %s: %s", path, strerror(why), advice);
+}
+
 /* A pipe or device cannot be replaced by a rename (and must not be: /dev/stdout). */
 static int write_through(const char *path, const char *text, size_t size, struct error *e)
 {
@@ -303,7 +311,7 @@ static int write_through(const char *path, const char *text, size_t size, struct
         failed = 1;
         why = errno;
     }
-    return failed ? error_set(e, ERROR_FAILED, "%s: cannot write: %s", path, strerror(why)) : 0;
+    return failed ? cannot_write(path, why, e) : 0;
 }
 
 int json_write_file(const char *path, const char *text, size_t size, struct error *e)
@@ -317,7 +325,7 @@ int json_write_file(const char *path, const char *text, size_t size, struct erro
     char temporary[PATH_MAX];
     int fd = create_beside(path, temporary, sizeof temporary);
     if (fd < 0)
-        return error_set(e, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
+        return cannot_write(path, errno, e);
     int failed = write_all(fd, text, size) != 0 || fsync(fd) != 0, why = errno;
     if (close(fd) != 0 && !failed) {
         failed = 1;
@@ -329,10 +337,11 @@ int json_write_file(const char *path, const char *text, size_t size, struct erro
     }
     if (failed) {
         unlink(temporary);
-        return error_set(e, ERROR_FAILED, "%s: cannot write: %s", path, strerror(why));
+        return cannot_write(path, why, e);
     }
     if (sync_folder(path) != 0)
-        return error_set(e, ERROR_FAILED, "%s: written, but its folder could not be synced: %s", path,
+        return error_set(e, ERROR_FAILED,
+                         "%s: written, but its folder could not be synced: %s: a power cut may undo it", path,
                          strerror(errno));
     return 0;
 }

@@ -107,6 +107,7 @@ int preset_set(struct preset *p, const char *path, const char *value, struct err
  * top of a bundle override it; without any bundle they start from implementation_default. Fusions join with
  * '+'. */
 int preset_arm_parse(const char *text, struct preset_arm *out, struct error *e);
-/* All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and
+/* Never a failure: a fake law for an arm that is not in the preset, unless it nearly names one without a law.
+ * All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and
  * devices are checked by the plan, which knows them). */
 int preset_validate(const struct preset *p, struct error *e);

@@ -353,6 +353,10 @@ TEST(wrong_laws_are_refused)
     CHECK_INT(preset_validate(&p, &e), -1);
     CHECK_CONTAINS(e.text, "did you mean baseline");
     CHECK_CONTAINS(e.text, "shares that add up to 1");
+    CHECK_INT(
+        parse("{\"models\":\"m\",\"arms\":\"baseline\",\"fake\":{\"arms\":{\"baseline\":{},\"paged\":{}}}}"),
+        0);
+    CHECK_INT(preset_validate(&p, &e), 0);
 }
 
 TEST(an_arm_on_the_command_line_is_a_bundle_or_a_point)
