@@ -160,7 +160,7 @@ static enum fake_fault fault_of(const struct preset *p, int cell)
     return FAKE_OK;
 }
 
-static struct memory_use memory_of(const struct runner_request *q)
+struct memory_use fake_memory_of(const struct runner_request *q)
 {
     const struct model_spec *m = q->model;
     enum precision_kind precision = q->implementation->precision;
@@ -203,7 +203,7 @@ static struct runner_arm *prepare(struct runner *r, const struct runner_request 
 {
     struct fake *f = (struct fake *)r;
     enum fake_fault fault = fault_of(&f->preset, q->cell);
-    struct memory_use memory = memory_of(q);
+    struct memory_use memory = fake_memory_of(q);
     *load_ns = 0;
     if (fault == FAKE_OUT_OF_MEMORY) {
         error_set(e, ERROR_MEMORY,

@@ -25,6 +25,8 @@
 #define FAKE_THROTTLED_CLOCK 0.75
 enum { FAKE_HOST_NS = 20000, FAKE_LOGITS_WIDTH = 256 };
 
+/* Bytes an arm would hold, by the cost model: what its memory() will say. */
+struct memory_use fake_memory_of(const struct runner_request *q);
 /* The law an arm has without one in the preset, and the arm's own otherwise. */
 struct fake_law fake_law_of(const struct preset *p, const struct runner_request *q);
 /* Mean of the steady state without drift and throttling, in milliseconds. */
