@@ -1,0 +1,672 @@
+#include "engine/engine.h"
+
+#include "engine/device.h"
+#include "engine/measure.h"
+#include "engine/session_file.h"
+#include "engine/telemetry.h"
+#include "engine/version.h"
+#include "kernels/kernels.h"
+#include "presets/catalog.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS_MORE = 10 };
+
+struct engine {
+    struct preset preset;
+    struct device device;
+    struct plan plan;
+    const struct session *resume;
+    int wake;
+    bool realtime, fake;
+
+    struct log *log;
+    struct session session; /* the worker's until it was joined */
+    struct journal *journal;
+    bool journal_failed;
+    struct telemetry *telemetry;
+    _Atomic(struct runner *)
+        runner; /* once it is open; closed after the join, so that the clock stays readable */
+
+    pthread_t thread;
+    bool started, joined;
+    _Atomic bool finished;
+
+    /* the mailbox; the lock and the condition are for the pause alone */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    _Atomic bool stop, skip, paused;
+    _Atomic int more;
+
+    int64_t deadline_ns;            /* of the run, by its time budget; 0: none. Worker only, as all below */
+    double measured_s, predicted_s; /* of the cells done: how far predictions hold */
+    double planned_left_s;          /* predicted for the cells after the current one */
+    _Atomic int64_t finish_ns;      /* when the run will be done at the latest; INT64_MAX: not known */
+};
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t engine_now_ns(const struct engine *g)
+{
+    struct runner *r = atomic_load_explicit(&g->runner, memory_order_acquire);
+    return r ? r->ops->now_ns(r) : g->fake && !g->realtime ? 0 : monotonic_ns();
+}
+
+/* --- telling: log, session, journal --- */
+
+static bool is_journaled(enum log_kind kind)
+{
+    return kind == LOG_ENVIRONMENT || kind == LOG_ARM || kind == LOG_BLOCK_DONE || kind == LOG_CELL_DONE;
+}
+
+static void message(struct engine *g, const char *text);
+
+static void tell(void *who, const struct log_entry *entry, size_t payload_size)
+{
+    struct engine *g = who;
+    struct error e = {0};
+    /* The fold first: a block belongs to the session as soon as anybody can see it. */
+    if (session_apply(&g->session, entry, &e) < 0)
+        message(g, e.text);
+    if (log_append(g->log, entry, payload_size, g->wake) < 0 && entry->kind == LOG_RUN_FINISHED)
+        atomic_store(&g->finished,
+                     true); /* no memory for the news: whoever waits sees it in engine_running */
+    if (g->journal && !g->journal_failed && is_journaled(entry->kind) &&
+        journal_append(g->journal, entry, &e) < 0) {
+        g->journal_failed = true;
+        message(g, e.text);
+    }
+}
+
+static void tell_plain(struct engine *g, enum log_kind kind, int cell, double value, const char *text,
+                       const void *payload, size_t size)
+{
+    struct log_entry entry = {.kind = kind,
+                              .cell = cell,
+                              .arm = -1,
+                              .time_ns = engine_now_ns(g),
+                              .value = value,
+                              .payload = payload};
+    snprintf(entry.text, sizeof entry.text, "%s", text);
+    tell(g, &entry, size);
+}
+
+static void message(struct engine *g, const char *text)
+{
+    struct log_entry entry = {
+        .kind = LOG_MESSAGE, .cell = -1, .arm = -1, .time_ns = engine_now_ns(g), .value = (double)NAN};
+    snprintf(entry.text, sizeof entry.text, "%.191s", text);
+    log_append(g->log, &entry, 0, g->wake);
+}
+
+/* --- what a cell may ask of its host --- */
+
+static enum measure_order host_order(void *who)
+{
+    struct engine *g = who;
+    return atomic_load(&g->stop) ? MEASURE_STOP : atomic_load(&g->skip) ? MEASURE_SKIP : MEASURE_GO;
+}
+
+static int64_t host_pause(void *who)
+{
+    struct engine *g = who;
+    if (!atomic_load(&g->paused) || host_order(g) != MEASURE_GO)
+        return 0;
+    int64_t from = engine_now_ns(g);
+    tell_plain(g, LOG_PAUSED, -1, (double)NAN, "", NULL, 0);
+    pthread_mutex_lock(&g->lock);
+    while (atomic_load(&g->paused) && host_order(g) == MEASURE_GO)
+        pthread_cond_wait(&g->changed, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+    tell_plain(g, LOG_RESUMED, -1, (double)NAN, "", NULL, 0);
+    int64_t waited = engine_now_ns(g) - from;
+    g->deadline_ns += g->deadline_ns ? waited : 0;
+    return waited;
+}
+
+static int host_more_rounds(void *who)
+{
+    struct engine *g = who;
+    return atomic_exchange(&g->more, 0);
+}
+
+static struct block_telemetry host_telemetry(void *who, int64_t from_ns, int64_t to_ns)
+{
+    struct engine *g = who;
+    if (!g->telemetry)
+        return (struct block_telemetry){0};
+    /* Blocks are shorter than the period of the readings: the last one before the block counts too. */
+    return telemetry_between(g->telemetry, from_ns - (int64_t)TELEMETRY_PERIOD_MS * 1000000, to_ns);
+}
+
+static void host_left(void *who, double seconds)
+{
+    struct engine *g = who;
+    const struct preset *p = &g->preset;
+    double ratio = g->predicted_s > 0 ? g->measured_s / g->predicted_s : 1;
+    double extension = p->half_width > 0 && p->max_rounds > p->rounds ? (double)p->max_rounds / p->rounds : 1;
+    double left = seconds + g->planned_left_s * fmax(ratio, 1) * extension;
+    int64_t now = engine_now_ns(g), finish = now + (int64_t)(fmin(left, 1e9) * 1e9);
+    if (g->deadline_ns && finish > g->deadline_ns)
+        finish = g->deadline_ns;
+    atomic_store(&g->finish_ns, finish);
+}
+
+double engine_eta_s(const struct engine *g)
+{
+    int64_t finish = atomic_load(&g->finish_ns);
+    if (finish == INT64_MAX)
+        return (double)NAN;
+    return fmax(0, (double)(finish - engine_now_ns(g)) / 1e9);
+}
+
+/* --- cells that are not measured --- */
+
+static void tell_done(struct engine *g, int cell, struct session_cell done)
+{
+    done.arm = NULL; /* readers have their own */
+    done.n_arms = 0;
+    tell_plain(g, LOG_CELL_DONE, cell, (double)NAN, "", &done, sizeof done);
+}
+
+static void close_cell(struct engine *g, int cell, enum cell_status status, const char *stop_rule,
+                       const char *reason)
+{
+    struct session_cell c = g->session.cell[cell];
+    c.status = status;
+    snprintf(c.reason, sizeof c.reason, "%s", reason);
+    snprintf(c.stop_rule, sizeof c.stop_rule, "%s", stop_rule);
+    tell_done(g, cell, c);
+}
+
+static bool same_row(const struct session_cell *a, const struct session_cell *b)
+{
+    return strcmp(a->model, b->model) == 0 && a->workload == b->workload && a->tokens == b->tokens;
+}
+
+/* The first cell before `cell` of the same row, no larger in batch nor sequence, whose arm ran out of memory.
+ */
+static int smaller_without_memory(const struct session *s, int cell, int arm)
+{
+    const struct session_cell *c = &s->cell[cell];
+    for (int j = 0; j < cell; j++) {
+        const struct session_cell *o = &s->cell[j];
+        if (same_row(c, o) && o->batch <= c->batch && o->seq <= c->seq &&
+            o->arm[arm].status == CELL_OUT_OF_MEMORY)
+            return j;
+    }
+    return -1;
+}
+
+static bool same_arms(const struct session_cell *a, const struct session_cell *b)
+{
+    if (a->n_arms != b->n_arms)
+        return false;
+    for (int i = 0; i < a->n_arms; i++)
+        if (strcmp(a->arm[i].name, b->arm[i].name) != 0 ||
+            !implementation_equal(&a->arm[i].implementation, &b->arm[i].implementation))
+            return false;
+    return true;
+}
+
+static struct block *copy_block(const struct block *b, int cell, struct error *e)
+{
+    int n = atomic_load_explicit(&b->n, memory_order_acquire);
+    struct block *c = session_new_block(cell, b->arm, b->round, b->position, n, e);
+    if (!c)
+        return NULL;
+    if (b->n_warmup > 0) {
+        c->warmup = malloc((size_t)b->n_warmup * sizeof *c->warmup);
+        if (!c->warmup) {
+            session_free_block(c);
+            error_set(e, ERROR_MEMORY,
+                      "no memory for the samples of the resumed session: close other programs");
+            return NULL;
+        }
+        memcpy(c->warmup, b->warmup, (size_t)b->n_warmup * sizeof *c->warmup);
+        c->n_warmup = b->n_warmup;
+    }
+    memcpy(c->samples, b->samples, (size_t)n * sizeof *c->samples);
+    c->flags = b->flags;
+    c->started_ns = b->started_ns;
+    c->telemetry = b->telemetry;
+    atomic_store_explicit(&c->n, n, memory_order_release);
+    return c;
+}
+
+/* A cell that the resumed session has whole is told again as it was. */
+static bool keep_cell(struct engine *g, int cell)
+{
+    const struct session_cell *c = &g->session.cell[cell], *old = NULL;
+    for (int i = 0; g->resume && i < g->resume->n_cells && !old; i++) {
+        const struct session_cell *o = &g->resume->cell[i];
+        if (o->status == CELL_OK && same_row(c, o) && c->batch == o->batch && c->seq == o->seq &&
+            same_arms(c, o))
+            old = o;
+    }
+    if (!old)
+        return false;
+    struct error e = {0};
+    for (int a = 0; a < old->n_arms; a++) {
+        struct session_arm facts = old->arm[a];
+        facts.blocks = NULL;
+        facts.n_blocks = facts.blocks_capacity = 0;
+        struct log_entry entry = {.kind = LOG_ARM,
+                                  .cell = cell,
+                                  .arm = a,
+                                  .time_ns = engine_now_ns(g),
+                                  .value = (double)NAN,
+                                  .payload = &facts};
+        tell(g, &entry, sizeof facts);
+        for (int i = 0; i < old->arm[a].n_blocks; i++) {
+            struct block *b = copy_block(old->arm[a].blocks[i], cell, &e);
+            if (!b) {
+                message(g, e.text);
+                continue;
+            }
+            entry.kind = LOG_BLOCK;
+            entry.payload = b;
+            tell(g, &entry, 0);
+            entry.kind = LOG_BLOCK_DONE;
+            tell(g, &entry, 0);
+        }
+    }
+    tell_done(g, cell, *old);
+    return true;
+}
+
+/* --- the run --- */
+
+static void run_cell(struct engine *g, struct runner *runner, int cell)
+{
+    static const struct measure_host host_template = {.order = host_order,
+                                                      .pause = host_pause,
+                                                      .more_rounds = host_more_rounds,
+                                                      .tell = tell,
+                                                      .telemetry = host_telemetry,
+                                                      .left = host_left};
+    const struct plan_cell *plan = &g->plan.cell[cell];
+    const struct session_cell *c = &g->session.cell[cell];
+    struct measure_host host = host_template;
+    struct measure_cell m = {.runner = runner,
+                             .preset = &g->preset,
+                             .model = &g->plan.model[plan->model],
+                             .plan = plan,
+                             .session = &g->session,
+                             .cell = cell,
+                             .deadline_ns = g->deadline_ns};
+    char reason[PRESET_ARMS][160];
+    host.who = g;
+    for (int a = 0; a < c->n_arms; a++) {
+        int j = smaller_without_memory(&g->session, cell, a);
+        if (j < 0)
+            continue;
+        const struct session_cell *o = &g->session.cell[j];
+        snprintf(reason[a], sizeof reason[a], "batch %d, seq %d ran out of memory, and this cell is larger",
+                 o->batch, o->seq);
+        m.refused[a] = reason[a];
+    }
+    if (m.refused[0]) {
+        close_cell(g, cell, CELL_SKIPPED, "", m.refused[0]);
+        return;
+    }
+    int64_t start = engine_now_ns(g);
+    if (g->deadline_ns) {
+        double share = plan->time_s / fmax(plan->time_s + g->planned_left_s, 1e-9);
+        m.share_ns = start + (int64_t)((double)(g->deadline_ns - start) * share);
+    }
+    struct session_cell done = *c;
+    measure_cell(&m, &host, &done);
+    tell_done(g, cell, done);
+    g->measured_s += (double)(engine_now_ns(g) - start) / 1e9;
+    g->predicted_s += plan->time_s;
+}
+
+static void run_cells(struct engine *g, struct runner *runner)
+{
+    for (int i = 0; i < g->session.n_cells; i++) {
+        const struct plan_cell *plan = &g->plan.cell[i];
+        g->planned_left_s -= plan->time_s;
+        atomic_store(&g->skip, false);
+        atomic_store(&g->more, 0);
+        host_pause(g);
+        tell_plain(g, LOG_CELL_STARTED, i, (double)NAN, "", NULL, 0);
+        if (keep_cell(g, i))
+            continue;
+        if (atomic_load(&g->stop))
+            close_cell(g, i, CELL_STOPPED, "user", "stopped by the user before it began");
+        else if (g->deadline_ns && engine_now_ns(g) > g->deadline_ns)
+            close_cell(g, i, CELL_STOPPED, "budget",
+                       "the time budget ended before it began: give it more time");
+        else if (!plan->supported)
+            close_cell(g, i, CELL_UNSUPPORTED, "", plan->reason);
+        else if (!plan->fits)
+            close_cell(g, i, CELL_OUT_OF_MEMORY, "", plan->reason);
+        else
+            run_cell(g, runner, i);
+    }
+}
+
+static struct runner *open_runner(struct engine *g, struct error *e)
+{
+    struct runner *r = g->fake ? runner_open_fake(&g->preset, g->realtime, e)
+                               : runner_open_native(g->preset.device, g->preset.threads, e);
+    atomic_store_explicit(&g->runner, r, memory_order_release);
+    return r;
+}
+
+static void tell_environment(struct engine *g, struct runner *r)
+{
+    struct session_environment env = g->device.environment;
+    const struct kernels_info *k = r->ops->kernels ? r->ops->kernels(r) : NULL;
+    if (k) {
+        snprintf(env.simd, sizeof env.simd, "%s", k->simd);
+        snprintf(env.product, sizeof env.product, "%s", k->product);
+        snprintf(env.affinity, sizeof env.affinity, "%s", k->affinity);
+        env.threads = k->threads;
+    }
+    tell_plain(g, LOG_ENVIRONMENT, -1, (double)NAN, "", &env, sizeof env);
+}
+
+static void now_text(char *out, size_t size)
+{
+    time_t t = time(NULL);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static enum session_status sum_up(struct engine *g)
+{
+    struct session *s = &g->session;
+    int stopped = 0;
+    for (int i = 0; i < s->n_cells; i++)
+        stopped += s->cell[i].status == CELL_STOPPED;
+    if (stopped)
+        snprintf(s->message, sizeof s->message, "%s: %d of %d cells were not measured to their end",
+                 atomic_load(&g->stop) ? "stopped by the user" : "the time budget ended", stopped,
+                 s->n_cells);
+    return stopped ? SESSION_STOPPED : SESSION_COMPLETE;
+}
+
+/* Saves, and says where; a disk that refuses costs the file, not the run: the caller still has the session.
+ */
+static void finish(struct engine *g, enum session_status status)
+{
+    struct session *s = &g->session;
+    struct error e = {0}, ignored = {0};
+    char text[192];
+    s->status = status;
+    now_text(s->finished, sizeof s->finished);
+    bool saved = session_save(s, s->path, &e) == 0;
+    if (g->journal && journal_close(g->journal, saved, &ignored) < 0 && saved)
+        message(g, ignored.text);
+    g->journal = NULL;
+    snprintf(text, sizeof text, "%.191s", saved ? s->path : e.text);
+    tell_plain(g, LOG_RUN_FINISHED, -1, status, text, NULL, 0);
+}
+
+static void *worker(void *who)
+{
+    struct engine *g = who;
+    struct error e = {0};
+    tell_plain(g, LOG_RUN_STARTED, -1, (double)NAN, "", NULL, 0);
+    struct runner *r = open_runner(g, &e);
+    if (!r) {
+        snprintf(g->session.message, sizeof g->session.message, "%.255s", e.text);
+        message(g, e.text);
+        finish(g, SESSION_FAILED);
+    } else {
+        tell_environment(g, r);
+        if (g->preset.budget_s > 0)
+            g->deadline_ns = engine_now_ns(g) + (int64_t)(g->preset.budget_s * 1e9);
+        g->planned_left_s = g->plan.time_s;
+        run_cells(g, r);
+        atomic_store(&g->finish_ns, engine_now_ns(g));
+        finish(g, sum_up(g));
+    }
+    atomic_store(&g->finished, true);
+    return NULL;
+}
+
+/* --- start and end --- */
+
+/* A name no session has yet: time and preset, numbered within the same second. */
+static int name_session(struct engine *g, const char *path, struct error *e)
+{
+    struct session *s = &g->session;
+    if (path) {
+        if (strlen(path) >= sizeof s->path)
+            return error_set(e, ERROR_USAGE,
+                             "the session's path is longer than %zu bytes: choose a shorter one",
+                             sizeof s->path - 1);
+        snprintf(s->path, sizeof s->path, "%s", path);
+        const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        size_t n = strlen(base);
+        if (n > 5 && strcmp(base + n - 5, ".json") == 0)
+            n -= 5;
+        snprintf(s->id, sizeof s->id, "%.*s", (int)(n < sizeof s->id ? n : sizeof s->id - 1), base);
+        return 0;
+    }
+    char folder[400], name[PRESET_NAME], stamp[24];
+    if (catalog_sessions_dir(folder, sizeof folder, e) < 0)
+        return -1;
+    snprintf(name, sizeof name, "%s", g->preset.name[0] ? g->preset.name : "session");
+    for (char *c = name; *c; c++)
+        if (*c == '/' || *c == ' ' || *c == '.')
+            *c = '-';
+    time_t t = time(NULL);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", &tm);
+    for (int i = 1; i < 1000; i++) {
+        if (i == 1)
+            snprintf(s->id, sizeof s->id, "%s-%s", stamp, name);
+        else
+            snprintf(s->id, sizeof s->id, "%s-%.50s-%d", stamp, name, i);
+        snprintf(s->path, sizeof s->path, "%s/%s.json", folder, s->id);
+        int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* ours from here on */
+        if (fd >= 0) {
+            close(fd);
+            unlink(s->path);
+            return 0;
+        }
+        if (errno != EEXIST)
+            return error_set(e, ERROR_FAILED, "%s cannot be written (%s): free space or give --out", s->path,
+                             strerror(errno));
+    }
+    return error_set(e, ERROR_FAILED, "%s holds too many sessions of this second: try again", folder);
+}
+
+static int fill_session(struct engine *g, const struct engine_options *o, struct error *e)
+{
+    struct session *s = &g->session;
+    if (session_layout(s, &g->preset, e) < 0)
+        return -1;
+    s->owns_blocks = true;
+    s->status = SESSION_RUNNING;
+    s->environment = g->device.environment;
+    s->argv = strdup(o->argv_json ? o->argv_json : "[]");
+    if (!s->argv)
+        return error_set(e, ERROR_MEMORY, "no memory for a session: close other programs");
+    now_text(s->started, sizeof s->started);
+    snprintf(s->version, sizeof s->version, "%s", version_get()->version);
+    snprintf(s->git_commit, sizeof s->git_commit, "%s", version_get()->commit);
+    snprintf(s->build, sizeof s->build, "%s", version_get()->build);
+    if (s->n_cells != g->plan.n_cells)
+        return error_set(e, ERROR_FAILED,
+                         "the plan has %d cells, the session %d: this is a defect, report it",
+                         g->plan.n_cells, s->n_cells);
+    return name_session(g, o->session_path, e);
+}
+
+/* Signals are for the main thread: the worker, and every thread it starts, inherits all but the fatal ones
+ * blocked. */
+static int start_thread(struct engine *g, struct error *e)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+        sigdelset(&all, fatal[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rc = pthread_create(&g->thread, NULL, worker, g);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rc)
+        return error_set(e, ERROR_FAILED,
+                         "the worker thread cannot be started (%s): raise the limit of processes",
+                         strerror(rc));
+    g->started = true;
+    return 0;
+}
+
+struct engine *engine_start(const struct engine_options *o, struct error *e)
+{
+    struct engine *g = calloc(1, sizeof *g);
+    if (!g) {
+        error_set(e, ERROR_MEMORY, "no memory for the engine: close other programs");
+        return NULL;
+    }
+    pthread_mutex_init(&g->lock, NULL);
+    pthread_cond_init(&g->changed, NULL);
+    atomic_init(&g->finish_ns, INT64_MAX);
+    g->wake = o->wake_fd;
+    g->realtime = o->realtime;
+    g->resume = o->resume;
+    g->log = log_new();
+    if (!g->log) {
+        error_set(e, ERROR_MEMORY, "no memory for the log: close other programs");
+        goto fail;
+    }
+    if (preset_copy(&g->preset, o->preset, e) < 0 || device_find(g->preset.device, &g->device, e) < 0 ||
+        plan_build(&g->preset, &g->device, &g->plan, e) < 0 || fill_session(g, o, e) < 0)
+        goto fail;
+    g->fake = strcmp(g->device.id, "fake") == 0;
+    g->journal = journal_open(g->session.path, &g->session, e);
+    if (!g->journal)
+        goto fail;
+    struct error warning = {0};
+    if (!g->fake || g->realtime) {
+        g->telemetry = telemetry_start(&warning);
+        if (!g->telemetry)
+            message(g, warning.text);
+    }
+    if (start_thread(g, e) < 0) {
+        journal_close(g->journal, true, &warning);
+        g->journal = NULL;
+        goto fail;
+    }
+    return g;
+fail:
+    engine_free(g);
+    return NULL;
+}
+
+void engine_command(struct engine *g, enum engine_command c)
+{
+    pthread_mutex_lock(&g->lock);
+    switch (c) {
+    case ENGINE_PAUSE:
+        atomic_store(&g->paused, true);
+        break;
+    case ENGINE_CONTINUE:
+        atomic_store(&g->paused, false);
+        break;
+    case ENGINE_STOP:
+        atomic_store(&g->stop, true);
+        break;
+    case ENGINE_SKIP_CELL:
+        atomic_store(&g->skip, true);
+        break;
+    case ENGINE_MORE_ROUNDS:
+        atomic_fetch_add(&g->more, ROUNDS_MORE);
+        break;
+    }
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
+const struct log *engine_log(const struct engine *g)
+{
+    return g->log;
+}
+
+const struct preset *engine_preset(const struct engine *g)
+{
+    return &g->preset;
+}
+
+const struct plan *engine_plan(const struct engine *g)
+{
+    return &g->plan;
+}
+
+const char *engine_session_path(const struct engine *g)
+{
+    return g->session.path;
+}
+
+bool engine_running(const struct engine *g)
+{
+    return !atomic_load(&g->finished);
+}
+
+int engine_telemetry(const struct engine *g, struct block_telemetry *out, int64_t *time_ns, int max)
+{
+    struct telemetry_reading r[TELEMETRY_READINGS];
+    if (!g->telemetry)
+        return 0;
+    int n = telemetry_recent(g->telemetry, r, max < TELEMETRY_READINGS ? max : TELEMETRY_READINGS);
+    for (int i = 0; i < n; i++) {
+        out[i] = r[i].values;
+        time_ns[i] = r[i].time_ns;
+    }
+    return n;
+}
+
+void engine_join(struct engine *g)
+{
+    if (!g->started || g->joined)
+        return;
+    pthread_join(g->thread, NULL);
+    g->joined = true;
+}
+
+const struct session *engine_session(const struct engine *g)
+{
+    return &g->session;
+}
+
+void engine_free(struct engine *g)
+{
+    if (!g)
+        return;
+    if (g->started && !g->joined) {
+        engine_command(g, ENGINE_STOP);
+        engine_join(g);
+    }
+    struct runner *r = atomic_load(&g->runner);
+    if (r)
+        r->ops->close(r);
+    telemetry_stop(g->telemetry);
+    log_free(g->log);
+    session_free(&g->session);
+    plan_free(&g->plan);
+    preset_free(&g->preset);
+    pthread_mutex_destroy(&g->lock);
+    pthread_cond_destroy(&g->changed);
+    free(g);
+}
