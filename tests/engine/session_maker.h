@@ -118,3 +118,85 @@ static inline void maker_fill(struct session *s, int cell, int arm, int rounds, 
     c->status = CELL_OK;
     strcpy(c->stop_rule, "planned rounds");
 }
+
+/* What a file must keep, compared bit for bit. */
+static inline bool maker_same(double a, double b)
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (isnan(a) && isnan(b));
+}
+
+static inline bool maker_equal_samples(const struct sample *a, const struct sample *b, int n)
+{
+    return n == 0 || memcmp(a, b, (size_t)n * sizeof *a) == 0;
+}
+
+static inline bool maker_equal_blocks(const struct block *a, const struct block *b)
+{
+    return a->cell == b->cell && a->arm == b->arm && a->round == b->round && a->position == b->position &&
+           a->flags == b->flags && a->started_ns == b->started_ns && a->n_warmup == b->n_warmup &&
+           maker_equal_samples(a->warmup, b->warmup, a->n_warmup) && a->n == b->n &&
+           maker_equal_samples(a->samples, b->samples, a->n) && a->telemetry.valid == b->telemetry.valid &&
+           maker_same(a->telemetry.clock_mhz, b->telemetry.clock_mhz) &&
+           maker_same(a->telemetry.load, b->telemetry.load) &&
+           a->telemetry.memory_bytes == b->telemetry.memory_bytes;
+}
+
+static inline bool maker_equal_arms(const struct session_arm *a, const struct session_arm *b)
+{
+    const struct output_check *x = &a->output, *y = &b->output;
+    bool same =
+        strcmp(a->name, b->name) == 0 && implementation_equal(&a->implementation, &b->implementation) &&
+        a->status == b->status && strcmp(a->reason, b->reason) == 0 && a->load_ns == b->load_ns &&
+        a->cold_start_ns == b->cold_start_ns && a->time_to_steady_ns == b->time_to_steady_ns &&
+        memcmp(&a->predicted, &b->predicted, sizeof a->predicted) == 0 &&
+        memcmp(&a->measured, &b->measured, sizeof a->measured) == 0 && a->has_measured == b->has_measured &&
+        maker_same(a->work.bytes, b->work.bytes) && maker_same(a->work.flops, b->work.flops) &&
+        a->work.tokens == b->work.tokens && x->checked == y->checked && x->passed == y->passed &&
+        maker_same(x->top1_agreement, y->top1_agreement) &&
+        maker_same(x->max_relative_error, y->max_relative_error) && maker_same(x->kl, y->kl) &&
+        maker_same(x->tolerance, y->tolerance) && x->input_hash == y->input_hash &&
+        a->n_blocks == b->n_blocks;
+    for (int i = 0; same && i < a->n_blocks; i++)
+        same = maker_equal_blocks(a->blocks[i], b->blocks[i]);
+    return same;
+}
+
+static inline bool maker_equal(const struct session *a, const struct session *b)
+{
+    bool same = strcmp(a->id, b->id) == 0 && strcmp(a->started, b->started) == 0 &&
+                strcmp(a->finished, b->finished) == 0 && a->status == b->status &&
+                strcmp(a->message, b->message) == 0 && strcmp(a->argv, b->argv) == 0 &&
+                strcmp(a->version, b->version) == 0 && strcmp(a->git_commit, b->git_commit) == 0 &&
+                strcmp(a->build, b->build) == 0 &&
+                memcmp(&a->environment, &b->environment, sizeof a->environment) == 0 &&
+                preset_equal(&a->preset, &b->preset) && a->n_cells == b->n_cells;
+    for (int i = 0; same && i < a->n_cells; i++) {
+        const struct session_cell *x = &a->cell[i], *y = &b->cell[i];
+        same = strcmp(x->model, y->model) == 0 && x->workload == y->workload && x->batch == y->batch &&
+               x->seq == y->seq && x->tokens == y->tokens && x->status == y->status &&
+               strcmp(x->reason, y->reason) == 0 && strcmp(x->stop_rule, y->stop_rule) == 0 &&
+               x->rounds_planned == y->rounds_planned && x->n_arms == y->n_arms;
+        for (int j = 0; same && j < x->n_arms; j++)
+            same = maker_equal_arms(&x->arm[j], &y->arm[j]);
+    }
+    return same;
+}
+
+/* A folder of its own for the files of a test; also the home of its sessions. */
+static inline const char *maker_folder(void)
+{
+    static char folder[64];
+    strcpy(folder, "/tmp/benchtop-test-XXXXXX");
+    if (!mkdtemp(folder))
+        TEST_FAIL("no temporary folder");
+    setenv("XDG_DATA_HOME", folder, 1);
+    return folder;
+}
+
+static inline void maker_remove_folder(const char *folder)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (system(command) != 0)
+        TEST_FAIL("%s was not removed", folder);
+}

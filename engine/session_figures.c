@@ -1,0 +1,93 @@
+/* The figures of a session file: computed from its samples when it is written, never read back. */
+#include "engine/session_json.h"
+#include <math.h>
+
+static int put_latency(cJSON *summary, const struct arm_summary *a, struct stats_interval ci95)
+{
+    const struct stats_summary *x = &a->latency;
+    cJSON *o = cJSON_AddObjectToObject(summary, "latency_ms");
+    int bad = json_add_int64(o, "n", a->n) && json_add_int64(o, "blocks", a->blocks) &&
+                      json_add_int64(o, "rejected", a->rejected)
+                  ? 0
+                  : -1;
+    bad |= session_put_double(o, "mean", x->mean) || session_put_double(o, "std", x->std) ||
+           session_put_double(o, "min", x->min) || session_put_double(o, "max", x->max) ||
+           session_put_double(o, "median", x->median) || session_put_double(o, "p90", x->p90) ||
+           session_put_double(o, "p95", x->p95) || session_put_double(o, "p99", x->p99) ||
+           session_put_double(o, "cv", x->cv) || session_put_interval(o, "ci95", ci95) ||
+           session_put_double(o, "mad", x->mad) || session_put_double(o, "lag1", x->lag1) ||
+           session_put_double(o, "block_cv", a->block_cv);
+    /* A percentile is an order statistic: below these n it has no interval and should not be quoted. */
+    cJSON *supported = cJSON_AddObjectToObject(o, "supported");
+    return bad || !cJSON_AddBoolToObject(supported, "p90", a->p90_supported) ||
+                   !cJSON_AddBoolToObject(supported, "p95", a->p95_supported) ||
+                   !cJSON_AddBoolToObject(supported, "p99", a->p99_supported)
+               ? -1
+               : 0;
+}
+
+cJSON *session_write_summary(const struct session *s, int cell, int arm)
+{
+    struct arm_summary a, at95;
+    summary_arm(s, cell, arm, &a);
+    at95 = a;
+    if (summary_confidence(s) != 0.95) { /* "ci95" means 95 % whatever the preset asks for */
+        struct session view = *s;
+        view.preset.confidence = 0.95;
+        summary_arm(&view, cell, arm, &at95);
+    }
+    cJSON *o = cJSON_CreateObject();
+    int bad = put_latency(o, &a, at95.latency.ci);
+    cJSON *t = cJSON_AddObjectToObject(o, "tokens_per_second");
+    bad |= session_put_double(t, "mean", a.tokens_per_second) ||
+           session_put_interval(t, "ci95", at95.tokens_per_second_ci) ||
+           session_put_double(t, "peak", a.tokens_per_second_peak) ||
+           session_put_double(t, "sustained", a.tokens_per_second_sustained) ||
+           session_put_double(t, "mean_of_rates", a.mean_of_rates);
+    bad |= session_put_double(o, "time_to_first_token_ms", a.time_to_first_token_ms) ||
+           session_put_double(o, "time_per_output_token_ms", a.time_per_output_token_ms) ||
+           session_put_double(o, "cold_start_ms", a.cold_start_ms) ||
+           session_put_double(o, "load_ms", a.load_ms) ||
+           session_put_double(o, "host_mean_ms", a.host_mean_ms) ||
+           session_put_double(o, "bandwidth", a.bandwidth) ||
+           session_put_double(o, "flop_rate", a.flop_rate) ||
+           session_put_double(o, "bandwidth_share", a.bandwidth_share) ||
+           session_put_double(o, "flop_share", a.flop_share) ||
+           session_put_double(o, "limit_share", a.limit_share);
+    bad |= json_add_int64(o, "flagged_blocks", a.flagged_blocks) ? 0 : -1;
+    if (bad) {
+        cJSON_Delete(o);
+        return NULL;
+    }
+    return o;
+}
+
+int session_write_comparison(cJSON *o, const struct comparison *c, const struct comparison *at95,
+                             double confidence)
+{
+    int bad =
+        session_put_double(o, "speedup", c->speedup) ||
+        session_put_interval(o, "speedup_ci95", at95->speedup_ci) ||
+        session_put_interval(o, "speedup_ci", c->speedup_ci) || /* the one that decided, at "confidence" */
+        session_put_double(o, "confidence", confidence) ||
+        session_put_double(o, "improvement_pct", c->improvement_pct);
+    cJSON *welch = cJSON_AddObjectToObject(o, "welch");
+    bad |= session_put_double(welch, "t", c->welch.t) || session_put_double(welch, "df", c->welch.df) ||
+           session_put_double(welch, "p", c->welch.p);
+    if (c->paired.n > 0) {
+        cJSON *paired = cJSON_AddObjectToObject(o, "paired");
+        bad |= json_add_int64(paired, "n", (int64_t)c->paired.n) ? 0 : -1;
+        bad |= session_put_double(paired, "mean_log_ratio", c->paired.mean_log_ratio) ||
+               session_put_interval(paired, "ci95", at95->paired.ci) ||
+               session_put_double(paired, "p", c->paired.p);
+    } else {
+        bad |= cJSON_AddNullToObject(o, "paired") ? 0 : -1;
+    }
+    bad |= session_put_double(o, "cohens_d", c->effect.cohens_d) ||
+           session_put_double(o, "hedges_g", c->effect.hedges_g) ||
+           session_put_double(o, "p_holm", c->p_holm);
+    bad |= json_add_int64(o, "family", c->family) && cJSON_AddBoolToObject(o, "final", c->final) ? 0 : -1;
+    bad |= session_put_text(o, "verdict", verdict_names[c->verdict]) ||
+           session_put_text(o, "reason", c->reason) || session_put_text(o, "sentence", c->sentence);
+    return bad ? -1 : 0;
+}
