@@ -3,11 +3,22 @@
 #include <math.h>
 #include <stdlib.h>
 
+void stats_welch_judge(struct stats_welch *w, double error, double confidence)
+{
+    w->t = w->difference / error;
+    w->p = stats_t_two_sided(w->t, w->df);
+    w->log10_p = w->t == 0 ? 0 : log10(2) + stats_t_log10_upper(fabs(w->t), w->df);
+    if (stats_is_confidence(confidence)) {
+        double half = stats_t_quantile(0.5 + confidence / 2, w->df) * error;
+        w->ci = (struct stats_interval){w->difference - half, w->difference + half};
+    }
+}
+
 int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double confidence,
                 struct stats_welch *out)
 {
     struct stats_moments a = stats_moments_of(x, nx), b = stats_moments_of(y, ny);
-    *out = (struct stats_welch){NAN, NAN, NAN, NAN, stats_interval_none()};
+    *out = (struct stats_welch){NAN, NAN, NAN, NAN, NAN, stats_interval_none()};
     if (a.n > 0 && b.n > 0)
         out->difference = stats_moments_difference(&a, &b);
     if (a.n < 2 || b.n < 2)
@@ -18,14 +29,9 @@ int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double c
             out->t = copysign(INFINITY, out->difference);
         return 0;
     }
-    out->t = out->difference / error;
     out->df = stats_satterthwaite(stats_moments_error(&a), (double)(a.n - 1), stats_moments_error(&b),
                                   (double)(b.n - 1));
-    out->p = stats_t_two_sided(out->t, out->df);
-    if (stats_is_confidence(confidence)) {
-        double half = stats_t_quantile(0.5 + confidence / 2, out->df) * error;
-        out->ci = (struct stats_interval){out->difference - half, out->difference + half};
-    }
+    stats_welch_judge(out, error, confidence);
     return 0;
 }
 

@@ -129,7 +129,7 @@ int stats_welch_correlated(const double *x, size_t nx, const double *y, size_t n
 {
     struct stats_moments a = stats_moments_of(x, nx), b = stats_moments_of(y, ny);
     struct stats_correlated ca, cb;
-    *out = (struct stats_welch){NAN, NAN, NAN, NAN, stats_interval_none()};
+    *out = (struct stats_welch){NAN, NAN, NAN, NAN, NAN, stats_interval_none()};
     if (a.n > 0 && b.n > 0)
         out->difference = stats_moments_difference(&a, &b);
     if (stats_correlated(x, nx, confidence, &ca) < 0 || stats_correlated(y, ny, confidence, &cb) < 0 ||
@@ -137,11 +137,6 @@ int stats_welch_correlated(const double *x, size_t nx, const double *y, size_t n
         return -1;
     double ea = ca.std / sqrt(ca.n_eff), eb = cb.std / sqrt(cb.n_eff), error = hypot(ea, eb);
     out->df = stats_satterthwaite(ea, ca.n_eff - 1, eb, cb.n_eff - 1);
-    out->t = out->difference / error;
-    out->p = stats_t_two_sided(out->t, out->df);
-    if (stats_is_confidence(confidence)) {
-        double half = stats_t_quantile(0.5 + confidence / 2, out->df) * error;
-        out->ci = (struct stats_interval){out->difference - half, out->difference + half};
-    }
+    stats_welch_judge(out, error, confidence);
     return 0;
 }

@@ -87,7 +87,8 @@ double stats_t_upper(double t, double df)
 
 double stats_t_two_sided(double t, double df)
 {
-    return fmin(1, 2 * stats_t_upper(fabs(t), df));
+    double p = 2 * stats_t_upper(fabs(t), df);
+    return p > 1 ? 1 : p; /* fmin would turn a NaN into 1 */
 }
 
 double stats_t_quantile(double p, double df)

@@ -16,7 +16,7 @@ struct stats_moments {
 
 struct stats_moments stats_moments_of(const double *x, size_t n);
 
-/* mean(a) - mean(b) in both parts. */
+/* mean(a) - mean(b) in both parts; NAN where it leaves the range of doubles. */
 double stats_moments_difference(const struct stats_moments *a, const struct stats_moments *b);
 
 /* std / sqrt(n) */
@@ -33,6 +33,9 @@ double stats_reference(const double *sorted, size_t n);
 
 /* Welch-Satterthwaite degrees of freedom of the sum of two independent errors. */
 double stats_satterthwaite(double error_a, double df_a, double error_b, double df_b);
+
+/* Fills t, p, log10_p and ci from difference and df. */
+void stats_welch_judge(struct stats_welch *w, double error, double confidence);
 
 /* Neumaier's compensated sum. */
 struct stats_sum {

@@ -49,17 +49,14 @@ struct stats_moments stats_moments_of(const double *x, size_t n)
             stats_sum_add(&sum, x[i] * scale);
     double mean = (sum.high + sum.low) / count;
     double low = (fma(-mean, count, sum.high) + sum.low) / count;
-    struct stats_sum squares = {0, 0}, deviations = {0, 0};
+    struct stats_sum squares = {0, 0};
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i]))
             continue;
         double d = (x[i] * scale - mean) - low;
         stats_sum_add(&squares, d * d);
-        stats_sum_add(&deviations, d);
     }
-    double residue = deviations.high + deviations.low;
-    double ss = (squares.high + squares.low) - residue * residue / count;
-    m.std = sqrt(fmax(ss, 0) / (count - 1)) / scale;
+    m.std = sqrt((squares.high + squares.low) / (count - 1)) / scale;
     m.mean = mean / scale;
     m.mean_low = low / scale;
     return m;
@@ -67,7 +64,8 @@ struct stats_moments stats_moments_of(const double *x, size_t n)
 
 double stats_moments_difference(const struct stats_moments *a, const struct stats_moments *b)
 {
-    return (a->mean - b->mean) + (a->mean_low - b->mean_low);
+    double difference = (a->mean - b->mean) + (a->mean_low - b->mean_low);
+    return isfinite(difference) ? difference : NAN;
 }
 
 double stats_moments_error(const struct stats_moments *m)

@@ -38,10 +38,8 @@ int64_t stats_plan_per_arm(double cv, double relative_difference, double power, 
     double normal = 2 * z * z / (d * d);
     if (!(normal < most))
         return -1;
-    /* The normal approximation is a little short; step from below it. */
+    /* The normal approximation is a little short: step up from below it. */
     int64_t n = (int64_t)fmax(2, floor(normal) - 1);
-    while (n > 2 && stats_power((double)(n - 1), d, alpha) >= power)
-        n--;
     while (stats_power((double)n, d, alpha) < power)
         n++;
     return n;

@@ -76,6 +76,7 @@ int stats_quantile_min_n(double p, double confidence);
 
 struct stats_welch {
     double difference, t, df, p; /* p two-sided, from the upper tail; NAN where undefined */
+    double log10_p;              /* still tells where p itself is below 1e-308 */
     struct stats_interval ci;    /* of the difference */
 };
 struct stats_paired { /* one-sample t on log(y[i] / x[i]) */

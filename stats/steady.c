@@ -4,14 +4,14 @@
 
 enum { BATCH = 5 };
 
-/* Sum of the BATCH finite values that end before *i, less `reference`; moves *i to their first. */
-static double batch_before(const double *x, size_t *i, double reference)
+/* Mean of the BATCH finite values that end before *i, in standard deviations; moves *i to their first. */
+static double batch_before(const double *x, size_t *i, const struct stats_moments *m)
 {
     double sum = 0;
     for (int taken = 0; taken < BATCH;) {
         (*i)--;
         if (isfinite(x[*i])) {
-            sum += x[*i] - reference;
+            sum += ((x[*i] - m->mean) - m->mean_low) / (m->std > 0 ? m->std : 1);
             taken++;
         }
     }
@@ -30,7 +30,7 @@ bool stats_mser5_search(const double *x, size_t n, struct stats_mser *out)
         skip -= isfinite(x[--i]) ? 1 : 0; /* the incomplete batch is the last one */
     double mean = 0, squares = 0;
     for (size_t kept = 1; kept <= batches; kept++) { /* Welford from the end: every suffix in one pass */
-        double z = batch_before(x, &i, m.mean), delta = z - mean;
+        double z = batch_before(x, &i, &m), delta = z - mean;
         mean += delta / (double)kept;
         squares += delta * (z - mean);
         double objective = squares / ((double)kept * (double)kept);
@@ -42,6 +42,7 @@ bool stats_mser5_search(const double *x, size_t n, struct stats_mser *out)
             out->drop = i;
         }
     }
+    out->objective *= m.std * m.std;
     if (out->batches == 0)
         out->drop = 0;
     out->steady = out->batches < limit;
@@ -62,34 +63,39 @@ int stats_drift(const double *x, size_t n, double confidence, struct stats_drift
     *out = (struct stats_drift){NAN, NAN, NAN, stats_interval_none()};
     if (m.n < 3)
         return -1;
-    double center = 0, count = (double)m.n; /* positions keep the holes of rejected values */
+    if (m.std == 0) {
+        out->slope = 0;
+        return 0;
+    }
+    /* In standard deviations, so that no square leaves the range; positions keep the holes of rejected
+     * values. */
+    double center = 0, count = (double)m.n, df = count - 2, txx = 0, txy = 0, residuals = 0;
     for (size_t i = 0; i < n; i++)
         if (isfinite(x[i]))
             center += (double)i / count;
-    double txx = 0, txy = 0;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i]))
             continue;
         double t = (double)i - center;
         txx += t * t;
-        txy += t * ((x[i] - m.mean) - m.mean_low);
+        txy += t * (((x[i] - m.mean) - m.mean_low) / m.std);
     }
-    out->slope = txy / txx;
-    double residuals = 0;
+    double slope = txy / txx;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(x[i]))
             continue;
-        double r = ((x[i] - m.mean) - m.mean_low) - out->slope * ((double)i - center);
+        double r = ((x[i] - m.mean) - m.mean_low) / m.std - slope * ((double)i - center);
         residuals += r * r;
     }
-    double df = count - 2, error = sqrt(residuals / df / txx);
-    if (!(error > 0))
-        return 0; /* a constant or a perfect line: the slope is known, a test of it is not */
-    out->t = out->slope / error;
+    double error = sqrt(residuals / df / txx);
+    out->slope = slope * m.std;
+    if (error <= 1e-14 * fabs(slope))
+        return 0; /* a line but for rounding: the slope is known, a test of it is not */
+    out->t = slope / error;
     out->p = stats_t_two_sided(out->t, df);
     if (stats_is_confidence(confidence)) {
         double half = stats_t_quantile(0.5 + confidence / 2, df) * error;
-        out->ci = (struct stats_interval){out->slope - half, out->slope + half};
+        out->ci = (struct stats_interval){(slope - half) * m.std, (slope + half) * m.std};
     }
     return 0;
 }

@@ -126,8 +126,8 @@ static bool plain(const struct sample *s, const char *name, struct field *f)
         {"sd_ci95", 1e-12, 0, 2, {sd.low, sd.high}},
         {"skew_gsl", 1e-12, 1, 1, {stats_skewness(x, s->n)}},
         {"kurt_gsl", 1e-12, 1, 1, {stats_excess_kurtosis(x, s->n)}},
-        {"hmean", 1e-14, 0, 1, {stats_harmonic_mean(x, s->n)}},
-        {"gmean", 1e-14, 0, 1, {stats_geometric_mean(x, s->n)}},
+        {"hmean", 1e-15, 0, 1, {stats_harmonic_mean(x, s->n)}},
+        {"gmean", 1e-15, 0, 1, {stats_geometric_mean(x, s->n)}},
         {"throughput_1000_over_mean", 1e-14, 0, 1, {stats_harmonic_mean(s->inverse, s->n)}},
         {"mean_of_rates_1000_over_x", 1e-14, 0, 1, {stats_mean(s->inverse, s->n)}},
     };

@@ -81,6 +81,67 @@ TEST(scaling_scales_means_and_intervals_and_nothing_else)
     }
 }
 
+TEST(magnitudes_near_the_ends_of_the_range_change_nothing)
+{
+    random_state = 24;
+    for (int i = 0; i < 50; i++) {
+        struct pair p = random_pair(), q;
+        for (int power = -960; power <= 960; power += 240) {
+            double c = ldexp(1, power);
+            mapped(&p, c, 0, &q);
+            struct stats_welch a, b;
+            struct stats_effect_ci ea, eb;
+            struct stats_ratio ra, rb;
+            struct stats_drift da, db;
+            struct stats_mser ma, mb;
+            stats_welch(p.x, p.nx, p.y, p.ny, 0.95, &a), stats_welch(q.x, q.nx, q.y, q.ny, 0.95, &b);
+            stats_effect_ci(p.x, p.nx, p.y, p.ny, 0.95, &ea),
+                stats_effect_ci(q.x, q.nx, q.y, q.ny, 0.95, &eb);
+            stats_ratio(p.x, p.nx, p.y, p.ny, 0.95, &ra), stats_ratio(q.x, q.nx, q.y, q.ny, 0.95, &rb);
+            stats_drift(p.x, p.nx, 0.95, &da), stats_drift(q.x, q.nx, 0.95, &db);
+            stats_mser5_search(p.x, p.nx, &ma), stats_mser5_search(q.x, q.nx, &mb);
+            CHECK_CLOSE(b.t, a.t, 1e-13);
+            CHECK_CLOSE(b.df, a.df, 1e-13);
+            CHECK_CLOSE(b.ci.low, c * a.ci.low, 1e-12);
+            CHECK_CLOSE(eb.d_average, ea.d_average, 1e-13);
+            CHECK_CLOSE(eb.bonett_error, ea.bonett_error, 1e-13);
+            CHECK_CLOSE(rb.fieller_g, ra.fieller_g, 1e-12);
+            CHECK_CLOSE(rb.log_delta.high, ra.log_delta.high, 1e-12);
+            CHECK_CLOSE(db.p, da.p, 1e-10);
+            CHECK_CLOSE(db.slope, c * da.slope, 1e-10);
+            CHECK_INT(mb.drop, ma.drop);
+            CHECK_CLOSE(stats_autocorrelation(q.x, q.nx, 1), stats_autocorrelation(p.x, p.nx, 1), 1e-11);
+            CHECK_CLOSE(stats_skewness(q.x, q.nx), stats_skewness(p.x, p.nx), 1e-10);
+        }
+    }
+    const double far[] = {1e308, 1.1e308}, low[] = {-1e308, -1.1e308};
+    struct stats_welch w;
+    stats_welch(far, 2, low, 2, 0.95, &w);
+    CHECK(isnan(w.difference) && isnan(w.p)); /* no double holds the difference: refused, not 0 */
+}
+
+TEST(the_correction_for_dependence_is_the_published_formula)
+{
+    static const double x[] = {5, 6, 7, 6, 5, 4, 5, 6, 7, 8, 7, 6, 5, 6, 5, 4, 5, 6, 5, 6,
+                               7, 6, 7, 6, 5, 4, 5, 4, 5, 6, 5, 4, 5, 6, 5, 4, 3, 4, 5, 6};
+    struct stats_correlated c;
+    CHECK_INT(stats_correlated(x, 40, 0.95, &c), 0);
+    double r1 = stats_autocorrelation(x, 40, 1), r = r1 + (1 + 3 * r1) / 40, n_eff = 40 * (1 - r) / (1 + r);
+    double std = stats_std(x, 40) / sqrt(1 - (40 / n_eff - 1) / 39);
+    double half = stats_t_quantile(0.975, n_eff - 1) * std / sqrt(n_eff);
+    CHECK(r > 0.4 && r < 0.8);
+    CHECK_CLOSE(c.lag1, r1, 0);
+    CHECK_CLOSE(c.r, r, 1e-15);
+    CHECK_CLOSE(c.n_eff, n_eff, 1e-14);
+    CHECK_CLOSE(c.std, std, 1e-14);
+    CHECK_CLOSE(c.ci.low, stats_mean(x, 40) - half, 1e-13);
+    CHECK_CLOSE(c.ci.high, stats_mean(x, 40) + half, 1e-13);
+    CHECK(!c.too_correlated);
+    const double alternating[] = {1, 2, 1, 2, 1, 2.1, 1, 2, 1, 2};
+    stats_correlated(alternating, 10, 0.95, &c);
+    CHECK(c.lag1 < -0.8 && c.r == 0 && c.n_eff == 10); /* never more than n */
+}
+
 TEST(swapping_negates_t_and_shifting_or_permuting_changes_nothing)
 {
     random_state = 20;
