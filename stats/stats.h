@@ -1,11 +1,11 @@
 /* Numbers in, numbers out. No I/O, no threads, no globals, nothing of ours but this room; gsl is included in
  * stats/ alone. One header for the whole room, one .c per group below.
  *
- * Undefined is NAN (or a false flag), never 0: the standard deviation of one sample, the ratio to a mean <=
- * 0, the interval of one block. Infinite limits are +-INFINITY. No function crashes on n = 0, n = 1, zero
- * variance, NaN or infinities (tests/data/oracle/edge_policy.json). Samples are const and
- * unsorted unless the parameter is named `sorted`. Any thread may call anything. stats_init() once, before
- * the first call. */
+ * Undefined is NAN (or a false flag), never 0: the standard deviation of one sample, the ratio to a mean that
+ * is not positive, the interval of one block. Infinite limits are +-INFINITY. No function crashes on n = 0, n
+ * = 1, zero variance, NaN or infinities (tests/data/oracle/edge_policy.json). Samples are const and unsorted
+ * unless the parameter is named `sorted`. Any thread may call anything. stats_init() once, before the first
+ * call. */
 #pragma once
 
 #include <stdbool.h>
@@ -45,7 +45,7 @@ struct stats_summary {
     struct stats_interval ci;                          /* t interval of the mean at `confidence` */
 };
 
-/* Corrected two-pass after subtracting a common reference. `scratch` holds n doubles and is overwritten
+/* Two passes, the mean carried in two parts (moments.c). `scratch` holds n doubles and is overwritten
  * (it ends as the sorted finite values). */
 void stats_describe(const double *x, size_t n, double confidence, double *scratch, struct stats_summary *out);
 double stats_mean(const double *x, size_t n);
@@ -200,8 +200,8 @@ bool stats_is_level(const double *x, size_t k, double confidence);
 
 double stats_autocorrelation(const double *x, size_t n, int lag);
 double stats_ar1_samples(double r, size_t n); /* n (1 - r) / (1 + r): not capped */
-double stats_geyer_tau(const double *x,
-                       size_t n); /* initial positive sequence (Geyer 1992); n_eff = n / tau */
+/* Initial positive sequence (Geyer 1992): n_eff = n / tau; NAN below 3 finite values or without variance. */
+double stats_geyer_tau(const double *x, size_t n);
 
 enum { STATS_MIN_EFFECTIVE = 5 };
 struct stats_correlated { /* first-order autoregression, bias of the coefficient corrected */
@@ -238,8 +238,10 @@ struct stats_bimodality {
     double valley;            /* density there over the lower peak; NAN without a valley */
     bool is_bimodal;          /* valley < STATS_BIMODALITY_VALLEY, at least 5 values and 5 % on each side */
 };
-/* Kernel density at Silverman's bandwidth, of the logarithms where all values are positive; advisory: about 1
- * % false alarms on normal, lognormal and autoregressive data. false: too few values, no variance. */
+/* Kernel density at Silverman's bandwidth, of the logarithms where all values are positive; advisory:
+ * at n = 100 it flags under 2 % of normal, lognormal and autoregressive samples, 7 to 9 % of uniform and
+ * Pareto ones, 97 % of those with a tenth in a second clock state 40 % slower. false: too few values, no
+ * variance. */
 bool stats_bimodality(const double *sorted, size_t n, struct stats_bimodality *out);
 
 /* bootstrap.c: bias-corrected and accelerated intervals (Efron 1987), for medians and skewed means, n >= 30
@@ -263,8 +265,8 @@ int stats_bootstrap(const double *x, size_t n, double (*statistic)(double *x, si
 /* Smallest n whose t interval is within +-relative_half_width of the mean at this coefficient of variation.
  */
 int64_t stats_plan_samples(double cv, double relative_half_width, double confidence);
-double stats_power(double n_per_arm, double standardized_difference,
-                   double alpha); /* two-sample t, two-sided */
+/* Two-sample t test, two-sided; the difference in standard deviations. */
+double stats_power(double n_per_arm, double standardized_difference, double alpha);
 int64_t stats_plan_per_arm(double cv, double relative_difference, double power, double alpha);
 
 /* noncentral.c: the noncentral t distribution; df >= 1 */
