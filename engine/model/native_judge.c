@@ -214,7 +214,8 @@ int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, e
     j->size = (size_t)(j->weights->bytes + (int64_t)m->vocab * m->d_model + m->rotary_dims);
     j->values = malloc(j->size * sizeof *j->values);
     j->layers = calloc((size_t)m->layers, sizeof *j->layers);
-    if (!j->values || !j->layers) {
+    j->known = calloc(JUDGE_MEMORY, sizeof *j->known);
+    if (!j->values || !j->layers || !j->known) {
         judge_close(j);
         return error_set(e, ERROR_MEMORY, "no memory for the reference of %s: close other programs", m->name);
     }
@@ -225,6 +226,9 @@ int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, e
 void judge_close(struct judge *j)
 {
     weights_release(j->weights);
+    for (int i = 0; j->known && i < JUDGE_MEMORY; i++)
+        free(j->known[i].logits);
+    free(j->known);
     free(j->layers);
     free(j->values);
     *j = (struct judge){0};
@@ -232,10 +236,8 @@ void judge_close(struct judge *j)
 
 /* ---- one judgement ---- */
 
-enum { MAX_TEXT = 128, MAX_SEQUENCES = 8 };
-
 struct text {
-    int id[MAX_SEQUENCES][MAX_TEXT], n[MAX_SEQUENCES];
+    int id[JUDGE_MAX_SEQUENCES + 1][JUDGE_MAX_TEXT], n[JUDGE_MAX_SEQUENCES + 1];
 };
 
 static int run(struct forward *f, struct text *t, int steps, float *logits, int32_t *chosen, struct error *e)
@@ -253,17 +255,35 @@ static int run(struct forward *f, struct text *t, int steps, float *logits, int3
     return forward_logits(f, logits, e);
 }
 
-static double compare(const struct judge *j, const struct text *t, const float *logits, const int32_t *chosen)
+/* The reference's logits of a text's last row (an encoder's first); NULL when memory is short. */
+static const double *reference_logits(struct judge *j, const int *id, int n)
+{
+    size_t vocab = (size_t)j->model->vocab;
+    for (int i = 0; i < JUDGE_MEMORY; i++)
+        if (j->known[i].n == n && memcmp(j->known[i].id, id, (size_t)n * sizeof *id) == 0)
+            return j->known[i].logits;
+    struct judge_verdict *v = &j->known[j->n_known++ % JUDGE_MEMORY];
+    free(v->logits);
+    *v = (struct judge_verdict){.logits = malloc((size_t)n * vocab * sizeof *v->logits)};
+    if (!v->logits || reference_forward(&j->reference, id, n, v->logits))
+        return NULL;
+    if (j->model->family != MODEL_BERT)
+        memmove(v->logits, v->logits + (size_t)(n - 1) * vocab, vocab * sizeof *v->logits);
+    v->n = n;
+    memcpy(v->id, id, (size_t)n * sizeof *id);
+    return v->logits;
+}
+
+static double compare(struct judge *j, const struct text *t, const float *logits, const int32_t *chosen)
 {
     int vocab = j->model->vocab;
-    bool encoder = j->model->family == MODEL_BERT;
-    double *all = malloc((size_t)MAX_TEXT * (size_t)vocab * sizeof *all), worst = 0;
-    for (int s = 0; all && t->n[s]; s++) {
-        if (reference_forward(&j->reference, t->id[s], t->n[s], all)) {
-            worst = NAN;
-            break;
-        }
-        const double *want = all + (encoder ? 0 : (size_t)(t->n[s] - 1) * (size_t)vocab);
+    double worst = 0;
+    for (int s = 0; t->n[s]; s++) {
+        const double *want = reference_logits(j, t->id[s], t->n[s]);
+        if (!want)
+            return NAN;
+        if (chosen[s] < 0 || chosen[s] >= vocab)
+            return INFINITY;
         double scale = 0, error = 0, best = -INFINITY;
         for (int v = 0; v < vocab; v++) {
             double got = (double)logits[(size_t)s * (size_t)vocab + (size_t)v];
@@ -271,36 +291,33 @@ static double compare(const struct judge *j, const struct text *t, const float *
             best = fmax(best, want[v]);
             error = isnan(got) ? INFINITY : fmax(error, fabs(got - want[v]));
         }
-        if (chosen[s] < 0 || chosen[s] >= vocab)
-            worst = INFINITY;
-        else
-            worst = fmax(worst, fmax(error, best - want[chosen[s]]) / scale);
+        worst = fmax(worst, fmax(error, best - want[chosen[s]]) / scale);
     }
-    free(all);
-    return all ? worst : NAN;
+    return worst;
 }
 
 double judge_run(struct judge *j, const struct implementation *i, int sequences, const int *lengths,
                  int steps, struct error *e)
 {
+    int32_t ids[JUDGE_MAX_SEQUENCES * JUDGE_MAX_TEXT], chosen[JUDGE_MAX_SEQUENCES] = {0};
     struct text text = {0};
-    int32_t ids[MAX_SEQUENCES * MAX_TEXT], chosen[MAX_SEQUENCES] = {0};
     struct forward_shape shape = {
         .model = j->model, .implementation = i, .sequences = sequences, .lengths = lengths, .steps = steps};
     int total = 0;
-    if (sequences >= MAX_SEQUENCES) {
-        error_set(e, ERROR_USAGE, "%d sequences: the judge takes at most %d", sequences, MAX_SEQUENCES - 1);
+    if (sequences > JUDGE_MAX_SEQUENCES) {
+        error_set(e, ERROR_USAGE, "%d sequences: the judge takes at most %d", sequences, JUDGE_MAX_SEQUENCES);
         return NAN;
     }
-    for (int s = 0; s < sequences; s++) {
+    for (int s = 0; s < sequences; s++)
         shape.length = lengths[s] > shape.length ? lengths[s] : shape.length;
+    if (shape.length + steps > JUDGE_MAX_TEXT) {
+        error_set(e, ERROR_USAGE, "%d tokens: the judge takes at most %d", shape.length + steps,
+                  JUDGE_MAX_TEXT);
+        return NAN;
+    }
+    for (int s = 0; s < sequences; s++)
         for (int t = 0; t < lengths[s]; t++, total++)
             ids[total] = text.id[s][text.n[s]++] = (total * 7919 + 31 * s + 5) % j->model->vocab;
-    }
-    if (shape.length + steps > MAX_TEXT) {
-        error_set(e, ERROR_USAGE, "%d tokens: the judge takes at most %d", shape.length + steps, MAX_TEXT);
-        return NAN;
-    }
     double error = NAN;
     float *logits = malloc((size_t)sequences * (size_t)j->model->vocab * sizeof *logits);
     struct forward *f = forward_create(j->k, j->weights, &shape, ids, e);

@@ -12,6 +12,14 @@ extern const struct model_spec judge_models[JUDGE_MODELS];
 /* Largest difference of logits, relative to the largest logit of the reference, that rounding explains. */
 double judge_tolerance(enum precision_kind precision);
 
+enum { JUDGE_MAX_TEXT = 1024, JUDGE_MAX_SEQUENCES = 7, JUDGE_MEMORY = 16 };
+
+/* A text and the reference's last logits: implementations are judged on the same few texts. */
+struct judge_verdict {
+    int n, id[JUDGE_MAX_TEXT];
+    double *logits;
+};
+
 struct judge {
     struct kernels *k;
     const struct model_spec *model;
@@ -20,6 +28,8 @@ struct judge {
     struct reference_layer *layers;
     double *values; /* all of the reference's arrays */
     size_t used, size;
+    struct judge_verdict *known; /* [JUDGE_MEMORY], the oldest is overwritten */
+    int n_known;
 };
 
 /* Makes weights and their reference. -1 MEMORY. */
