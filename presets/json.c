@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { UNKNOWN_KEYS = 256 }; /* more than that in one object: not a file of ours */
+enum { PACKED = '\x02', PACKED_DIGITS = 15 }; /* that many digits are exact in a double too */
+enum { UNKNOWN_KEYS = 256 };                  /* more than that in one object: not a file of ours */
 
 static const char *advice(int why)
 {
@@ -122,6 +123,8 @@ static int refuse_traps(const char *text, size_t size, const char *name, struct 
                 i++;
             else if (text[i] == '"')
                 quoted = false;
+            else if ((unsigned char)text[i] < 0x20)
+                what = "a control character inside a text: write it as \\n or \\u00XX";
         } else if (text[i] == '"') {
             quoted = true;
         } else if (text[i] == '[' || text[i] == '{') {
@@ -138,15 +141,65 @@ static int refuse_traps(const char *text, size_t size, const char *name, struct 
     return 0;
 }
 
+/* The end of the list of integers that starts at text ('['), or NULL if it is none or too short to be worth
+ * it. */
+static char *packable(char *text)
+{
+    enum { SHORTEST = 4 };
+    size_t n = 0;
+    for (char *c = text + 1;; c++) {
+        c += strspn(c, " \t\r\n");
+        c += *c == '-';
+        size_t digits = strspn(c, "0123456789");
+        if (digits == 0 || digits > PACKED_DIGITS || (digits > 1 && *c == '0'))
+            return NULL;
+        c += digits;
+        c += strspn(c, " \t\r\n");
+        n++;
+        if (*c == ']')
+            return n >= SHORTEST ? c : NULL;
+        if (*c != ',')
+            return NULL;
+    }
+}
+
+/* Turns "x_ns": [1,2,3] into "x_ns": "1<PACKED>2,3", which cJSON keeps as one text instead of a node of 64
+ * bytes and more per number. No text of a file can hold PACKED as it is: refuse_traps saw to that. */
+static void pack_samples(char *text)
+{
+    bool quoted = false;
+    const char *last = text; /* the last byte that is no space */
+    for (char *c = text; *c; c++) {
+        if (quoted && *c == '\\' && c[1]) {
+            c++;
+        } else if (*c == '"') {
+            quoted = !quoted;
+        } else if (!quoted && *c == '[' && *last == ':') {
+            const char *key_end = last;
+            while (key_end > text && (key_end[-1] == ' ' || key_end[-1] == '\t'))
+                key_end--;
+            char *end = key_end - text >= 4 && memcmp(key_end - 4, "_ns\"", 4) == 0 ? packable(c) : NULL;
+            if (end) {
+                *strchr(c, ',') = PACKED;
+                *c = *end = '"';
+                c = end;
+            }
+        }
+        if (!quoted && !strchr(" \t\r\n", *c))
+            last = c;
+    }
+}
+
+static int check_text(const char *text, size_t size, const char *name, struct error *e)
+{
+    if (size == 0)
+        return error_set(e, ERROR_FAILED, "%s: the file is empty: expected a JSON object", name);
+    return refuse_traps(text, size, name, e);
+}
+
 /* text[size] must be NUL. */
 static cJSON *parse_terminated(const char *text, size_t size, const char *name, struct error *e)
 {
-    if (size == 0) {
-        error_set(e, ERROR_FAILED, "%s: the file is empty: expected a JSON object", name);
-        return NULL;
-    }
-    if (refuse_traps(text, size, name, e) != 0)
-        return NULL;
     const char *end = NULL;
     cJSON *root = cJSON_ParseWithLengthOpts(text, size + 1, &end, 1);
     if (root)
@@ -168,20 +221,35 @@ cJSON *json_parse(const char *text, size_t size, const char *name, struct error 
     if (size > 0)
         memcpy(copy, text, size);
     copy[size] = '\0';
-    cJSON *root = parse_terminated(copy, size, name, e);
+    cJSON *root = check_text(copy, size, name, e) == 0 ? parse_terminated(copy, size, name, e) : NULL;
     free(copy);
+    return root;
+}
+
+static cJSON *load(const char *path, size_t limit, bool pack, struct error *e)
+{
+    size_t size = 0;
+    char *text = json_read_file(path, limit, &size, e);
+    cJSON *root = NULL;
+    if (!text)
+        return NULL;
+    if (check_text(text, size, path, e) == 0) {
+        if (pack)
+            pack_samples(text);
+        root = parse_terminated(text, size, path, e);
+    }
+    free(text);
     return root;
 }
 
 cJSON *json_load(const char *path, size_t limit, struct error *e)
 {
-    size_t size = 0;
-    char *text = json_read_file(path, limit, &size, e);
-    if (!text)
-        return NULL;
-    cJSON *root = parse_terminated(text, size, path, e);
-    free(text);
-    return root;
+    return load(path, limit, false, e);
+}
+
+cJSON *json_load_samples(const char *path, size_t limit, struct error *e)
+{
+    return load(path, limit, true, e);
 }
 
 void json_where(const struct json_at *at, const char *key, char *out, size_t size)
@@ -397,10 +465,43 @@ int json_array(const struct json_at *at, const cJSON *object, const char *key, c
     return JSON_FOUND;
 }
 
+/* Reads what pack_samples made; a file may hold the same bytes in escapes, so their form is not taken for
+ * granted. */
+static int unpack(const struct json_at *at, const char *key, const cJSON *item, int64_t **out, int64_t *n)
+{
+    int64_t count = 1, i = 0;
+    for (const char *c = item->valuestring; *c; c++)
+        count += *c == ',' || *c == PACKED;
+    int64_t *values = malloc((size_t)count * sizeof *values);
+    if (!values)
+        return error_add(at->e, ERROR_MEMORY, "%s: no memory for the list %s", at->file, key);
+    for (const char *c = item->valuestring; i < count; c++) {
+        int64_t value = 0;
+        c += strspn(c, " \t\r\n");
+        bool negative = *c == '-';
+        c += negative;
+        const char *digits = c;
+        for (; *c >= '0' && *c <= '9' && c - digits < PACKED_DIGITS; c++)
+            value = value * 10 + (*c - '0');
+        size_t spaces = strspn(c, " \t\r\n");
+        if (c == digits || (c[spaces] && c[spaces] != ',' && c[spaces] != PACKED)) {
+            free(values);
+            return json_unexpected(at, key, "a list", item);
+        }
+        c += spaces;
+        values[i++] = negative ? -value : value;
+    }
+    *out = values;
+    *n = count;
+    return JSON_FOUND;
+}
+
 int json_int64_array(const struct json_at *at, const cJSON *object, const char *key, int64_t **out,
                      int64_t *n)
 {
-    const cJSON *array, *item;
+    const cJSON *array = member(object, key), *item;
+    if (array && cJSON_IsString(array) && strchr(array->valuestring, PACKED))
+        return unpack(at, key, array, out, n);
     int found = json_array(at, object, key, &array);
     if (found != JSON_FOUND)
         return found;

@@ -33,6 +33,10 @@ char *json_read_file(const char *path, size_t limit, size_t *size, struct error 
 /* One JSON value and nothing after it (a byte order mark before it is skipped). Caller cJSON_Delete()s. */
 cJSON *json_parse(const char *text, size_t size, const char *name, struct error *e);
 cJSON *json_load(const char *path, size_t limit, struct error *e);
+/* As json_load, but lists of integers under keys that end in "_ns" are kept packed, at the size of their
+ * text: a session of a million samples would else cost 100 MB while it is read. Only json_int64_array reads a
+ * packed list. */
+cJSON *json_load_samples(const char *path, size_t limit, struct error *e);
 
 /* object may be NULL (everything absent). Bounds are inclusive. */
 int json_text(const struct json_at *at, const cJSON *object, const char *key, char *out, size_t size);

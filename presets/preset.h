@@ -101,13 +101,15 @@ int preset_load(const char *path, struct preset *out, struct error *warning, str
 char *preset_print(const struct preset *p, struct error *e);                /* JSON text, caller frees */
 int preset_save(const struct preset *p, const char *path, struct error *e); /* temp + fsync + rename */
 /* --set path=value: a JSON value or a bare word, at a dotted path ("criteria.min_speedup",
- * "arms.1.precision"). */
+ * "arms.1.precision", "arms.optimized.of"); "1,8" is a list where a list belongs; null is the default again.
+ * "runs" is "rounds"; rounds above max_rounds raise it. An unknown path is a USAGE error with the nearest
+ * names. p is unchanged on failure. */
 int preset_set(struct preset *p, const char *path, const char *value, struct error *e);
 /* --arm NAME[=key:value,...]: NAME is a bundle, or any name when `of:BUNDLE` or axes are given. Axes given on
  * top of a bundle override it; without any bundle they start from implementation_default. Fusions join with
  * '+'. */
 int preset_arm_parse(const char *text, struct preset_arm *out, struct error *e);
-/* Never a failure: a fake law for an arm that is not in the preset, unless it nearly names one without a law.
- * All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and
- * devices are checked by the plan, which knows them). */
+/* All impossible values in one message: batch 0, negative runs, no arms, duplicate names ... (models and
+ * devices are checked by the plan, which knows them). A fake law for an arm that is not there may wait for
+ * it, unless it nearly names an arm without a law. */
 int preset_validate(const struct preset *p, struct error *e);

@@ -126,6 +126,7 @@ TEST(what_cjson_lets_through_is_refused_with_line_and_column)
     CHECK(refuses("{\"a\":1}\0", 8, "NUL byte"));
     CHECK(refuses("{\n \"a\":\"\\u0000b\"}", 18, "line 2, column 7"));
     CHECK(refuses("{\"a\":", 5, "ends too early"));
+    CHECK(refuses("{\"a\":\"x\ty\"}", 11, "control character inside a text"));
     CHECK(refuses("", 0, "empty"));
     char deep[400];
     memset(deep, '[', 200);
@@ -359,6 +360,87 @@ TEST(a_million_integers_are_written_and_read_in_linear_time)
     CHECK_STRING(text, "{\"ns\":[]}");
     free(text);
     cJSON_Delete(o);
+}
+
+static void check_list(const cJSON *o, const char *key, const int64_t *want, int64_t n_want)
+{
+    int64_t *values = NULL, n = 0;
+    CHECK_INT(json_int64_array(&at, o, key, &values, &n), JSON_FOUND);
+    CHECK_INT(n, n_want);
+    if (n == n_want)
+        CHECK(memcmp(values, want, (size_t)n * sizeof *values) == 0);
+    free(values);
+}
+
+TEST(samples_are_packed_only_where_nothing_changes)
+{
+    static const char text[] =
+        "{\"a_ns\" : [ 1 ,-2,3\n,999999999999999],\"b\":[1,2,3,4],\"c_ns\":[1,2,3,4,5.5],"
+        "\"d_ns\":[1,2],\"e_ns\":[1,2,3,9007199254740991],\"f_ns\":[],\"g\":\"_ns\","
+        "\"h_ns\":\"[1,2,3,4]\",\"i_ns\":[0,0,0,0],\"j\":{\"k_ns\":[5,6,7,8]},"
+        "\"l_ns\":[\"_ns\",[1,2,3,4]],\"m_ns\":\"1\\u00022,x\",\"n_ns\":[01,2,3,4],"
+        "\"o_ns\":\"1\\u000299999999999999999999\"}";
+    const char *path = scratch("samples.json");
+    write_bytes(path, text, sizeof text - 1);
+    got = (struct error){0};
+    cJSON *o = json_load_samples(path, 10000, &got);
+    CHECK(o != NULL);
+    check_list(o, "a_ns", (const int64_t[]){1, -2, 3, 999999999999999}, 4);
+    check_list(o, "b", (const int64_t[]){1, 2, 3, 4}, 4);
+    check_list(o, "d_ns", (const int64_t[]){1, 2}, 2);
+    check_list(o, "e_ns", (const int64_t[]){1, 2, 3, 9007199254740991}, 4);
+    check_list(o, "f_ns", NULL, 0);
+    check_list(o, "i_ns", (const int64_t[]){0, 0, 0, 0}, 4);
+    check_list(cJSON_GetObjectItemCaseSensitive(o, "j"), "k_ns", (const int64_t[]){5, 6, 7, 8}, 4);
+    CHECK_STRING(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "h_ns")), "[1,2,3,4]");
+    CHECK(cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(o, "b")));
+    CHECK_INT(got.kind, ERROR_NONE);
+    int64_t *values = NULL, n = 0;
+    CHECK_INT(json_int64_array(&at, o, "c_ns", &values, &n), -1);
+    CHECK_INT(json_int64_array(&at, o, "m_ns", &values, &n), -1);
+    CHECK_INT(json_int64_array(&at, o, "o_ns", &values, &n), -1);
+    CHECK_INT(json_int64_array(&at, o, "h_ns", &values, &n), -1);
+    CHECK_INT(json_int64_array(&at, o, "l_ns", &values, &n), -1);
+    CHECK(values == NULL);
+    cJSON_Delete(o);
+    write_bytes(path, "{\"a_ns\":[1,2,3,,4]}", 19);
+    CHECK(json_load_samples(path, 10000, &got) == NULL);
+    write_bytes(path, "{\"a_ns\":[1,2,3,4", 16);
+    CHECK(json_load_samples(path, 10000, &got) == NULL);
+}
+
+TEST(a_session_of_a_million_samples_is_read_at_little_cost)
+{
+    enum { BLOCKS = 20000, SAMPLES = 50 };
+    const char *path = scratch("million.json");
+    FILE *f = fopen(path, "w");
+    CHECK(f != NULL);
+    fprintf(f, "{\"blocks\":[");
+    for (int b = 0; b < BLOCKS; b++) {
+        fprintf(f, "%s{\"samples_ns\":[", b ? "," : "");
+        for (int i = 0; i < SAMPLES; i++)
+            fprintf(f, "%s%d", i ? "," : "", 10000000 + b * SAMPLES + i);
+        fprintf(f, "]}");
+    }
+    fprintf(f, "]}");
+    CHECK_INT(fclose(f), 0);
+    double start = seconds();
+    cJSON *o = json_load_samples(path, 100 << 20, &got), *block;
+    int64_t sum = 0;
+    CHECK(o != NULL);
+    cJSON_ArrayForEach(block, cJSON_GetObjectItemCaseSensitive(o, "blocks"))
+    {
+        int64_t *values = NULL, n = 0;
+        CHECK_INT(json_int64_array(&at, block, "samples_ns", &values, &n), JSON_FOUND);
+        CHECK_INT(n, SAMPLES);
+        for (int64_t i = 0; i < n; i++)
+            sum += values[i] - 10000000;
+        free(values);
+    }
+    CHECK_INT(sum, 499999500000);
+    CHECK(seconds() - start < 1);
+    cJSON_Delete(o);
+    unlink(path);
 }
 
 TEST(texts_are_escaped_and_always_utf8)
