@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Until a machine was measured: what a core of the last ten years reaches in a read loop, and the memory
@@ -17,6 +19,10 @@
 /* Share of the vector units' peak that a product library reaches. */
 #define ESTIMATED_EFFICIENCY 0.7
 #define ESTIMATED_HZ         3e9
+/* Share of the machine used by others above which measured ceilings are provisional, and for how long they
+ * serve. */
+#define BUSY_SHARE 0.15
+enum { BUSY_LASTS_S = 600 };
 
 static int own_cores(void)
 {
@@ -74,6 +80,16 @@ static void identity(const struct device *d, char *out, size_t size)
     snprintf(out, size, "%s, %d cores", d->environment.cpu, d->environment.cores);
 }
 
+/* Ceilings that were taken while others used the machine are too low: they serve for a while, then are taken
+ * again. */
+static bool is_stale(const char *path)
+{
+    char text[64];
+    struct stat st;
+    double busy = device_file_field(path, "others", ' ', text, sizeof text) ? strtod(text, NULL) : 1;
+    return busy > BUSY_SHARE && (stat(path, &st) < 0 || time(NULL) - st.st_mtime > BUSY_LASTS_S);
+}
+
 static void use_measured(struct device *d)
 {
     char path[512], machine[192], mine[192], text[64];
@@ -81,7 +97,7 @@ static void use_measured(struct device *d)
     identity(d, mine, sizeof mine);
     if (device_file_cache(path, sizeof path, false, NULL) < 0 ||
         !device_file_field(path, "machine", ' ', machine, sizeof machine) || strcmp(machine, mine) != 0 ||
-        !device_file_field(path, "read_bandwidth", ' ', text, sizeof text))
+        is_stale(path) || !device_file_field(path, "read_bandwidth", ' ', text, sizeof text))
         return;
     double bandwidth = strtod(text, NULL), rate[4];
     for (int i = 0; i < 4; i++) {
@@ -153,10 +169,14 @@ int device_measure(struct device *d, struct error *e)
     struct kernels *k = kernels_open_cpu(&(struct kernels_config){0, "auto", "auto"}, why, sizeof why);
     if (!k)
         return error_set(e, ERROR_FAILED, "the cpu backend cannot be opened (%s): run benchtop doctor", why);
-    double bandwidth = kernels_measure_read_bandwidth(k, 1), rate[4];
+    double busy[2], total[2], own[2];
+    bool timed = device_file_cpu_time(&busy[0], &total[0], &own[0]);
+    double bandwidth = kernels_measure_read_bandwidth(k, 0.5), rate[4];
     for (int i = 0; i < 4; i++)
-        rate[i] = kernels_measure_product_rate(k, (enum kernel_dtype)i, ROWS, WIDTH, WIDTH, 0.5);
+        rate[i] = kernels_measure_product_rate(k, (enum kernel_dtype)i, ROWS, WIDTH, WIDTH, 0.3);
     k->ops->close(k);
+    timed = timed && device_file_cpu_time(&busy[1], &total[1], &own[1]) && total[1] > total[0];
+    double others = timed ? ((busy[1] - busy[0]) - (own[1] - own[0])) / (total[1] - total[0]) : 0;
     if (!(bandwidth > 0) || !(rate[0] > 0))
         return error_set(e, ERROR_FAILED,
                          "the machine's ceilings could not be measured: free memory and try again");
@@ -168,10 +188,11 @@ int device_measure(struct device *d, struct error *e)
     char text[1024];
     identity(d, mine, sizeof mine);
     snprintf(text, sizeof text,
-             "machine %s\nread_bandwidth %.6g\nproduct_fp32 %.6g\nproduct_fp16 %.6g\nproduct_bf16 %.6g\n"
+             "machine %s\nothers %.3f\nread_bandwidth %.6g\nproduct_fp32 %.6g\nproduct_fp16 "
+             "%.6g\nproduct_bf16 %.6g\n"
              "product_int8 %.6g\n",
-             mine, d->read_bandwidth, d->product_rate[0], d->product_rate[1], d->product_rate[2],
-             d->product_rate[3]);
+             mine, others > 0 ? others : 0, d->read_bandwidth, d->product_rate[0], d->product_rate[1],
+             d->product_rate[2], d->product_rate[3]);
     if (device_file_cache(path, sizeof path, true, e) < 0)
         return -1;
     return device_file_write(path, text, e);

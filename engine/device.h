@@ -16,7 +16,9 @@ struct device {
 
 /* id: "cpu", "cuda[:N]", "fake". -1 USAGE with what is there instead. Cheap: never measures. */
 int device_find(const char *id, struct device *out, struct error *e);
-/* Measures the ceilings (about 3 s) and keeps them for this machine. */
+/* Measures the ceilings (about 2 s) and keeps them for this machine. d holds them even where they cannot be
+ * kept
+ * (-1). The first run on a machine calls it. */
 int device_measure(struct device *d, struct error *e);
 /* Lines for doctor and `list devices`: what was found, what is missing and what that means. Returns how many.
  */

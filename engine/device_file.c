@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void trim(char *s)
@@ -111,6 +112,23 @@ int64_t device_file_memory(int64_t *free_bytes)
     if (free_bytes)
         *free_bytes = available;
     return total;
+}
+
+bool device_file_cpu_time(double *busy, double *total, double *own)
+{
+    char text[512];
+    double f[8] = {0}; /* user nice system idle iowait irq softirq steal */
+    struct timespec t;
+    if (!device_file_line("/proc/stat", text, sizeof text) ||
+        sscanf(text, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &f[0], &f[1], &f[2], &f[3], &f[4], &f[5], &f[6],
+               &f[7]) < 4 ||
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) < 0)
+        return false;
+    double ticks = (double)sysconf(_SC_CLK_TCK);
+    *busy = (f[0] + f[1] + f[2] + f[5] + f[6] + f[7]) / ticks;
+    *total = *busy + (f[3] + f[4]) / ticks;
+    *own = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    return true;
 }
 
 int device_file_cache(char *out, size_t size, bool create, struct error *e)

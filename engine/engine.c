@@ -2,13 +2,11 @@
 
 #include "engine/device.h"
 #include "engine/measure.h"
+#include "engine/resume.h"
 #include "engine/session_file.h"
 #include "engine/telemetry.h"
 #include "engine/version.h"
 #include "kernels/kernels.h"
-#include "presets/catalog.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { ROUNDS_MORE = 10 };
 
@@ -192,11 +189,6 @@ static void close_cell(struct engine *g, int cell, enum cell_status status, cons
     tell_done(g, cell, c);
 }
 
-static bool same_row(const struct session_cell *a, const struct session_cell *b)
-{
-    return strcmp(a->model, b->model) == 0 && a->workload == b->workload && a->tokens == b->tokens;
-}
-
 /* The first cell before `cell` of the same row, no larger in batch nor sequence, whose arm ran out of memory.
  */
 static int smaller_without_memory(const struct session *s, int cell, int arm)
@@ -204,59 +196,17 @@ static int smaller_without_memory(const struct session *s, int cell, int arm)
     const struct session_cell *c = &s->cell[cell];
     for (int j = 0; j < cell; j++) {
         const struct session_cell *o = &s->cell[j];
-        if (same_row(c, o) && o->batch <= c->batch && o->seq <= c->seq &&
+        if (resume_same_row(c, o) && o->batch <= c->batch && o->seq <= c->seq &&
             o->arm[arm].status == CELL_OUT_OF_MEMORY)
             return j;
     }
     return -1;
 }
 
-static bool same_arms(const struct session_cell *a, const struct session_cell *b)
-{
-    if (a->n_arms != b->n_arms)
-        return false;
-    for (int i = 0; i < a->n_arms; i++)
-        if (strcmp(a->arm[i].name, b->arm[i].name) != 0 ||
-            !implementation_equal(&a->arm[i].implementation, &b->arm[i].implementation))
-            return false;
-    return true;
-}
-
-static struct block *copy_block(const struct block *b, int cell, struct error *e)
-{
-    int n = atomic_load_explicit(&b->n, memory_order_acquire);
-    struct block *c = session_new_block(cell, b->arm, b->round, b->position, n, e);
-    if (!c)
-        return NULL;
-    if (b->n_warmup > 0) {
-        c->warmup = malloc((size_t)b->n_warmup * sizeof *c->warmup);
-        if (!c->warmup) {
-            session_free_block(c);
-            error_set(e, ERROR_MEMORY,
-                      "no memory for the samples of the resumed session: close other programs");
-            return NULL;
-        }
-        memcpy(c->warmup, b->warmup, (size_t)b->n_warmup * sizeof *c->warmup);
-        c->n_warmup = b->n_warmup;
-    }
-    memcpy(c->samples, b->samples, (size_t)n * sizeof *c->samples);
-    c->flags = b->flags;
-    c->started_ns = b->started_ns;
-    c->telemetry = b->telemetry;
-    atomic_store_explicit(&c->n, n, memory_order_release);
-    return c;
-}
-
 /* A cell that the resumed session has whole is told again as it was. */
 static bool keep_cell(struct engine *g, int cell)
 {
-    const struct session_cell *c = &g->session.cell[cell], *old = NULL;
-    for (int i = 0; g->resume && i < g->resume->n_cells && !old; i++) {
-        const struct session_cell *o = &g->resume->cell[i];
-        if (o->status == CELL_OK && same_row(c, o) && c->batch == o->batch && c->seq == o->seq &&
-            same_arms(c, o))
-            old = o;
-    }
+    const struct session_cell *old = g->resume ? resume_find(g->resume, &g->session.cell[cell]) : NULL;
     if (!old)
         return false;
     struct error e = {0};
@@ -272,7 +222,7 @@ static bool keep_cell(struct engine *g, int cell)
                                   .payload = &facts};
         tell(g, &entry, sizeof facts);
         for (int i = 0; i < old->arm[a].n_blocks; i++) {
-            struct block *b = copy_block(old->arm[a].blocks[i], cell, &e);
+            struct block *b = resume_copy_block(old->arm[a].blocks[i], cell, &e);
             if (!b) {
                 message(g, e.text);
                 continue;
@@ -381,6 +331,17 @@ static void tell_environment(struct engine *g, struct runner *r)
     tell_plain(g, LOG_ENVIRONMENT, -1, (double)NAN, "", &env, sizeof env);
 }
 
+/* Shares of the ceiling need the ceiling: once per machine, about two seconds. */
+static void measure_ceilings(struct engine *g)
+{
+    struct error e = {0};
+    if (g->fake || g->device.measured || atomic_load(&g->stop))
+        return;
+    tell_plain(g, LOG_PHASE, -1, (double)NAN, "ceilings of this machine", NULL, 0);
+    if (device_measure(&g->device, &e) < 0)
+        message(g, e.text);
+}
+
 static void now_text(char *out, size_t size)
 {
     time_t t = time(NULL);
@@ -430,6 +391,7 @@ static void *worker(void *who)
         message(g, e.text);
         finish(g, SESSION_FAILED);
     } else {
+        measure_ceilings(g);
         tell_environment(g, r);
         if (g->preset.budget_s > 0)
             g->deadline_ns = engine_now_ns(g) + (int64_t)(g->preset.budget_s * 1e9);
@@ -443,53 +405,6 @@ static void *worker(void *who)
 }
 
 /* --- start and end --- */
-
-/* A name no session has yet: time and preset, numbered within the same second. */
-static int name_session(struct engine *g, const char *path, struct error *e)
-{
-    struct session *s = &g->session;
-    if (path) {
-        if (strlen(path) >= sizeof s->path)
-            return error_set(e, ERROR_USAGE,
-                             "the session's path is longer than %zu bytes: choose a shorter one",
-                             sizeof s->path - 1);
-        snprintf(s->path, sizeof s->path, "%s", path);
-        const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-        size_t n = strlen(base);
-        if (n > 5 && strcmp(base + n - 5, ".json") == 0)
-            n -= 5;
-        snprintf(s->id, sizeof s->id, "%.*s", (int)(n < sizeof s->id ? n : sizeof s->id - 1), base);
-        return 0;
-    }
-    char folder[400], name[PRESET_NAME], stamp[24];
-    if (catalog_sessions_dir(folder, sizeof folder, e) < 0)
-        return -1;
-    snprintf(name, sizeof name, "%s", g->preset.name[0] ? g->preset.name : "session");
-    for (char *c = name; *c; c++)
-        if (*c == '/' || *c == ' ' || *c == '.')
-            *c = '-';
-    time_t t = time(NULL);
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", &tm);
-    for (int i = 1; i < 1000; i++) {
-        if (i == 1)
-            snprintf(s->id, sizeof s->id, "%s-%s", stamp, name);
-        else
-            snprintf(s->id, sizeof s->id, "%s-%.50s-%d", stamp, name, i);
-        snprintf(s->path, sizeof s->path, "%s/%s.json", folder, s->id);
-        int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* ours from here on */
-        if (fd >= 0) {
-            close(fd);
-            unlink(s->path);
-            return 0;
-        }
-        if (errno != EEXIST)
-            return error_set(e, ERROR_FAILED, "%s cannot be written (%s): free space or give --out", s->path,
-                             strerror(errno));
-    }
-    return error_set(e, ERROR_FAILED, "%s holds too many sessions of this second: try again", folder);
-}
 
 static int fill_session(struct engine *g, const struct engine_options *o, struct error *e)
 {
@@ -510,7 +425,7 @@ static int fill_session(struct engine *g, const struct engine_options *o, struct
         return error_set(e, ERROR_FAILED,
                          "the plan has %d cells, the session %d: this is a defect, report it",
                          g->plan.n_cells, s->n_cells);
-    return name_session(g, o->session_path, e);
+    return session_name(s, o->session_path, e);
 }
 
 /* Signals are for the main thread: the worker, and every thread it starts, inherits all but the fatal ones

@@ -117,7 +117,7 @@ static void plan_work(const struct preset *p, const struct device *d, const stru
         struct error e = {0};
         arm->supported = is_fake(d) || native_supports(d->id, m, i, c->workload, &e) == 0;
         if (!arm->supported) {
-            snprintf(arm->reason, sizeof arm->reason, "%s", e.text);
+            snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             arm->sample_s = arm->limit_tokens_per_second = (double)NAN;
             continue;
         }
@@ -155,10 +155,12 @@ static void plan_samples(const struct preset *p, const struct plan *plan, struct
     c->samples_per_block = n < 1 ? 1 : n;
 }
 
+/* All arms of a cell are resident together. Weights of one precision are shared; so is the program, which
+ * every arm counts to its overhead, and which is resident already. */
 static void plan_memory(const struct preset *p, const struct device *d, const struct plan *plan,
                         struct plan_cell *c, int64_t program_bytes)
 {
-    int64_t weights[PRECISION_NF4 + 1] = {0}, sum = 0;
+    int64_t weights[PRECISION_NF4 + 1] = {0}, sum = 0, shared = INT64_MAX;
     for (int a = 0; a < p->n_arms; a++) {
         struct plan_arm *arm = &c->arm[a];
         const struct implementation *i = &p->arms[a].implementation;
@@ -171,16 +173,19 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
         } else if (native_predict_memory(d->id, q.model, i, q.workload, q.batch, q.seq, q.tokens,
                                          q.samples_max, p->threads, &arm->memory, &e) < 0) {
             arm->supported = false;
-            snprintf(arm->reason, sizeof arm->reason, "%s", e.text);
+            snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             continue;
         }
         if (arm->memory.weights > weights[i->precision])
             weights[i->precision] = arm->memory.weights;
-        sum += arm->memory.activations + arm->memory.kv_cache + arm->memory.overhead;
+        int64_t overhead = arm->memory.overhead,
+                program = overhead < program_bytes ? overhead : program_bytes;
+        sum += arm->memory.activations + arm->memory.kv_cache + overhead - program;
+        shared = program < shared ? program : shared;
     }
     for (int k = 0; k <= PRECISION_NF4; k++)
         sum += weights[k];
-    c->peak_bytes = sum + program_bytes;
+    c->peak_bytes = sum + (shared < INT64_MAX ? shared : 0);
     c->fits = is_fake(d) || sum <= plan->memory_free_bytes;
     if (!c->fits)
         snprintf(c->reason, sizeof c->reason, "needs %.1f GiB, %.1f GiB are free: %.1f GiB too much",

@@ -1,8 +1,14 @@
 #include "engine/session.h"
 
+#include "presets/catalog.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 const char *const session_status_names[] = {"running", "complete", "stopped", "failed"};
 const char *const cell_status_names[] = {"pending",     "running", "ok",      "out_of_memory",
@@ -145,4 +151,49 @@ int64_t session_samples(const struct session *s)
             for (int b = 0; b < s->cell[c].arm[a].n_blocks; b++)
                 n += atomic_load_explicit(&s->cell[c].arm[a].blocks[b]->n, memory_order_acquire);
     return n;
+}
+
+int session_name(struct session *s, const char *path, struct error *e)
+{
+    if (path) {
+        if (strlen(path) >= sizeof s->path)
+            return error_set(e, ERROR_USAGE,
+                             "the session's path is longer than %zu bytes: choose a shorter one",
+                             sizeof s->path - 1);
+        snprintf(s->path, sizeof s->path, "%s", path);
+        const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+        size_t n = strlen(base);
+        if (n > 5 && strcmp(base + n - 5, ".json") == 0)
+            n -= 5;
+        snprintf(s->id, sizeof s->id, "%.*s", (int)(n < sizeof s->id ? n : sizeof s->id - 1), base);
+        return 0;
+    }
+    char folder[400], name[PRESET_NAME], stamp[24];
+    if (catalog_sessions_dir(folder, sizeof folder, e) < 0)
+        return -1;
+    snprintf(name, sizeof name, "%s", s->preset.name[0] ? s->preset.name : "session");
+    for (char *c = name; *c; c++)
+        if (*c == '/' || *c == ' ' || *c == '.')
+            *c = '-';
+    time_t t = time(NULL);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", &tm);
+    for (int i = 1; i < 1000; i++) {
+        if (i == 1)
+            snprintf(s->id, sizeof s->id, "%s-%s", stamp, name);
+        else
+            snprintf(s->id, sizeof s->id, "%s-%.50s-%d", stamp, name, i);
+        snprintf(s->path, sizeof s->path, "%s/%s.json", folder, s->id);
+        int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* ours from here on */
+        if (fd >= 0) {
+            close(fd);
+            unlink(s->path);
+            return 0;
+        }
+        if (errno != EEXIST)
+            return error_set(e, ERROR_FAILED, "%s cannot be written (%s): free space or give --out", s->path,
+                             strerror(errno));
+    }
+    return error_set(e, ERROR_FAILED, "%s holds too many sessions of this second: try again", folder);
 }

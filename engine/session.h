@@ -52,9 +52,9 @@ struct block_telemetry {
 
 struct block {                      /* one arm, after a state reset: the unit of replication */
     int cell, arm, round, position; /* position within the round's order */
-    _Atomic unsigned flags;         /* block_flag mask; final once the block is closed, read while it is not */
-    int64_t started_ns;             /* runner clock */
-    int n_warmup;                   /* samples before the steady state; only an arm's first block has any */
+    _Atomic unsigned flags; /* block_flag mask; final once the block is closed, read while it is not */
+    int64_t started_ns;     /* runner clock */
+    int n_warmup;           /* samples before the steady state; only an arm's first block has any */
     struct sample *warmup;
     int capacity;
     _Atomic int n; /* samples published */
@@ -126,6 +126,8 @@ struct session {
 
 /* Cells and arms laid out from the preset in plan order (model, workload, seq, batch), statuses pending. */
 int session_layout(struct session *s, const struct preset *p, struct error *e);
+/* Fills id and path: those of `path`, or of a new file in the sessions folder named by time and preset. */
+int session_name(struct session *s, const char *path, struct error *e);
 void session_free(struct session *s); /* s may be zeroed */
 struct block *session_new_block(int cell, int arm, int round, int position, int capacity, struct error *e);
 void session_free_block(struct block *b);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "engine/telemetry.h"
 
+#include "engine/device_file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -148,27 +149,12 @@ static void read_clock(struct telemetry *t, struct block_telemetry *v)
     }
 }
 
-/* Cpu seconds of the whole machine, busy and in all, since it started. */
-static bool machine_time(double *busy, double *total)
-{
-    char text[512];
-    double f[8] = {0}; /* user nice system idle iowait irq softirq steal */
-    if (!read_text("/proc/stat", text, sizeof text) ||
-        sscanf(text, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &f[0], &f[1], &f[2], &f[3], &f[4], &f[5], &f[6],
-               &f[7]) < 4)
-        return false;
-    double ticks = (double)sysconf(_SC_CLK_TCK);
-    *busy = (f[0] + f[1] + f[2] + f[5] + f[6] + f[7]) / ticks;
-    *total = *busy + (f[3] + f[4]) / ticks;
-    return true;
-}
-
 /* What needs two readings: the share of the machine that others use, and power. */
 static void read_rates(struct telemetry *t, int64_t now, struct block_telemetry *v)
 {
     double busy = 0, total = 0, energy = 0;
-    double own = (double)now_ns(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
-    bool has_time = machine_time(&busy, &total);
+    double own = 0;
+    bool has_time = device_file_cpu_time(&busy, &total, &own);
     bool has_energy = read_number(t->energy_path, &energy);
     if (t->has_last && has_time && total > t->last_total) {
         double others = (busy - t->last_busy) - (own - t->last_own_s);
