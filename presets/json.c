@@ -201,9 +201,14 @@ static int check_text(const char *text, size_t size, const char *name, struct er
 static cJSON *parse_terminated(const char *text, size_t size, const char *name, struct error *e)
 {
     const char *end = NULL;
+    errno = 0; /* cJSON does not tell want of memory from bad text, malloc does */
     cJSON *root = cJSON_ParseWithLengthOpts(text, size + 1, &end, 1);
     if (root)
         return root;
+    if (errno == ENOMEM) {
+        error_set(e, ERROR_MEMORY, "%s: no memory to read it: close other programs and try again", name);
+        return NULL;
+    }
     size_t line, column, at = end && end >= text && end <= text + size ? (size_t)(end - text) : size;
     line_and_column(text, at, &line, &column);
     error_set(e, ERROR_FAILED, "%s: line %zu, column %zu: not JSON%s: correct the file there", name, line,

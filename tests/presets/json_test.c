@@ -367,7 +367,7 @@ static void check_list(const cJSON *o, const char *key, const int64_t *want, int
     int64_t *values = NULL, n = 0;
     CHECK_INT(json_int64_array(&at, o, key, &values, &n), JSON_FOUND);
     CHECK_INT(n, n_want);
-    if (n == n_want)
+    if (n > 0 && n == n_want)
         CHECK(memcmp(values, want, (size_t)n * sizeof *values) == 0);
     free(values);
 }

@@ -1,6 +1,8 @@
 #include "presets/catalog.h"
 #include "presets/preset.h"
 #include "tests/test.h"
+#include <cjson/cJSON.h>
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -539,6 +541,86 @@ TEST(without_a_catalog_the_error_says_where_to_point)
     CHECK_INT(catalog_model("gpt2-124m", &m, &e), -1);
     CHECK_CONTAINS(e.text, "set BENCHTOP_CATALOG");
     give_back("BENCHTOP_CATALOG", was);
+}
+
+static int allocations_left;
+static bool out_for_good;
+
+static void *scarce(size_t size)
+{
+    if (allocations_left > 0 && --allocations_left == 0) {
+        allocations_left = out_for_good ? 1 : 0;
+        errno = ENOMEM;
+        return NULL;
+    }
+    return malloc(size);
+}
+
+/* Runs `step` with the 1st, 2nd, ... allocation of the JSON library failing, once and for good, until it
+ * succeeds. */
+static void starve(int (*step)(void))
+{
+    cJSON_Hooks hooks = {scarce, free};
+    cJSON_InitHooks(&hooks);
+    for (int for_good = 0; for_good < 2; for_good++) {
+        int n = 1, result = -1;
+        out_for_good = for_good;
+        for (; n < 5000 && result != 0; n++) {
+            e = (struct error){0};
+            allocations_left = n;
+            result = step();
+            bool reached = allocations_left == 0 || (for_good && allocations_left == 1);
+            allocations_left = 0;
+            if (result != 0)
+                CHECK(reached && e.kind != ERROR_NONE && e.text[0]);
+        }
+        CHECK(result == 0 && n > 5);
+    }
+    cJSON_InitHooks(NULL);
+}
+
+static struct preset scarce_preset;
+
+static int step_parse(void)
+{
+    static const char text[] =
+        "{\"schema\":\"benchtop/preset/1\",\"models\":[\"m\"],\"arms\":[\"baseline\",{\"name\":\"x\","
+        "\"of\":\"flash\",\"why\":1}],\"note\":[1],\"fake\":{\"arms\":{\"x\":{\"odd\":1}}}}";
+    struct preset got;
+    int result = preset_parse(text, sizeof text - 1, "scarce", &got, NULL, &e);
+    if (result == 0) {
+        preset_free(&scarce_preset);
+        scarce_preset = got;
+    }
+    return result;
+}
+
+static int step_print(void)
+{
+    char *text = preset_print(&scarce_preset, &e);
+    free(text);
+    return text ? 0 : -1;
+}
+
+static int step_set(void)
+{
+    struct preset before;
+    struct error ignored = {0};
+    CHECK_INT(preset_copy(&before, &scarce_preset, &ignored), 0);
+    int result = preset_set(&scarce_preset, "arms.1.precision", "bf16", &e);
+    if (result != 0)
+        CHECK(preset_equal(&before, &scarce_preset));
+    preset_free(&before);
+    return result;
+}
+
+TEST(want_of_memory_is_an_error_and_changes_nothing)
+{
+    starve(step_parse);
+    starve(step_print);
+    starve(step_set);
+    CHECK_INT(scarce_preset.arms[1].implementation.precision, PRECISION_BF16);
+    preset_free(&scarce_preset);
 }
 
 TEST(a_session_preset_reads_without_any_catalog)
