@@ -83,6 +83,9 @@ static void add_field(struct report *r, const char *key, cJSON *value, const cha
             r->failed = true;
             return;
         }
+        size_t length = strlen(heading);
+        if (length > 6 && !strcmp(heading + length - 6, "_bytes")) /* the table's figures carry their unit */
+            heading[length - 6] = '\0';
         for (char *c = heading; *c; c++)
             *c = *c == '_' ? ' ' : *c;
         r->heading[r->n_headings++] = heading;
@@ -310,12 +313,12 @@ static void put_device(struct object o, const struct device *d)
     static const char *const types[] = {"fp32", "fp16", "bf16", "int8"};
     put_text(o, "id", d->id);
     put_text(o, "title", d->title);
-    put_number(o, "memory_bytes", (double)d->memory_bytes);
-    put_number(o, "memory_free_bytes", (double)d->memory_free_bytes);
-    put_number(o, "read_bandwidth", d->read_bandwidth > 0 ? d->read_bandwidth : NAN);
+    put_number(o, "memory_bytes", d->memory_bytes > 0 ? (double)d->memory_bytes : (double)NAN);
+    put_number(o, "memory_free_bytes", d->memory_bytes > 0 ? (double)d->memory_free_bytes : (double)NAN);
+    put_number(o, "read_bandwidth", d->read_bandwidth > 0 ? d->read_bandwidth : (double)NAN);
     struct object rates = put_object(o, "product_rate");
     for (int i = 0; i < 4; i++)
-        put_number(rates, types[i], d->product_rate[i] > 0 ? d->product_rate[i] : NAN);
+        put_number(rates, types[i], d->product_rate[i] > 0 ? d->product_rate[i] : (double)NAN);
     put(o, "measured", cJSON_CreateBool(d->measured));
 }
 
@@ -337,8 +340,8 @@ static void put_plan_arm(struct object o, const struct preset_arm *arm, const st
     put_number(work, "bytes", a->work.bytes);
     put_number(work, "flops", a->work.flops);
     put_number(work, "tokens", (double)a->work.tokens);
-    put_number(o, "sample_s", a->supported ? a->sample_s : NAN);
-    put_number(o, "limit_tokens_per_second", a->supported ? a->limit_tokens_per_second : NAN);
+    put_number(o, "sample_s", a->supported ? a->sample_s : (double)NAN);
+    put_number(o, "limit_tokens_per_second", a->supported ? a->limit_tokens_per_second : (double)NAN);
     put_text(o, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute");
 }
 
@@ -351,8 +354,6 @@ char *report_plan_json(const struct preset *p, const struct device *d, const str
     put_text(root, "preset", p->name);
     put_device(put_object(root, "device"), d);
     put_number(root, "time_s", plan->time_s);
-    put_number(root, "memory_bytes", (double)plan->memory_bytes);
-    put_number(root, "memory_free_bytes", (double)plan->memory_free_bytes);
     struct object cells = put_array(root, "cells");
     for (int i = 0; i < plan->n_cells && !failed; i++) {
         const struct plan_cell *c = &plan->cell[i];

@@ -76,7 +76,7 @@ static void add_model(struct report *report, const struct catalog_entry *entry)
     report_number(report, "d_model", m.d_model, NULL);
     report_number(report, "heads", m.heads ? m.heads : (double)NAN, NULL);
     report_number(report, "kv_heads", m.kv_heads ? m.kv_heads : (double)NAN, NULL);
-    report_number(report, "context", m.context, NULL);
+    report_number(report, "context", m.context ? m.context : (double)NAN, NULL);
     report_number(report, "vocab", m.vocab, NULL);
     report_text(report, "family", model_family_name(m.family), NULL);
     report_text(report, "runs", runs ? "yes" : why.text, NULL);
@@ -240,7 +240,7 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
     report_number(report, "batch", c->batch, NULL);
     report_number(report, "seq", c->seq, NULL);
     report_text(report, "arm", p->preset.arms[arm].name, NULL);
-    report_number(report, "memory", bytes, memory);
+    report_number(report, "memory_bytes", bytes, memory);
     report_number(report, "sample", a->sample_s, sample);
     report_number(report, "limit_tok/s", a->limit_tokens_per_second, limit);
     report_text(report, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute", NULL);
@@ -249,22 +249,25 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
 
 static int print_plan(const struct prepared *p, const struct request *r)
 {
-    char free_memory[32], total[32], time[32], head[640];
     struct report *report = report_new();
     for (int i = 0; report && i < p->plan.n_cells; i++)
         for (int a = 0; a < p->preset.n_arms; a++)
             add_plan_row(report, p, &p->plan.cell[i], a);
     int code = print_report(report, r);
+    if (code != EXIT_DONE)
+        return code;
+    char free_memory[32], time[32], text[640], fit[128] = "";
     report_bytes((double)p->plan.memory_free_bytes, free_memory, sizeof free_memory);
-    report_bytes((double)p->plan.memory_bytes, total, sizeof total);
     report_seconds(p->plan.time_s, time, sizeof time);
-    snprintf(head, sizeof head,
-             "\n%d cells on %s (%s): about %s; %d do not fit %s free of %s, %d unsupported; times from %s "
-             "ceilings%s\n",
-             p->plan.n_cells, p->device.id, p->device.title, time, p->plan.n_unfit, free_memory, total,
-             p->plan.n_unsupported, p->device.measured ? "measured" : "estimated",
-             p->device.measured ? "" : ": `benchtop doctor --measure` measures them");
-    return code == EXIT_DONE ? output_text(head) : code;
+    if (p->plan.memory_bytes > 0)
+        snprintf(fit, sizeof fit, "; %d of them do not fit the %s that are free", p->plan.n_unfit,
+                 free_memory);
+    snprintf(text, sizeof text, "\n%d cells on %s, %s: about %s%s; %d unsupported%s\n", p->plan.n_cells,
+             p->device.id, p->device.title, time, fit, p->plan.n_unsupported,
+             p->device.measured || p->plan.memory_bytes <= 0
+                 ? ""
+                 : ". Times come from estimated ceilings: `benchtop doctor --measure` measures them");
+    return output_text(text);
 }
 
 int command_plan(const struct request *r)
@@ -281,6 +284,7 @@ int command_plan(const struct request *r)
     return code;
 }
 
+/* The fake has no hardware whose memory and ceilings could be told. */
 static int print_device(const struct device *d)
 {
     static const char *const types[] = {"fp32", "fp16", "bf16", "int8"};
@@ -297,6 +301,11 @@ static int print_device(const struct device *d)
                                  types[i], rate);
     }
     report_count(d->read_bandwidth > 0 ? d->read_bandwidth : (double)NAN, rate, sizeof rate);
+    if (d->memory_bytes <= 0) {
+        snprintf(text, sizeof text, "benchtop %s (%s, %s)\n%s: %s\n\n", v->version, v->commit, v->build,
+                 d->id, d->title);
+        return output_text(text);
+    }
     snprintf(text, sizeof text,
              "benchtop %s (%s, %s)\n%s: %s, %s free of %s\nceilings (%s): reads %sB/s; products %s\n\n",
              v->version, v->commit, v->build, d->id, d->title, free_memory, total,

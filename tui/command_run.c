@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Criteria were asked for: 3 where one fails, 4 where the data cannot say. */
 static int judge_criteria(const struct session *s)
@@ -105,6 +106,15 @@ static int check(const struct request *r, const struct session *resume, struct p
     return -1;
 }
 
+/* The new run's journal takes the place of the one that was recovered: what that held is saved first, so that
+ * another kill loses nothing of it. */
+static int keep_recovered(const struct session *s, struct error *e)
+{
+    char journal[sizeof s->path + 16];
+    snprintf(journal, sizeof journal, "%s.journal", s->path);
+    return access(journal, F_OK) == 0 ? session_save(s, s->path, e) : 0;
+}
+
 int command_run(const struct request *r, const char *argv_json)
 {
     struct session resume = {0};
@@ -118,6 +128,10 @@ int command_run(const struct request *r, const char *argv_json)
     if (*warning.text && !r->quiet)
         output_say("%s", warning.text);
     if (check(r, r->resume ? &resume : NULL, &p, &e) < 0 || prepare_tell_unfit(&p, &e) < 0) {
+        code = output_error(&e);
+        goto done;
+    }
+    if (r->resume && !r->out && keep_recovered(&resume, &e) < 0) {
         code = output_error(&e);
         goto done;
     }

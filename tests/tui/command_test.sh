@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+# The program from its command line, on the fake device: every command, every exit code, interruption, kill, full disks, and
+# requests that are impossible. BENCHTOP names the binary; runs from the repository root.
+set -um # -m: children get signals as in an interactive shell (without it, background jobs ignore SIGINT)
+BENCHTOP=${BENCHTOP:-build/benchtop}; case $BENCHTOP in /*) ;; *) BENCHTOP=$PWD/$BENCHTOP ;; esac
+passed=0 failed=0 skipped=0
+[ -x "$BENCHTOP" ] || { echo "there is no $BENCHTOP: build it first"; echo '0 passed, 1 failed, 0 skipped'; exit 1; }
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+export XDG_DATA_HOME=$work/data XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache HOME=$work LC_ALL=C.UTF-8 TZ=UTC
+export BENCHTOP_CATALOG=$PWD/presets
+two=tests/data/presets/two-arms.json
+slow=1; [ -n "${SANITIZER:-}" ] && slow=5
+
+b() { timeout -k 2 $((60 * slow)) "$BENCHTOP" "$@"; }
+report() { # name, then what is wrong (nothing: passed)
+    if [ $# -eq 1 ]; then passed=$((passed + 1)); else
+        failed=$((failed + 1)); echo "FAILED $1"; shift; printf '  %s\n' "$@"
+        echo '  stdout:'; head -c 1500 "$work/out" | sed 's/^/    /'; echo '  stderr:'; head -c 1500 "$work/err" | sed 's/^/    /'
+    fi
+}
+# expect NAME CODE STDOUT-PATTERN STDERR-PATTERN ARGUMENT...: '' asks for silence, '*' takes anything
+expect() {
+    local name=$1 code=$2 out=$3 err=$4 wrong=(); shift 4
+    b "$@" >"$work/out" 2>"$work/err" </dev/null; local got=$?
+    [ $got -eq "$code" ] || wrong+=("exit $got, not $code: $*")
+    matches "$work/out" "$out" || wrong+=("standard output does not match: $out")
+    matches "$work/err" "$err" || wrong+=("standard error does not match: $err")
+    report "$name" ${wrong[@]+"${wrong[@]}"}
+}
+matches() { case $2 in '*') true ;; '') [ ! -s "$1" ] ;; *) grep -qE -- "$2" "$1" ;; esac; }
+check() { local name=$1; shift; if "$@" >>"$work/out" 2>>"$work/err"; then report "$name"; else report "$name" "failed: $*"; fi; }
+skip() { skipped=$((skipped + 1)); echo "skipped: $1"; }
+json_tool=; command -v python3 >/dev/null && json_tool='python3 -m json.tool'; command -v jq >/dev/null && json_tool='jq .'
+json() { if [ -z "$json_tool" ]; then skip "no jq and no python3: $1"; else check "$1" sh -c "$json_tool < '${2:-$work/out}' >/dev/null"; fi; }
+has() { grep -qE -- "$2" "$1"; }
+lacks() { ! grep -qE -- "$2" "$1"; }
+# names every word in one message
+all_of() { local f=$1 w; shift; for w in "$@"; do grep -qF -- "$w" "$f" || { echo "lacks $w"; return 1; }; done; }
+wait_for() { local n=$((100 * slow)); while ! "$@" >/dev/null 2>&1; do n=$((n - 1)); [ $n -gt 0 ] || return 1; sleep 0.1; done; }
+blocks_in() { [ -f "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; }
+
+# --- words about itself
+expect '--version says version, commit and build' 0 '^benchtop [0-9]+\.[0-9]+\.[0-9]+ \(.+, (gcc|clang)' '' --version
+expect '--help lists commands' 0 'benchtop compare BASE NEW' '' --help
+expect 'run --help lists its options' 0 '--fail-on-criteria' '' run --help
+expect 'help COMMAND is the same' 0 'benchtop export SESSION' '' help export
+expect 'help of nothing known' 2 '' 'no command nonsense' help nonsense
+expect 'the man page is roff' 0 '^\.TH BENCHTOP 1' '' manual
+if command -v groff >/dev/null; then check 'groff has no complaint' sh -c "groff -man -Tutf8 -ww '$work/out' 2>&1 >/dev/null | grep -q . && exit 1 || exit 0"; fi
+expect 'completion is bash' 0 'complete .*benchtop' '' completion
+check 'bash accepts the completion' bash -n "$work/out"
+expect 'completion of presets' 0 '^quick$' '' --complete run qui
+
+# --- lists
+for what in presets models implementations devices formats; do
+    expect "list $what" 0 '[a-z]' '' list $what
+    expect "list $what --json" 0 '^\[' '' list $what --json
+    json "list $what --json is JSON"
+done
+expect 'an empty list of sessions says so' 0 '' 'no session was saved' list sessions
+expect 'and is an empty array' 0 '^\[\]$' '' list sessions --json
+expect 'list of models counts parameters' 0 'gpt2-124m +124 M' '' list models
+expect 'list misspelled' 2 '' 'did you mean models' list modles
+expect 'doctor tells what was found' 0 'cpu' '' doctor
+expect 'doctor --json' 0 'benchtop/doctor/1' '' doctor --json
+json 'doctor --json is JSON'
+expect 'plan tells every cell and arm' 0 'tiny-llama +decode +1 +32 +fast' '' plan $two
+check 'plan has a row for every arm of every cell' [ "$(grep -c tiny-llama "$work/out")" -eq 8 ]
+expect 'plan --json' 0 'benchtop/plan/1' '' plan $two --json
+json 'plan --json is JSON'
+expect 'tokenize is unsupported in words' 1 '' 'unsupported: .*tokenizer' tokenize --model x.gguf --whole
+expect 'model show is unsupported in words' 1 '' 'unsupported: .*GGUF' model show x.gguf
+expect 'model shwo' 2 '' 'show' model shwo x.gguf
+expect 'the fake has nothing to test' 2 '' 'fake device' selftest --device fake
+
+# --- impossible requests: exit 2, nothing started, the nearest names
+expect 'no terminal: says what to do instead' 2 '' 'benchtop run quick' quick
+expect 'unknown command' 2 '' 'run' rnu quick
+expect 'unknown preset' 2 '' 'quick' run quik
+expect 'unknown preset of the interface' 2 '' 'quick' quik
+expect 'unknown option' 2 '' '--batch' run quick --bacth 1
+expect 'option of another command' 2 '' 'benchtop export' run quick --to md
+expect 'missing operand' 2 '' 'PRESET' run
+expect 'one word too many' 2 '' 'too many' show one two
+expect 'unknown model' 2 '' 'gpt2-124m' run quick --model gpt2-124
+expect 'unknown arm' 2 '' 'fused' run quick --arm fusd
+expect 'unknown axis' 2 '' 'attention' run quick --arm baseline=atention:flash
+expect 'unknown value of an axis' 2 '' 'flash' run quick --arm baseline=attention:flsh
+expect 'unknown precision' 2 '' 'fp16' run quick --precision fp17
+expect 'unknown workload' 2 '' 'decode' run quick --workload decod
+expect 'unknown key of --set' 2 '' 'seed' run quick --set sed=1
+expect 'unknown device' 2 '' 'cpu' run quick --device cpuu
+expect 'a device that is not there' 2 '' 'cuda' run quick --device cuda:7
+expect 'unknown format' 2 '' 'csv' export x --to csw
+expect 'unknown session' 2 '' 'no session' show 2020-01-01T00-00-00-nothing
+expect 'export without a format' 2 '' '--to' export x
+expect 'batch 0' 2 '' 'batch' run $two --batch 0
+expect 'a sequence beyond the context' 2 '' '128' run $two --seq 129
+expect 'negative runs' 2 '' 'rounds|runs' run $two --runs -3
+expect '--fail-on-criteria without criteria' 2 '' 'criteria' run $two --set criteria.min_speedup=null --fail-on-criteria
+expect 'an --out in no folder' 2 '' 'no folder' run $two --out "$work/nowhere/s.json"
+expect 'an --out that is a folder' 2 '' 'folder' run $two --out "$work"
+expect 'an --out that is a device' 2 '' 'not a regular file' run $two --out /dev/null
+expect 'everything impossible is told at once' 2 '' 'batch' run $two --batch 0 --seq 99999 --runs -1 --model gtp2-124m --precision fp17 --device cpuu
+check 'in one message' all_of "$work/err" batch 99999 gpt2-124m fp17 cpuu
+check 'in one line' [ "$(wc -l <"$work/err")" -eq 1 ]
+check 'none of these left a session behind' sh -c "! ls '$work'/data/benchtop/sessions/* 2>/dev/null | grep ."
+printf '{"schema":"benchtop/preset/1","name":"x","batch":"many"}' >"$work/bad.json"
+expect 'a bad preset names file, key and what was expected' 2 '' 'bad.json.*batch' run "$work/bad.json"
+printf '{"schema":' >"$work/cut.json"; : >"$work/empty.json"; printf '\x00\xff\xfe' >"$work/bytes.json"
+for f in cut empty bytes; do
+    b run "$work/$f.json" >"$work/out" 2>"$work/err"; code=$?
+    check "a preset of $f JSON is refused in words" sh -c "[ $code -eq 2 -o $code -eq 1 ] && grep -q '^benchtop: .*$f.json' '$work/err'"
+    b show "$work/$f.json" >"$work/out" 2>"$work/err"; code=$?
+    check "a session of $f JSON is refused in words" sh -c "[ $code -eq 1 -o $code -eq 2 ] && grep -q '^benchtop: .*$f.json' '$work/err'"
+done
+expect 'a preset is no session' 2 '' 'benchtop/session/1.*benchtop/preset/1' show $two
+sed 's/"seed": 7/"seed": 7, "colour": "red"/' $two >"$work/unknown.json"
+expect 'an unknown key is reported and the run goes on' 0 'fast' 'colour' run "$work/unknown.json"
+
+# --- a run
+expect 'run prints the table and the path' 0 'faster' 'cell 1 of 4' run $two --out "$work/a.json"
+check 'the table names the session' has "$work/out" "session .*/a.json"
+check 'every cell was told when done' [ "$(grep -c '  ok' "$work/err")" -eq 4 ]
+check 'the session is there' [ -s "$work/a.json" ]
+check 'its journal is gone' [ ! -e "$work/a.json.journal" ]
+json 'the session is JSON' "$work/a.json"
+check 'it keeps the command line' has "$work/a.json" '"--out"'
+expect 'a quiet run tells no progress' 0 'faster' '' run $two --quiet
+check 'without --out the session goes to the sessions folder' sh -c "ls '$work'/data/benchtop/sessions/*two-arms.json"
+expect 'list sessions knows it' 0 'two-arms' '' list sessions
+expect 'run --json prints the whole session' 0 'benchtop/session/1' '*' run $two --json --out "$work/j.json"
+json 'which is JSON'
+check 'and nothing else' cmp "$work/out" "$work/j.json"
+expect 'the same seed gives the same samples' 0 'benchtop/session/1' '*' run $two --json --quiet --out "$work/k.json"
+samples() { tr -d ' \n' <"$1" | grep -oE '"samples_ns":\[[0-9,]*\]'; }
+check 'bit for bit' sh -c "[ -n \"\$1\" ] && [ \"\$1\" = \"\$2\" ]" - "$(samples "$work/j.json")" "$(samples "$work/k.json")"
+expect 'another seed gives others' 0 '*' '*' run $two --quiet --seed 8 --out "$work/l.json"
+check 'so it does' sh -c "[ \"\$1\" != \"\$2\" ]" - "$(samples "$work/j.json")" "$(samples "$work/l.json")"
+expect 'overrides are applied' 0 'decode' '*' run $two --workload decode --seq 16 --batch 1,2 --runs 3 --set samples_per_block=2 --out "$work/o.json"
+check 'and only these cells ran' [ "$(tr -d ' \n' <"$work/o.json" | grep -oE '"status":"ok"' | wc -l)" -ge 2 ]
+expect 'a fault costs its cell alone' 0 'out_of_memory' '*' run $two --set 'fake.faults={"1":"out_of_memory"}'
+expect 'an arm by axes' 0 'mine' '*' run $two --arm baseline --arm mine=attention:flash,precision:bf16 --runs 3
+
+# --- exit codes of verdicts
+expect 'criteria met' 0 '*' '*' run $two --fail-on-criteria
+expect 'criteria failed' 3 '*' 'criterion min_speedup' run $two --fail-on-criteria --set criteria.min_speedup=2
+expect 'every cell failed' 1 '*' 'no cell was measured' run $two --set 'fake.faults={"0":"failed","1":"failed","2":"failed","3":"failed"}'
+expect 'criteria without data, cells failed' 1 '*' '*' run $two --fail-on-criteria --set 'fake.faults={"0":"failed","1":"failed","2":"failed","3":"failed"}'
+
+# --- show, export, compare
+expect 'show prints the table' 0 'faster' '' show "$work/a.json"
+expect 'show --json is the session' 0 'benchtop/session/1' '' show "$work/a.json" --json
+json 'show --json is JSON'
+id=$(basename "$(ls "$work"/data/benchtop/sessions/*two-arms.json | tail -1)" .json)
+expect 'show knows an id' 0 'faster' '' show "$id"
+expect 'a misspelled id has neighbors' 2 '' "$id" show "${id}x"
+for format in json jsonl csv md llama-bench vllm-latency; do
+    expect "export --to $format" 0 '.' '' export "$work/a.json" --to $format
+    cp "$work/out" "$work/first"
+    expect "export --to $format --out" 0 '' '' export "$work/a.json" --to $format --out "$work/export"
+    check "the file of $format holds the same" cmp "$work/first" "$work/export"
+done
+expect 'html is unsupported in words' 1 '' 'html' export "$work/a.json" --to html
+for format in json llama-bench vllm-latency; do b export "$work/a.json" --to $format >"$work/out" 2>"$work/err"; json "$format is JSON"; done
+sed -e 's/"mean_ms": 8/"mean_ms": 9/' $two >"$work/slower.json"
+expect 'a slower second run' 0 '*' '*' run "$work/slower.json" --out "$work/slow.json" --seed 9
+sed -e 's/"within_sd": 0.02, "between_sd": 0.005/"within_sd": 0.5, "between_sd": 0.5/g' $two >"$work/noisy.json"
+expect 'a noisy run' 0 '*' '*' run "$work/noisy.json" --runs 3 --out "$work/noise.json"
+expect 'compare finds the change' 0 'slower' '*' compare "$work/a.json" "$work/slow.json"
+expect 'compare --json' 0 '^\{' '*' compare "$work/a.json" "$work/slow.json" --json
+json 'compare --json is JSON'
+expect 'compare gates on a regression' 3 '*' 'slower by more than 5 %' compare "$work/a.json" "$work/slow.json" --fail-on-regression 5
+expect 'compare passes under the limit' 0 '*' '*' compare "$work/a.json" "$work/slow.json" --fail-on-regression 50
+expect 'compare of a session with itself passes' 0 '*' '*' compare "$work/a.json" "$work/a.json" --fail-on-regression 5
+expect 'noise is inconclusive where a verdict was demanded' 4 '*' 'inconclusive' compare "$work/noise.json" "$work/noise.json" --fail-on-regression 1
+expect 'nothing in common' 1 '*' 'share no' compare "$work/a.json" "$work/o.json" --fail-on-regression 5
+
+# --- output that cannot be written is an error
+for args in "show $work/a.json" "run $two --quiet" "list models" "plan $two" "--help" "export $work/a.json --to md" "doctor --json"; do
+    b $args >/dev/full 2>"$work/err"; code=$?; : >"$work/out"
+    check "a full standard output is told: ${args%% *}" sh -c "[ $code -eq 1 ] && grep -q 'could not be written' '$work/err'"
+    b $args >&- 2>"$work/err"; code=$?
+    check "a closed standard output is told: ${args%% *}" sh -c "[ $code -eq 1 ] && grep -q 'could not be written' '$work/err'"
+done
+b run $two --json --quiet --out "$work/pipe.json" 2>"$work/err" | true; code=${PIPESTATUS[0]}
+check 'a pipe closed by the reader is no crash' [ "$code" -le 1 ]
+check 'and the session is saved all the same' [ -s "$work/pipe.json" ]
+expect 'export to a full device is told' 1 '' 'could not be written' export "$work/a.json" --to md --out /dev/full
+printf old >"$work/kept"
+(ulimit -f 1; b export "$work/a.json" --to json --out "$work/kept") >"$work/out" 2>"$work/err"; code=$?
+check 'export that meets a size limit is told' sh -c "[ $code -eq 1 ] && grep -q 'could not be written' '$work/err'"
+check 'and the old file is untouched' [ "$(cat "$work/kept")" = old ]
+check 'and no temporary file is left' sh -c "! ls '$work' | grep tmp"
+
+# --- interruption
+long="$two --realtime --runs 500 --set max_rounds=500"
+start() { "$BENCHTOP" run $long --out "$1" >"$work/out" 2>"$work/err" </dev/null & pid=$!; wait_for blocks_in "$1.journal" 6; }
+for signal in INT TERM HUP; do
+    start "$work/$signal.json"; kill -$signal $pid; wait $pid; code=$?
+    check "SIG$signal stops and exits 130" [ $code -eq 130 ]
+    check "the table was printed after SIG$signal" has "$work/out" 'baseline'
+    check "the partial session was saved after SIG$signal" has "$work/$signal.json" '"status": ?"stopped"'
+    json "it is JSON after SIG$signal" "$work/$signal.json"
+    expect "show knows the partial session of SIG$signal" 0 'baseline' '*' show "$work/$signal.json"
+done
+sed 's/"mean_ms": [0-9]*/"mean_ms": 3000/' $two >"$work/long-sample.json"
+"$BENCHTOP" run "$work/long-sample.json" --realtime --out "$work/twice.json" >"$work/out" 2>"$work/err" </dev/null & pid=$!
+wait_for blocks_in "$work/twice.json.journal" 1
+kill -INT $pid; wait_for has "$work/err" 'stopping'; kill -INT $pid 2>/dev/null; wait $pid; code=$?
+check 'a second SIGINT exits 130' [ $code -eq 130 ]
+check 'at once' has "$work/err" 'left at once: .*twice.json.journal'
+check 'with the journal on disk' [ -s "$work/twice.json.journal" ]
+start "$work/kill.json"; kill -9 $pid; wait $pid 2>/dev/null
+check 'kill -9 leaves the journal' [ -s "$work/kill.json.journal" ]
+check 'and no session' [ ! -e "$work/kill.json" ]
+expect 'show recovers a killed run' 0 'baseline' '*' show "$work/kill.json"
+expect 'export recovers a killed run' 0 'baseline' '*' export "$work/kill.json.journal" --to csv
+samples "$work/kill.json.journal" | head -4 >"$work/before"
+printf '{"cut' >>"$work/kill.json.journal"
+expect 'a half-written last line is no obstacle' 0 'baseline' '*' show "$work/kill.json"
+expect 'resume refuses overrides' 2 '' 'resume' run --resume "$work/kill.json" --batch 2
+expect 'resume refuses another preset' 2 '' 'two-arms' run quick --resume "$work/kill.json"
+sed 's/"rounds": 12,/"rounds": 200,/; s/"max_rounds": 12/"max_rounds": 200/' $two >"$work/some.json"
+"$BENCHTOP" run "$work/some.json" --realtime --set samples_per_block=1 --seq 16 --out "$work/r.json" >"$work/out" 2>"$work/err" </dev/null & pid=$!
+wait_for has "$work/err" 'cell 2'; sleep 0.3; kill -9 $pid; wait $pid 2>/dev/null
+expect 'resume finishes a killed run' 0 'faster' '*' run --resume "$work/r.json" --out "$work/resumed.json"
+check 'as a complete session' has "$work/resumed.json" '"status": ?"complete"'
+b export "$work/r.json" --to csv 2>/dev/null | grep ok | head -1 | cut -d, -f1-20 >"$work/before"
+expect 'resume writes to its own place by default' 0 "session .*/r.json" '*' run --resume "$work/r.json"
+check 'where the journal is gone' [ ! -e "$work/r.json.journal" ]
+
+# --- the size of the machine
+expect 'nothing fits: one sentence, exit 1' 1 '' 'no cell of .* can run' run quick --model llama3-70b --batch 1024 --seq 4096
+check 'and by how much' has "$work/err" 'too much|GiB'
+expect 'what fits runs, the rest is told before' 0 'tiny-llama' 'llama3-70b.*GiB' run $two --device cpu --model tests/data/models/tiny-llama.json --model llama3-70b --workload prefill --seq 16 --runs 2 --out "$work/fits.json"
+check 'as rows out_of_memory' has "$work/fits.json" '"status": ?"out_of_memory"'
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]
