@@ -7,12 +7,15 @@ export XDG_DATA_HOME=$d/data XDG_CONFIG_HOME=$d/config
 options=(quick --workload decode --arm optimized --runs "${ROUNDS:-12}")
 headless() { "$BENCHTOP" run "${options[@]}" --out "$d/$1.json" --quiet >/dev/null 2>&1; }
 watched() {
-    tmux -L benchtop-$$ -f /dev/null new-session -d -x 160 -y 45 "exec $BENCHTOP ${options[*]} --out $d/$1.json --start"
+    export XDG_DATA_HOME=$d/$1
+    tmux -L benchtop-$$ -f /dev/null new-session -d -x 160 -y 45 "exec $BENCHTOP ${options[*]}"
+    sleep 1; tmux -L benchtop-$$ send-keys r
     for _ in $(seq 240); do
         sleep 1
-        [ -s "$d/$1.json" ] && grep -q '"status": *"complete"' "$d/$1.json" && break
+        grep -qsE '"status": *"complete"' "$d/$1"/benchtop/sessions/*.json && break
     done
     tmux -L benchtop-$$ kill-server 2>/dev/null
+    cp "$d/$1"/benchtop/sessions/*.json "$d/$1.json"
 }
 headless a1; watched b1; watched b2; headless a2
 for i in 1 2; do "$BENCHTOP" compare "$d/a$i.json" "$d/b$i.json"; done
