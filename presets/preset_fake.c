@@ -112,18 +112,19 @@ static int read_faults(const struct json_at *at, const cJSON *faults, struct fak
     for (const cJSON *item = faults->child; item; item = item->next) {
         const char *key = item->string ? item->string : "";
         size_t digits = strspn(key, "0123456789");
-        int fault = find_name(preset_fault_names, 4, item);
+        bool numbered = digits > 0 && digits <= 6 && key[digits] == '\0';
+        int fault = find_name(preset_fault_names, 4, item), cell = numbered ? (int)strtol(key, NULL, 10) : -1;
         if (fake->n_faults == FAKE_FAULTS)
             return json_unexpected(at, "faults", "at most 16 faults", faults);
-        if (digits == 0 || digits > 6 || key[digits] != '\0')
+        for (int i = 0; i < fake->n_faults; i++)
+            if (fake->fault[i].cell == cell)
+                result = json_unexpected(at, "faults", "each cell once", item);
+        if (!numbered) {
             result = json_unexpected(at, "faults", "the number of a cell as key", item);
-        else if (fault < 0)
+        } else if (fault < 0) {
             result = json_unexpected(at, "faults", "ok, out_of_memory, failed or hang", item);
-        else {
-            for (int i = 0; i < fake->n_faults; i++)
-                if (fake->fault[i].cell == atoi(key))
-                    result = json_unexpected(at, "faults", "each cell once", item);
-            fake->fault[fake->n_faults].cell = atoi(key);
+        } else {
+            fake->fault[fake->n_faults].cell = cell;
             fake->fault[fake->n_faults++].fault = (enum fake_fault)fault;
         }
     }

@@ -72,8 +72,8 @@ static int put(cJSON *parent, const char *key, cJSON *value)
         if (cJSON_AddItemToObject(parent, key, value))
             return 0;
     } else if (cJSON_IsArray(parent) && key[0] && key[strspn(key, "0123456789")] == '\0') {
-        int index = atoi(key), n = cJSON_GetArraySize(parent);
-        if (index < n && cJSON_ReplaceItemInArray(parent, index, value))
+        long index = strtol(key, NULL, 10), n = cJSON_GetArraySize(parent);
+        if (index < n && cJSON_ReplaceItemInArray(parent, (int)index, value))
             return 0;
         if (index == n && cJSON_AddItemToArray(parent, value))
             return 0;
@@ -89,7 +89,7 @@ static cJSON *child_of(cJSON *parent, const char *key)
     if (!cJSON_IsArray(parent))
         return NULL;
     if (key[0] && strlen(key) < 6 && key[strspn(key, "0123456789")] == '\0')
-        return cJSON_GetArrayItem(parent, atoi(key));
+        return cJSON_GetArrayItem(parent, (int)strtol(key, NULL, 10));
     cJSON *item;
     cJSON_ArrayForEach(item, parent)
     {
@@ -218,7 +218,7 @@ int preset_set(struct preset *p, const char *path, const char *value, struct err
         if (strcmp(parts[0], same_as[i][0]) == 0)
             parts[0] = (char *)(uintptr_t)same_as[i][1];
     /* More rounds than the cap mean a higher cap, unless the cap itself is what is set. */
-    if (strcmp(parts[0], "rounds") == 0 && atoi(value) > p->max_rounds)
+    if (strcmp(parts[0], "rounds") == 0 && strtol(value, NULL, 10) > p->max_rounds)
         cJSON_DeleteItemFromObjectCaseSensitive(root, "max_rounds");
     if (put_at(root, path, parts, n, value, e) != 0 || preset_from_json("--set", root, changed, NULL, e) != 0)
         goto done;
