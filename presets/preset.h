@@ -1,5 +1,12 @@
 /* What to run, as a file ("benchtop/preset/1"). Reads, validates, prints; knows nothing of devices or
- * engines. A preset that was read and written again reads back equal; unknown keys are kept and reported. */
+ * engines. A preset that was read and written again reads back equal; unknown keys are kept and reported.
+ *
+ * The keys of a file are the members of struct preset below, all optional: preset_default fills the rest,
+ * null asks for the default, a lone value stands for a list of one. "runs", "model" and "workload" are
+ * understood as rounds, models and workloads; "warmup": N sets warmup_min and warmup_max. An arm is the name
+ * of a bundle, the text of --arm, or {"name", "of": BUNDLE, axes...}; written, it spells every axis, so that
+ * it reads the same where its bundle is not known. "criteria" and "fake" are objects. Seeds beyond 2^53 stand
+ * in quotes. */
 #pragma once
 
 #include "presets/error.h"
