@@ -25,6 +25,13 @@ static inline const char *fake_path(void)
     return path;
 }
 
+static inline const char *fake_journal(void)
+{
+    static char path[160];
+    snprintf(path, sizeof path, "%s.journal", fake_path());
+    return path;
+}
+
 static inline struct engine *fake_start_at(const struct preset *p, const struct session *resume,
                                            bool realtime)
 {
@@ -57,6 +64,7 @@ static inline void fake_end(struct engine *g)
 {
     engine_free(g);
     unlink(fake_path());
+    unlink(fake_journal());
 }
 
 static inline void fake_sleep_ms(int ms)
