@@ -177,6 +177,13 @@ static bool start(struct app *a, const struct session *resume, struct session **
         free_session(s);
         return false;
     }
+    const char *path = engine_session_path(*engine),
+               *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    size_t length = strlen(base);
+    if (length > 5 && strcmp(base + length - 5, ".json") == 0)
+        length -= 5;
+    snprintf(s->path, sizeof s->path, "%s", path);
+    snprintf(s->id, sizeof s->id, "%.*s", (int)(length < sizeof s->id ? length : sizeof s->id - 1), base);
     *fold = s;
     return true;
 }
@@ -212,7 +219,11 @@ void app_start_run(struct app *a, struct session *resume)
 static void on_entry(struct app *a, const struct log_entry *entry)
 {
     switch (entry->kind) {
+    case LOG_RUN_STARTED:
+        a->run_started_ns = entry->time_ns;
+        break;
     case LOG_CELL_STARTED:
+        a->cell_started_ns = entry->time_ns;
         a->cell = entry->cell;
         a->arm = -1;
         a->phase[0] = 0;
@@ -337,20 +348,7 @@ static void command(struct app *a, enum engine_command c, const char *text)
 static void export_shown(struct app *a)
 {
     const struct session *s = a->view == VIEW_LIVE && a->live_session ? a->live_session : a->session;
-    const char *path = s && s->path[0] ? s->path : "";
-    char id[96] = "session";
-    if (s && s == a->live_session && a->engine)
-        path = engine_session_path(a->engine);
-    if (s && s->id[0])
-        snprintf(id, sizeof id, "%s", s->id);
-    else if (path && *path) {
-        const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-        size_t length = strlen(base);
-        if (length > 5 && strcmp(base + length - 5, ".json") == 0)
-            length -= 5;
-        snprintf(id, sizeof id, "%.*s", (int)(length < sizeof id ? length : sizeof id - 1), base);
-    }
-    saving_export(a, path, id);
+    saving_export(a, s ? s->path : "", s ? s->id : "");
 }
 
 static void rerun(struct app *a)

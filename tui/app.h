@@ -40,6 +40,7 @@ struct app {
     char phase[64];           /* "weights", "warm-up", "verify", "measure" */
     double phase_fraction;    /* 0..1, NAN: not known */
     bool paused;
+    int64_t run_started_ns, cell_started_ns; /* runner clock */
 
     struct setup_state *setup;
     struct live_state *live;

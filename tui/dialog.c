@@ -55,7 +55,10 @@ static void apply_filter(struct dialog *d)
     for (int i = 0; i < d->n; i++) {
         char text[sizeof d->item[i].text + sizeof d->item[i].note + 1];
         snprintf(text, sizeof text, "%s %s", d->item[i].text, d->item[i].note);
-        if (widget_matches(d->kind == DIALOG_PALETTE ? d->item[i].text : text, d->entry.text))
+        bool is_palette = d->kind == DIALOG_PALETTE;
+        if (is_palette && d->item[i].disabled)
+            continue; /* only what means something on this screen */
+        if (widget_matches(is_palette ? d->item[i].text : text, d->entry.text))
             d->shown[d->n_shown++] = i;
     }
     if (d->scroll.cursor >= d->n_shown)
@@ -100,7 +103,6 @@ void dialog_palette(struct app *a)
         item[i].disabled = !(info->views >> a->view & 1u);
     }
     if (take_items(a, d, item, action_count)) {
-        /* Only what means something here. */
         d->then_index = do_action;
         snprintf(d->verb, sizeof d->verb, "do");
     }
