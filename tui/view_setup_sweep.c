@@ -1,0 +1,427 @@
+#include "tui/dialog.h"
+#include "tui/format.h"
+#include "tui/view_setup.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum row { ROW_WORKLOAD, ROW_BATCH, ROW_SEQ, ROW_ROUNDS, ROW_BUDGET, ROW_MACHINE, ROWS };
+enum kind { KIND_COUNT, KIND_FRACTION, KIND_SECONDS, KIND_SEED, KIND_DEVICE };
+
+/* Single values, three to a row. `zero` is what 0 means. */
+static const struct field {
+    enum row row;
+    const char *label, *path, *zero, *hint;
+    enum kind kind;
+    size_t offset;
+} fields[] = {
+    {ROW_ROUNDS, "rounds", "rounds", NULL,
+     "Planned rounds: one block of every arm each. The verdict comes after them.", KIND_COUNT,
+     offsetof(struct preset, rounds)},
+    {ROW_ROUNDS, "at most", "max_rounds", NULL,
+     "More rounds than planned, up to here, while the interval is too wide.", KIND_COUNT,
+     offsetof(struct preset, max_rounds)},
+    {ROW_ROUNDS, "until \xc2\xb1", "half_width", "-",
+     "Stop when the ratio's 95 % interval is this narrow: 1 %, or 0.01.", KIND_FRACTION,
+     offsetof(struct preset, half_width)},
+    {ROW_BUDGET, "budget", "budget_s", "none", "Time for the whole run: 90, 90 s, 20 min, 2 h; 0: no limit.",
+     KIND_SECONDS, offsetof(struct preset, budget_s)},
+    {ROW_BUDGET, "margin \xc2\xb1", "margin", "0",
+     "Differences below this are called equivalent: 1 %, or 0.01.", KIND_FRACTION,
+     offsetof(struct preset, margin)},
+    {ROW_BUDGET, "tokens", "tokens", NULL, "Tokens that generate makes after the prompt.", KIND_COUNT,
+     offsetof(struct preset, tokens)},
+    {ROW_MACHINE, "seed", "seed", NULL, "Makes weights, inputs and the order of blocks the same again.",
+     KIND_SEED, offsetof(struct preset, seed)},
+    {ROW_MACHINE, "threads", "threads", "all", "Threads of the engine; 0: all this process may use.",
+     KIND_COUNT, offsetof(struct preset, threads)},
+    {ROW_MACHINE, "device", "device", NULL, "", KIND_DEVICE, 0},
+};
+enum { FIELDS = sizeof fields / sizeof fields[0], IN_ROW = 3 };
+
+static const struct field *field_at(int row, int value)
+{
+    for (int i = 0; i < FIELDS; i++)
+        if ((int)fields[i].row == row && value-- == 0)
+            return &fields[i];
+    return NULL;
+}
+
+static void show(const struct preset *p, const struct field *f, char *out, size_t size)
+{
+    const char *at = (const char *)p + f->offset;
+    char text[FORMAT_TEXT];
+    double real;
+    int whole;
+    uint64_t seed;
+    switch (f->kind) {
+    case KIND_COUNT:
+        memcpy(&whole, at, sizeof whole);
+        if (whole == 0 && f->zero)
+            snprintf(out, size, "%s", f->zero);
+        else
+            snprintf(out, size, "%d", whole);
+        return;
+    case KIND_FRACTION:
+        memcpy(&real, at, sizeof real);
+        snprintf(out, size, "%.4g %%", 100 * real);
+        return;
+    case KIND_SECONDS:
+        memcpy(&real, at, sizeof real);
+        snprintf(out, size, "%s", real > 0 ? format_duration(text, real) : f->zero);
+        return;
+    case KIND_SEED:
+        memcpy(&seed, at, sizeof seed);
+        snprintf(out, size, "%llu", (unsigned long long)seed);
+        return;
+    case KIND_DEVICE:
+        snprintf(out, size, "%s", p->device);
+        return;
+    }
+}
+
+/* "1 %" is 0.01, "20 min" is 1200: what preset_set does not know. */
+static void to_json(const struct field *f, const char *text, char *out, size_t size)
+{
+    char *end;
+    double value = strtod(text, &end);
+    while (*end == ' ')
+        end++;
+    if (f->kind == KIND_FRACTION && end != text && *end == '%')
+        snprintf(out, size, "%.12g", value / 100);
+    else if (f->kind == KIND_SECONDS && end != text && strncmp(end, "min", 3) == 0)
+        snprintf(out, size, "%.12g", value * 60);
+    else if (f->kind == KIND_SECONDS && end != text && *end == 'h')
+        snprintf(out, size, "%.12g", value * 3600);
+    else if (f->kind == KIND_SECONDS && end != text && *end == 's')
+        snprintf(out, size, "%.12g", value);
+    else
+        snprintf(out, size, "%s", text);
+}
+
+static bool take(struct app *a, const char *path, const char *value, struct error *e)
+{
+    struct preset changed = {0};
+    if (preset_copy(&changed, &a->preset, e) != 0)
+        return false;
+    if (preset_set(&changed, path, value, e) != 0 || preset_validate(&changed, e) != 0) {
+        preset_free(&changed);
+        return false;
+    }
+    preset_free(&a->preset);
+    a->preset = changed;
+    a->preset_changed = true;
+    return true;
+}
+
+static bool field_typed(struct app *a, const char *text, void *data, struct error *e)
+{
+    const struct field *f = field_at(a->setup->field, a->setup->value);
+    char value[WIDGET_ENTRY];
+    (void)data;
+    if (!f)
+        return true;
+    to_json(f, text, value, sizeof value);
+    /* Fewer rounds at most than planned are meant as: not more than planned. */
+    if (strcmp(f->path, "rounds") == 0 && atol(value) > a->preset.max_rounds) {
+        struct error ignored = {0};
+        take(a, "max_rounds", value, &ignored);
+    }
+    return take(a, f->path, value, e);
+}
+
+static void list_text(const int *list, int n, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < n && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s%d", i ? ", " : "", list[i]);
+}
+
+static int by_value(const void *x, const void *y)
+{
+    return *(const int *)x - *(const int *)y;
+}
+
+/* Numbers separated by commas or spaces; the list that stands in the preset is sorted. */
+static bool list_typed(struct app *a, const char *text, void *data, struct error *e)
+{
+    struct setup_state *s = a->setup;
+    bool is_batch = s->field == ROW_BATCH;
+    char json[1024] = "[";
+    size_t used = 1;
+    int n = 0;
+    (void)data;
+    for (const char *c = text; *c;) {
+        size_t length = strcspn(c, ", ");
+        if (length > 0 && used < sizeof json)
+            used +=
+                (size_t)snprintf(json + used, sizeof json - used, "%s%.*s", n++ ? "," : "", (int)length, c);
+        c += length;
+        c += strspn(c, ", ");
+    }
+    if (used + 2 > sizeof json) {
+        error_set(e, ERROR_USAGE, "more values than a sweep holds: give at most %d", PRESET_SWEEP);
+        return false;
+    }
+    snprintf(json + used, sizeof json - used, "]");
+    if (!take(a, is_batch ? "batch" : "seq", json, e))
+        return false;
+    qsort(is_batch ? a->preset.batch : a->preset.seq,
+          (size_t)(is_batch ? a->preset.n_batch : a->preset.n_seq), sizeof(int), by_value);
+    s->value = 0;
+    return true;
+}
+
+static void edit_list(struct app *a, bool add)
+{
+    bool is_batch = a->setup->field == ROW_BATCH;
+    char text[WIDGET_ENTRY];
+    list_text(is_batch ? a->preset.batch : a->preset.seq, is_batch ? a->preset.n_batch : a->preset.n_seq,
+              text, sizeof text - 8);
+    if (add)
+        snprintf(text + strlen(text), sizeof text - strlen(text), ", ");
+    dialog_entry(a, is_batch ? "Batches" : "Sequence lengths", text,
+                 is_batch ? "Sequences that run together, 1 to 1024: 1, 2, 4, 8"
+                          : "Tokens of the prompt or of the cached context, 1 to 32768: 128, 512, 2048",
+                 list_typed, NULL);
+}
+
+static void remove_value(struct app *a)
+{
+    bool is_batch = a->setup->field == ROW_BATCH;
+    int *list = is_batch ? a->preset.batch : a->preset.seq,
+        *n = is_batch ? &a->preset.n_batch : &a->preset.n_seq;
+    int at = a->setup->value;
+    if (*n < 2) {
+        app_say(a, true, "a sweep needs a value: add another before removing the last");
+        return;
+    }
+    if (at >= *n)
+        at = *n - 1;
+    memmove(&list[at], &list[at + 1], (size_t)(*n - at - 1) * sizeof *list);
+    *n -= 1;
+    if (a->setup->value >= *n)
+        a->setup->value = *n - 1;
+    a->preset_changed = true;
+}
+
+static void toggle_workload(struct app *a)
+{
+    struct preset *p = &a->preset;
+    enum workload w = (enum workload)(a->setup->value % WORKLOADS);
+    bool on[WORKLOADS] = {false};
+    for (int i = 0; i < p->n_workloads; i++)
+        on[p->workloads[i]] = true;
+    if (on[w] && p->n_workloads == 1) {
+        app_say(a, true, "a run needs a workload: choose another before taking the last out");
+        return;
+    }
+    on[w] = !on[w];
+    p->n_workloads = 0;
+    for (int i = 0; i < WORKLOADS; i++)
+        if (on[i])
+            p->workloads[p->n_workloads++] = (enum workload)i;
+    a->preset_changed = true;
+}
+
+static const char *const device_ids[] = {"cpu", "cuda", "fake"};
+
+static void device_chosen(struct app *a, int index, void *data)
+{
+    struct device d;
+    struct error e = {0};
+    (void)data;
+    memset(&d, 0, sizeof d);
+    if (device_find(device_ids[index], &d, &e) != 0) {
+        app_say(a, true, "%s", e.text);
+        return;
+    }
+    a->device = d;
+    snprintf(a->preset.device, sizeof a->preset.device, "%s", device_ids[index]);
+    a->setup->n_models = 0; /* what runs here has changed */
+    if (setup_models_load(a, &e) != 0)
+        app_say(a, true, "%s", e.text);
+    a->preset_changed = true;
+}
+
+static void choose_device(struct app *a)
+{
+    struct dialog_item item[3] = {0};
+    int cursor = 0;
+    for (int i = 0; i < 3; i++) {
+        struct device d;
+        struct error e = {0};
+        memset(&d, 0, sizeof d);
+        snprintf(item[i].text, sizeof item[i].text, "%s", device_ids[i]);
+        item[i].disabled = device_find(device_ids[i], &d, &e) != 0;
+        snprintf(item[i].note, sizeof item[i].note, "%.127s", item[i].disabled ? e.text : d.title);
+        if (strcmp(device_ids[i], a->preset.device) == 0)
+            cursor = i;
+    }
+    dialog_menu(a, "Device", item, 3, cursor, device_chosen, NULL);
+}
+
+static int values_in(const struct app *a, int row)
+{
+    return row == ROW_WORKLOAD ? WORKLOADS
+           : row == ROW_BATCH  ? a->preset.n_batch
+           : row == ROW_SEQ    ? a->preset.n_seq
+                               : IN_ROW;
+}
+
+static void edit(struct app *a)
+{
+    struct setup_state *s = a->setup;
+    char text[WIDGET_ENTRY];
+    if (s->field == ROW_WORKLOAD) {
+        toggle_workload(a);
+        return;
+    }
+    if (s->field == ROW_BATCH || s->field == ROW_SEQ) {
+        edit_list(a, false);
+        return;
+    }
+    const struct field *f = field_at(s->field, s->value);
+    if (!f)
+        return;
+    if (f->kind == KIND_DEVICE) {
+        choose_device(a);
+        return;
+    }
+    show(&a->preset, f, text, sizeof text);
+    dialog_entry(a, f->path, f->zero && strcmp(text, f->zero) == 0 ? "0" : text, f->hint, field_typed, NULL);
+}
+
+bool setup_sweep_action(struct app *a, enum action what)
+{
+    struct setup_state *s = a->setup;
+    bool is_list = s->field == ROW_BATCH || s->field == ROW_SEQ;
+    switch (what) {
+    case ACTION_UP:
+        s->field -= s->field > 0;
+        break;
+    case ACTION_DOWN:
+        s->field += s->field < ROWS - 1;
+        break;
+    case ACTION_LEFT:
+        s->value -= s->value > 0;
+        break;
+    case ACTION_RIGHT:
+        s->value++;
+        break;
+    case ACTION_HOME:
+        s->field = 0;
+        break;
+    case ACTION_END:
+        s->field = ROWS - 1;
+        break;
+    case ACTION_TOGGLE:
+    case ACTION_CHOOSE:
+        edit(a);
+        return true;
+    case ACTION_ADD:
+        if (is_list)
+            edit_list(a, true);
+        return true;
+    case ACTION_REMOVE:
+        if (is_list)
+            remove_value(a);
+        return true;
+    default:
+        return false;
+    }
+    if (s->value >= values_in(a, s->field))
+        s->value = values_in(a, s->field) - 1;
+    return true;
+}
+
+static int put_value(struct grid *g, int x, int y, int end, bool here, enum style style, const char *text)
+{
+    if (x >= end)
+        return 0;
+    return grid_text(g, x, y, end - x, here ? STYLE_SELECTED : style, text);
+}
+
+static void draw_workloads(const struct app *a, struct grid *g, int x, int y, int end, bool focus)
+{
+    for (int w = 0; w < WORKLOADS; w++) {
+        bool on = false;
+        for (int i = 0; i < a->preset.n_workloads; i++)
+            on |= (int)a->preset.workloads[i] == w;
+        if (x + 2 >= end)
+            return;
+        grid_put(g, x, y, glyph(g, on ? GLYPH_ON : GLYPH_OFF), on ? STYLE_KEY : STYLE_DIM);
+        x += 2 + put_value(g, x + 2, y, end, focus && a->setup->value == w, on ? STYLE_BOLD : STYLE_TEXT,
+                           workload_names[w]);
+        x += 2;
+    }
+}
+
+/* The values; where they do not all fit, those around the cursor. */
+static void draw_list(const struct app *a, struct grid *g, int x, int y, int end, const int *list, int n,
+                      bool focus)
+{
+    int first = 0, at = focus ? a->setup->value : 0;
+    char text[FORMAT_TEXT];
+    for (;;) {
+        int width = 0;
+        for (int i = first; i <= at && i < n; i++)
+            width += snprintf(text, sizeof text, "%d", list[i]) + 2;
+        if (width <= end - x || first >= at)
+            break;
+        first++;
+    }
+    for (int i = first; i < n; i++) {
+        snprintf(text, sizeof text, "%d", list[i]);
+        if (x + grid_columns(text) > end - (i + 1 < n ? 2 : 0)) {
+            grid_put(g, end - 1, y, glyph(g, GLYPH_ELLIPSIS), STYLE_DIM);
+            return;
+        }
+        x += put_value(g, x, y, end, focus && i == at, STYLE_TEXT, text) + 2;
+    }
+}
+
+void setup_sweep_draw(struct app *a, struct grid *g, struct rect r)
+{
+    static const char *const labels[ROWS] = {"workload", "batch", "sequence", "rounds", "budget", "seed"};
+    struct setup_state *s = a->setup;
+    bool focus = s->focus == SETUP_SWEEP;
+    struct rect in =
+        widget_panel(g, r, "Sweep", a->preset.title[0] ? a->preset.title : a->preset.name, focus);
+    int first = in.height < ROWS ? s->field - in.height / 2 : 0;
+    if (first > ROWS - in.height)
+        first = ROWS - in.height;
+    if (first < 0)
+        first = 0;
+    for (int row = first; row < ROWS && row - first < in.height; row++) {
+        int x = in.x, y = in.y + row - first, end = in.x + in.width;
+        bool here = focus && s->field == row;
+        grid_text(g, x, y, 10, STYLE_DIM, labels[row]);
+        x += 11;
+        if (row == ROW_WORKLOAD) {
+            draw_workloads(a, g, x, y, end, here);
+        } else if (row == ROW_BATCH || row == ROW_SEQ) {
+            draw_list(a, g, x, y, end, row == ROW_BATCH ? a->preset.batch : a->preset.seq,
+                      row == ROW_BATCH ? a->preset.n_batch : a->preset.n_seq, here);
+        } else {
+            int column = in.width >= 56 ? 18 : 14;
+            for (int i = 0; i < IN_ROW; i++) {
+                const struct field *f = field_at(row, i);
+                char text[WIDGET_ENTRY];
+                int at = i == 0 ? x : x + (i == 1 ? column - 6 : 2 * column - 6);
+                if (!f || at >= end)
+                    break;
+                if (i > 0) {
+                    grid_text(g, at, y, end - at, STYLE_DIM, f->label);
+                    at += grid_columns(f->label) + 1;
+                }
+                show(&a->preset, f, text, sizeof text);
+                put_value(g, at, y, end, here && s->value == i, STYLE_TEXT, text);
+            }
+        }
+    }
+}
