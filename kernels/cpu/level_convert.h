@@ -3,6 +3,11 @@
 
 #include "kernels/cpu/vector.h"
 
+INLINE size_t kernel_dtype_bytes_of(enum kernel_dtype dtype) /* kernel_dtype_bytes, known to the compiler */
+{
+    return dtype == KERNEL_FP32 ? 4 : dtype == KERNEL_INT8 ? 1 : 2;
+}
+
 /* One vector of any weight type as fp32; `dtype` is a constant wherever this is inlined. */
 INLINE vf v_load_as(const void *p, enum kernel_dtype dtype, int64_t i)
 {
@@ -117,16 +122,19 @@ static float absmax(const float *x, int64_t n)
     return v_largest(best);
 }
 
+/* Four streams at a time, as the products with few rows read weights. */
 static float read_all(const float *x, int64_t n)
 {
     vf sum[8] = {{0}};
-    int64_t i = 0;
-    for (; i + 8 * W <= n; i += 8 * W) {
-        __builtin_prefetch(x + i + 1024);
-        for (int u = 0; u < 8; u++)
-            sum[u] += v_load(x + i + u * W);
-    }
-    for (; i < n; i++)
+    int64_t quarter = n / 4 / 32 * 32, i;
+    for (i = 0; i < quarter; i += 2 * W)
+        for (int s = 0; s < 4; s++) {
+            const float *p = x + s * quarter + i;
+            __builtin_prefetch(p + 512);
+            sum[s] += v_load(p);
+            sum[4 + s] += v_load(p + W);
+        }
+    for (i = 4 * quarter; i < n; i++)
         sum[0][0] += x[i];
     vf all = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
     return v_sum(all);

@@ -6,22 +6,34 @@
 
 #include "kernels/cpu/level_convert.h"
 
-INLINE void gemv_tile(float *out, int64_t out_stride, const char *w, int64_t w_stride,
-                      enum kernel_dtype dtype, const float *scales, int64_t cols, const float *x,
-                      int64_t x_stride, const int R, const int B)
+enum { GEMV_AHEAD = 2048 }; /* bytes by which a stream is fetched before its use */
+
+INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const char *w, int64_t w_stride, enum kernel_dtype dtype,
+                      const float *scales, int64_t cols, const float *x, int64_t x_stride, const int R, const int B)
 {
-    vf sum[8][8];
+    enum { LINE = 64 }; /* bytes of a cache line: the unit of prefetching */
+    const int64_t step = LINE / (int64_t)kernel_dtype_bytes_of(dtype);
+    vf sum[4][4];
     for (int r = 0; r < R; r++)
         for (int b = 0; b < B; b++)
             sum[r][b] = (vf){0};
     int64_t i = 0;
-    for (; i + W <= cols; i += W) {
+    for (; i + step <= cols; i += step) {
+        for (int r = 0; r < R; r++)
+            __builtin_prefetch(w + r * w_stride + i * (LINE / step) + GEMV_AHEAD);
+        for (int64_t j = i; j < i + step; j += W)
+            for (int r = 0; r < R; r++) {
+                vf weight = v_load_as(w + r * w_stride, dtype, j);
+                for (int b = 0; b < B; b++)
+                    sum[r][b] = v_fma(weight, v_load(x + b * x_stride + j), sum[r][b]);
+            }
+    }
+    for (; i + W <= cols; i += W)
         for (int r = 0; r < R; r++) {
             vf weight = v_load_as(w + r * w_stride, dtype, i);
             for (int b = 0; b < B; b++)
                 sum[r][b] = v_fma(weight, v_load(x + b * x_stride + i), sum[r][b]);
         }
-    }
     if (i < cols) {
         for (int r = 0; r < R; r++) {
             vf weight = v_load_part_as(w + r * w_stride, dtype, i, cols - i);
@@ -31,21 +43,23 @@ INLINE void gemv_tile(float *out, int64_t out_stride, const char *w, int64_t w_s
     }
     for (int r = 0; r < R; r++)
         for (int b = 0; b < B; b++)
-            out[b * out_stride + r] = dtype == KERNEL_INT8 ? v_sum(sum[r][b]) * scales[r] : v_sum(sum[r][b]);
+            out[b * out_stride + r * out_step] =
+                dtype == KERNEL_INT8 ? v_sum(sum[r][b]) * scales[r * out_step] : v_sum(sum[r][b]);
 }
 
-/* All rows of m for B rows of x; the widest tile first, single rows last. */
+/* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read in R
+ * long sequential streams. */
 INLINE void gemv_rows(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
                       const float *x, int64_t x_stride, const int R, const int B)
 {
     const char *w = m->data;
-    int64_t stride = m->cols * (int64_t)kernel_dtype_bytes(dtype), r = 0;
-    for (; r + R <= m->rows; r += R)
-        gemv_tile(out + r, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
+    int64_t stride = m->cols * (int64_t)kernel_dtype_bytes(dtype), part = m->rows / R, r = 0;
+    for (; r < part; r++)
+        gemv_tile(out + r, part, out_stride, w + r * stride, part * stride, dtype, m->scales ? m->scales + r : NULL,
                   m->cols, x, x_stride, R, B);
-    for (; r < m->rows; r++)
-        gemv_tile(out + r, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
-                  m->cols, x, x_stride, 1, B);
+    for (r = part * R; r < m->rows; r++)
+        gemv_tile(out + r, 1, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL, m->cols, x,
+                  x_stride, 1, B);
 }
 
 INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
@@ -59,10 +73,10 @@ INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matri
         gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 2);
         break;
     case 3:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, 2, 3);
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 3);
         break;
     default:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, 2, 4);
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, SIMD_AVX512 ? 4 : 3, 4); /* 12 of 16 registers */
     }
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK = 64 }; /* weight rows whose results wait on the stack for the epilogue */
+enum { CHUNK = 512 }; /* weight rows whose results wait on the stack for the epilogue */
 
 void product_finish(const struct cpu *c, float *out, int64_t out_stride, float *from, int64_t from_stride,
                     int64_t first, int64_t n, const struct kernel_epilogue *epilogue, int rows)

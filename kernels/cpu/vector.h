@@ -139,7 +139,13 @@ INLINE void v_store_fp16(uint16_t *p, vf v)
 
 INLINE vf v_load_bf16(const uint16_t *p)
 {
+#if SIMD_AVX512
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
+#elif SIMD_AVX2
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
+#else
     return (vf)(__builtin_convertvector(*(const vu16_any *)p, vu) << 16);
+#endif
 }
 
 INLINE void v_store_bf16(uint16_t *p, vf v)
@@ -151,7 +157,13 @@ INLINE void v_store_bf16(uint16_t *p, vf v)
 
 INLINE vf v_load_int8(const int8_t *p)
 {
+#if SIMD_AVX512
+    return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif SIMD_AVX2
+    return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#else
     return __builtin_convertvector(__builtin_convertvector(*(const vi8_any *)p, vi), vf);
+#endif
 }
 
 /* The nearest integer, for |x| < 2^22: adding 1.5 * 2^23 leaves it in the low bits. */
