@@ -16,84 +16,82 @@ enum { GEMM_TILE = 6 }; /* 12 of 16 registers */
 enum { GEMM_LANES = 2 * W, GEMM_DEPTH = 256 };
 _Static_assert(SIMD_GEMM_BLOCK % GEMM_TILE == 0, "a block is made of whole tiles");
 
-/* c[r, lane] (+)= sum over k < depth of w[r * row_stride + k * k_stride] * xt[k * GEMM_LANES + lane] */
+/* c[r, lane] (+)= sum over k < depth of w[r * row_stride + k * k_stride] * xt[k * V W + lane] */
 INLINE void outer_tile(float *c, int64_t c_stride, const float *w, int64_t row_stride, int64_t k_stride,
-                       const float *xt, int64_t depth, bool accumulate, const int R)
+                       const float *xt, int64_t depth, bool accumulate, const int R, const int V)
 {
     vf sum[GEMM_TILE][2];
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < 2; v++)
+        for (int v = 0; v < V; v++)
             sum[r][v] = accumulate ? v_load(c + r * c_stride + v * W) : (vf){0};
     for (int64_t k = 0; k < depth; k++) {
-        vf x0 = v_load(xt + k * GEMM_LANES), x1 = v_load(xt + k * GEMM_LANES + W);
+        vf x[2];
+        for (int v = 0; v < V; v++)
+            x[v] = v_load(xt + (k * V + v) * W);
         for (int r = 0; r < R; r++) {
             vf weight = v_set(w[r * row_stride + k * k_stride]);
-            sum[r][0] = v_fma(weight, x0, sum[r][0]);
-            sum[r][1] = v_fma(weight, x1, sum[r][1]);
+            for (int v = 0; v < V; v++)
+                sum[r][v] = v_fma(weight, x[v], sum[r][v]);
         }
     }
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < 2; v++)
+        for (int v = 0; v < V; v++)
             v_store(c + r * c_stride + v * W, sum[r][v]);
 }
 
 /* Any number of weight rows for one panel. */
 INLINE void outer_rows(float *c, int64_t c_stride, const float *w, int64_t row_stride, int64_t k_stride,
-                       const float *xt, int64_t depth, bool accumulate, int64_t rows)
+                       const float *xt, int64_t depth, bool accumulate, int64_t rows, const int V)
 {
     int64_t r = 0;
-    for (; r + GEMM_TILE <= rows; r += GEMM_TILE)
-        outer_tile(c + r * c_stride, c_stride, w + r * row_stride, row_stride, k_stride, xt, depth,
-                   accumulate, GEMM_TILE);
-#if SIMD_AVX512
-    for (; r + 4 <= rows; r += 4)
-        outer_tile(c + r * c_stride, c_stride, w + r * row_stride, row_stride, k_stride, xt, depth,
-                   accumulate, 4);
-#endif
-    for (; r + 2 <= rows; r += 2)
-        outer_tile(c + r * c_stride, c_stride, w + r * row_stride, row_stride, k_stride, xt, depth,
-                   accumulate, 2);
-    for (; r < rows; r++)
-        outer_tile(c + r * c_stride, c_stride, w + r * row_stride, row_stride, k_stride, xt, depth,
-                   accumulate, 1);
+#define TILES(R)                                                                                             \
+    for (; r + (R) <= rows; r += (R))                                                                        \
+    outer_tile(c + r * c_stride, c_stride, w + r * row_stride, row_stride, k_stride, xt, depth, accumulate,  \
+               R, V)
+    TILES(GEMM_TILE);
+    TILES(4);
+    TILES(2);
+    TILES(1);
+#undef TILES
 }
 
 #if SIMD_BF16DOT
-/* The same with pairs of bf16: xt is [cols / 2][GEMM_LANES][2], weights are read in pairs as they stand. */
+/* The same with pairs of bf16: xt is [cols / 2][V W][2], weights are read in pairs as they stand. */
 INLINE void outer_tile_bf16(float *c, int64_t c_stride, const uint16_t *w, int64_t row_stride,
-                            const uint16_t *xt, int64_t pairs, bool accumulate, const int R)
+                            const uint16_t *xt, int64_t pairs, bool accumulate, const int R, const int V)
 {
     vf sum[GEMM_TILE][2];
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < 2; v++)
+        for (int v = 0; v < V; v++)
             sum[r][v] = accumulate ? v_load(c + r * c_stride + v * W) : (vf){0};
     for (int64_t k = 0; k < pairs; k++) {
-        __m512bh x0 = (__m512bh)_mm512_loadu_si512(xt + k * 2 * GEMM_LANES);
-        __m512bh x1 = (__m512bh)_mm512_loadu_si512(xt + k * 2 * GEMM_LANES + 2 * W);
+        __m512bh x[2];
+        for (int v = 0; v < V; v++)
+            x[v] = (__m512bh)_mm512_loadu_si512(xt + (k * V + v) * 2 * W);
         for (int r = 0; r < R; r++) {
             int32_t pair;
             memcpy(&pair, w + r * row_stride + 2 * k, sizeof pair);
             __m512bh weight = (__m512bh)_mm512_set1_epi32(pair);
-            sum[r][0] = (vf)_mm512_dpbf16_ps((__m512)sum[r][0], weight, x0);
-            sum[r][1] = (vf)_mm512_dpbf16_ps((__m512)sum[r][1], weight, x1);
+            for (int v = 0; v < V; v++)
+                sum[r][v] = (vf)_mm512_dpbf16_ps((__m512)sum[r][v], weight, x[v]);
         }
     }
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < 2; v++)
+        for (int v = 0; v < V; v++)
             v_store(c + r * c_stride + v * W, sum[r][v]);
 }
 
 INLINE void outer_rows_bf16(float *c, int64_t c_stride, const uint16_t *w, int64_t row_stride,
-                            const uint16_t *xt, int64_t pairs, bool accumulate, int64_t rows)
+                            const uint16_t *xt, int64_t pairs, bool accumulate, int64_t rows, const int V)
 {
     int64_t r = 0;
-    for (; r + GEMM_TILE <= rows; r += GEMM_TILE)
-        outer_tile_bf16(c + r * c_stride, c_stride, w + r * row_stride, row_stride, xt, pairs, accumulate,
-                        GEMM_TILE);
-    for (; r + 2 <= rows; r += 2)
-        outer_tile_bf16(c + r * c_stride, c_stride, w + r * row_stride, row_stride, xt, pairs, accumulate, 2);
-    for (; r < rows; r++)
-        outer_tile_bf16(c + r * c_stride, c_stride, w + r * row_stride, row_stride, xt, pairs, accumulate, 1);
+#define TILES(R)                                                                                             \
+    for (; r + (R) <= rows; r += (R))                                                                        \
+    outer_tile_bf16(c + r * c_stride, c_stride, w + r * row_stride, row_stride, xt, pairs, accumulate, R, V)
+    TILES(GEMM_TILE);
+    TILES(2);
+    TILES(1);
+#undef TILES
 }
 #endif
 
@@ -155,29 +153,35 @@ INLINE void transpose_all(float *to, int64_t to_stride, const float *from, int64
             to[c * to_stride + r] = from[r * from_stride + c];
 }
 
+/* Lanes of a panel that holds so many rows: the last one may be narrow. */
+INLINE int gemm_lanes(int rows)
+{
+    return rows > W ? GEMM_LANES : W;
+}
+
 /* Up to GEMM_LANES rows of x into one panel, missing rows zero. */
 static void gemm_pack(void *panel, const float *x, int64_t x_stride, int rows, int64_t cols,
                       enum kernel_dtype dtype)
 {
+    int lanes = gemm_lanes(rows);
     if (!gemm_in_pairs(dtype, cols)) {
         float *xt = panel;
-        if (rows < GEMM_LANES)
-            memset(xt, 0, (size_t)cols * GEMM_LANES * sizeof(float));
-        transpose_all(xt, GEMM_LANES, x, x_stride, rows, cols);
+        if (rows < lanes)
+            memset(xt, 0, (size_t)(cols * lanes) * sizeof(float));
+        transpose_all(xt, lanes, x, x_stride, rows, cols);
         return;
     }
-    uint16_t *pairs = panel;
-    float column[W][GEMM_LANES], rounded[W];
+    uint16_t *pairs = panel, rounded[W];
+    float column[W * GEMM_LANES];
     for (int64_t c = 0; c < cols; c += W) {
         int64_t count = cols - c < W ? cols - c : W;
         memset(column, 0, sizeof column);
-        transpose_all(column[0], GEMM_LANES, x + c, x_stride, rows, count);
+        transpose_all(column, lanes, x + c, x_stride, rows, count);
         for (int64_t i = 0; i < count; i++)
-            for (int lane = 0; lane < GEMM_LANES; lane += W) {
-                narrow_vector(rounded, KERNEL_BF16, v_load(column[i] + lane), 1, 0);
+            for (int lane = 0; lane < lanes; lane += W) {
+                v_store_bf16(rounded, v_load(column + i * lanes + lane));
                 for (int j = 0; j < W; j++)
-                    memcpy(pairs + ((c + i) / 2 * GEMM_LANES + lane + j) * 2 + (c + i) % 2,
-                           (uint16_t *)(void *)rounded + j, 2);
+                    pairs[((c + i) / 2 * lanes + lane + j) * 2 + (c + i) % 2] = rounded[j];
             }
     }
 }
@@ -188,38 +192,58 @@ static size_t gemm_scratch_floats(int rows)
     return SIMD_GEMM_BLOCK * (lanes + GEMM_DEPTH);
 }
 
-static void gemm_block(float *out, int64_t out_stride, const struct kernel_matrix *m, const void *xt,
-                       int rows, float *scratch)
+/* The weights of one block and GEMM_DEPTH columns from k on, times all panels. */
+INLINE void gemm_depth(float *c, int64_t c_stride, const struct kernel_matrix *m, int64_t k, const void *xt,
+                       int rows, float *converted)
 {
-    int panels = (rows + GEMM_LANES - 1) / GEMM_LANES;
-    int64_t c_stride = panels * GEMM_LANES + W; /* off the power of two, which would hit few cache sets */
-    float *c = scratch, *converted = scratch + SIMD_GEMM_BLOCK * c_stride;
-    size_t row_bytes = (size_t)m->cols * kernel_dtype_bytes(m->dtype);
-    for (int64_t k = 0; k < m->cols; k += GEMM_DEPTH) {
-        int64_t depth = m->cols - k < GEMM_DEPTH ? m->cols - k : GEMM_DEPTH, stride = m->cols;
-        const char *w = (const char *)m->data + (size_t)k * kernel_dtype_bytes(m->dtype);
+    int64_t depth = m->cols - k < GEMM_DEPTH ? m->cols - k : GEMM_DEPTH, stride = m->cols;
+    size_t element = kernel_dtype_bytes(m->dtype), row_bytes = (size_t)m->cols * element;
+    const char *w = (const char *)m->data + (size_t)k * element;
+    bool pairs = gemm_in_pairs(m->dtype, m->cols);
+    if (m->dtype != KERNEL_FP32 && !pairs) {
+        for (int64_t r = 0; r < m->rows; r++) {
+            const char *row = w + (size_t)r * row_bytes;
+            for (size_t byte = 0; byte < (size_t)depth * element;
+                 byte += 64) /* memory streams one row ahead */
+                __builtin_prefetch(row + 2 * row_bytes + byte);
+            widen(converted + r * GEMM_DEPTH, row, m->dtype, 1, depth);
+        }
+        w = (const char *)converted;
+        stride = GEMM_DEPTH;
+    }
+    for (int row = 0; row < rows; row += GEMM_LANES) {
+        int lanes = gemm_lanes(rows - row);
+        const float *panel = (const float *)xt + (row * m->cols + k * lanes) / (pairs ? 2 : 1);
 #if SIMD_BF16DOT
-        if (gemm_in_pairs(m->dtype, m->cols)) {
-            for (int p = 0; p < panels; p++)
-                outer_rows_bf16(c + p * GEMM_LANES, c_stride, (const uint16_t *)(const void *)w, stride,
-                                (const uint16_t *)xt + (p * m->cols + k) * GEMM_LANES, depth / 2, k > 0,
-                                m->rows);
+        if (pairs) {
+            if (lanes == W)
+                outer_rows_bf16(c + row, c_stride, (const uint16_t *)(const void *)w, stride,
+                                (const uint16_t *)(const void *)panel, depth / 2, k > 0, m->rows, 1);
+            else
+                outer_rows_bf16(c + row, c_stride, (const uint16_t *)(const void *)w, stride,
+                                (const uint16_t *)(const void *)panel, depth / 2, k > 0, m->rows, 2);
             continue;
         }
 #endif
-        if (m->dtype != KERNEL_FP32) {
-            for (int64_t r = 0; r < m->rows; r++)
-                widen(converted + r * GEMM_DEPTH, w + (size_t)r * row_bytes, m->dtype, 1, depth);
-            w = (const char *)converted;
-            stride = GEMM_DEPTH;
-        }
-        for (int p = 0; p < panels; p++)
-            outer_rows(c + p * GEMM_LANES, c_stride, (const float *)(const void *)w, stride, 1,
-                       (const float *)xt + (p * m->cols + k) * GEMM_LANES, depth, k > 0, m->rows);
+        if (lanes == W)
+            outer_rows(c + row, c_stride, (const float *)(const void *)w, stride, 1, panel, depth, k > 0,
+                       m->rows, 1);
+        else
+            outer_rows(c + row, c_stride, (const float *)(const void *)w, stride, 1, panel, depth, k > 0,
+                       m->rows, 2);
     }
+}
+
+static void gemm_block(float *out, int64_t out_stride, const struct kernel_matrix *m, const void *xt,
+                       int rows, float *scratch)
+{
+    int64_t lanes = (rows + GEMM_LANES - 1) / GEMM_LANES * GEMM_LANES;
+    int64_t c_stride = lanes + W; /* off the power of two, which would hit few cache sets */
+    for (int64_t k = 0; k < m->cols; k += GEMM_DEPTH)
+        gemm_depth(scratch, c_stride, m, k, xt, rows, scratch + SIMD_GEMM_BLOCK * c_stride);
     if (m->scales)
         for (int64_t r = 0; r < m->rows; r++)
-            for (int64_t i = 0; i < panels * GEMM_LANES; i += W)
-                v_store(c + r * c_stride + i, v_load(c + r * c_stride + i) * m->scales[r]);
-    transpose_all(out, out_stride, c, c_stride, m->rows, rows);
+            for (int64_t i = 0; i < lanes; i += W)
+                v_store(scratch + r * c_stride + i, v_load(scratch + r * c_stride + i) * m->scales[r]);
+    transpose_all(out, out_stride, scratch, c_stride, m->rows, rows);
 }

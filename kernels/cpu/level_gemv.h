@@ -6,10 +6,15 @@
 
 #include "kernels/cpu/level_convert.h"
 
-enum { GEMV_AHEAD = 2048 }; /* bytes by which a stream is fetched before its use */
+enum {
+    GEMV_AHEAD = 2048, /* bytes by which a stream is fetched before its use */
+    GEMV_TILE =
+        SIMD_AVX512 ? 4 : 3, /* weight rows for four rows of x: 12 of 16 (16 of 32) registers accumulate */
+};
 
-INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const char *w, int64_t w_stride, enum kernel_dtype dtype,
-                      const float *scales, int64_t cols, const float *x, int64_t x_stride, const int R, const int B)
+INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const char *w, int64_t w_stride,
+                      enum kernel_dtype dtype, const float *scales, int64_t cols, const float *x,
+                      int64_t x_stride, const int R, const int B)
 {
     enum { LINE = 64 }; /* bytes of a cache line: the unit of prefetching */
     const int64_t step = LINE / (int64_t)kernel_dtype_bytes_of(dtype);
@@ -47,19 +52,19 @@ INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const ch
                 dtype == KERNEL_INT8 ? v_sum(sum[r][b]) * scales[r * out_step] : v_sum(sum[r][b]);
 }
 
-/* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read in R
- * long sequential streams. */
+/* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read
+ * in R long sequential streams. */
 INLINE void gemv_rows(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
                       const float *x, int64_t x_stride, const int R, const int B)
 {
     const char *w = m->data;
     int64_t stride = m->cols * (int64_t)kernel_dtype_bytes(dtype), part = m->rows / R, r = 0;
     for (; r < part; r++)
-        gemv_tile(out + r, part, out_stride, w + r * stride, part * stride, dtype, m->scales ? m->scales + r : NULL,
-                  m->cols, x, x_stride, R, B);
+        gemv_tile(out + r, part, out_stride, w + r * stride, part * stride, dtype,
+                  m->scales ? m->scales + r : NULL, m->cols, x, x_stride, R, B);
     for (r = part * R; r < m->rows; r++)
-        gemv_tile(out + r, 1, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL, m->cols, x,
-                  x_stride, 1, B);
+        gemv_tile(out + r, 1, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
+                  m->cols, x, x_stride, 1, B);
 }
 
 INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
@@ -76,7 +81,7 @@ INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matri
         gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 3);
         break;
     default:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, SIMD_AVX512 ? 4 : 3, 4); /* 12 of 16 registers */
+        gemv_rows(out, out_stride, m, dtype, x, x_stride, GEMV_TILE, 4);
     }
 }
 
@@ -98,10 +103,11 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
     static void (*const by_dtype[KERNEL_DTYPES])(float *, int64_t, const struct kernel_matrix *,
                                                  const float *, int64_t,
                                                  int) = {gemv_fp32, gemv_fp16, gemv_bf16, gemv_int8};
-    /* More than four rows of x: blocks of weight rows small enough to stay in the first-level cache for the
+    /* More than four rows of x: blocks of whole tiles small enough to stay in the first-level cache for the
      * second group of rows. */
-    size_t row_bytes = (size_t)m->cols * kernel_dtype_bytes(m->dtype);
-    int64_t block = rows <= 4 ? m->rows : row_bytes >= 8192 ? 2 : (int64_t)(16384 / row_bytes);
+    int64_t row_bytes = m->cols * (int64_t)kernel_dtype_bytes(m->dtype),
+            tiles = 16384 / (GEMV_TILE * row_bytes);
+    int64_t block = rows <= 4 ? m->rows : GEMV_TILE * (tiles > 1 ? tiles : 1);
     for (int64_t first = 0; first < m->rows; first += block) {
         int64_t count = m->rows - first < block ? m->rows - first : block;
         struct kernel_matrix part = kernel_matrix_rows(m, first, count);

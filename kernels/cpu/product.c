@@ -71,8 +71,13 @@ int product_select(const char *name, const struct product_library **library, cha
     return -1;
 }
 
-/* Above so many rows a product is large; at and below it the weights are streamed once per eight rows. */
-enum { FEW_ROWS = SIMD_GEMV_ROWS };
+/* Up to so many rows of x the weights are streamed once, as fast as memory gives them; above, products are
+ * bound by arithmetic and x is worth packing. Measured on Zen 3: in fp32 packing wins from 5 rows on; other
+ * types must be converted and stored first, which pays from 9 rows on. */
+static bool is_few(const struct kernel_matrix *m, int rows)
+{
+    return rows <= (m->dtype == KERNEL_FP32 ? 4 : SIMD_GEMV_ROWS);
+}
 
 /* Libraries multiply fp32. Other types convert inside our own loops, where each weight is converted once
  * while it passes through the cache; a converted copy for a library would cost more than the library saves.
@@ -126,7 +131,7 @@ void cpu_product(struct kernels *k, void *out, int out_stride, const void *x, in
     static const struct kernel_epilogue plain = {NULL, KERNEL_LINEAR, false};
     const struct cpu *c = cpu_of(k);
     const struct kernel_epilogue *e = epilogue ? epilogue : &plain;
-    if (rows <= FEW_ROWS)
+    if (is_few(m, rows))
         few_rows(c, out, out_stride, x, x_stride, m, e, rows);
     else if (takes_library(c, m))
         library_product(c, out, out_stride, x, x_stride, m, e, rows, workspace);
@@ -137,7 +142,7 @@ void cpu_product(struct kernels *k, void *out, int out_stride, const void *x, in
 size_t cpu_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     const struct cpu *c = cpu_of_const(k);
-    if (rows <= FEW_ROWS)
+    if (is_few(m, rows))
         return 0;
     if (takes_library(c, m))
         return (size_t)rows * (size_t)library_columns(m) * sizeof(float);
@@ -173,7 +178,7 @@ void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kerne
 {
     const struct cpu *c = cpu_of(k);
     int64_t f = m->rows / 2;
-    if (rows <= FEW_ROWS) {
+    if (is_few(m, rows)) {
         gate_up_few(c, out, x, m, rows);
         return;
     }
@@ -193,7 +198,7 @@ void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kerne
 
 size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    if (rows <= FEW_ROWS)
+    if (is_few(m, rows))
         return 0;
     int most = rows < GATE_UP_ROWS ? rows : GATE_UP_ROWS;
     return (size_t)most * (size_t)m->rows * sizeof(float) + cpu_product_workspace(k, m, most);
@@ -278,7 +283,7 @@ static void argmax_many(struct kernels *k, int32_t *ids, const float *x, int x_s
 void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                      const struct kernel_matrix *m, const float *bias, int rows, void *workspace)
 {
-    if (rows <= FEW_ROWS)
+    if (is_few(m, rows))
         argmax_few(cpu_of(k), ids, x, x_stride, m, bias, rows);
     else
         argmax_many(k, ids, x, x_stride, m, bias, rows, workspace);
@@ -286,7 +291,7 @@ void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_strid
 
 size_t cpu_head_argmax_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    if (rows <= FEW_ROWS)
+    if (is_few(m, rows))
         return 0;
     size_t columns = m->rows < HEAD_COLUMNS ? (size_t)m->rows : HEAD_COLUMNS;
     struct kernel_matrix part = kernel_matrix_rows(m, 0, (int64_t)columns);
