@@ -50,7 +50,7 @@ struct job {
     const struct kernel_attention *a;
     const struct kernel_batch *batch;
     struct plan plan;
-    float *out, *partials;
+    float *out, *partials, *scratch; /* scratch: simd_attention_scratch floats per thread */
     const float *q;
     int64_t q_stride;
 };
@@ -117,6 +117,7 @@ static void run_split(const struct job *j, const struct task *t, int split, floa
         .sum = partial,
         .max = partial + (size_t)rows * (size_t)dim,
         .total = partial + (size_t)rows * (size_t)(dim + 1),
+        .scratch = j->scratch + (size_t)omp_get_thread_num() * simd_attention_scratch(dim),
     };
     j->c->simd->attention(&work);
 }
@@ -148,7 +149,8 @@ void cpu_attention_flash(struct kernels *k, void *out, const void *q, int q_stri
                          const struct kernel_kv *kv, const struct kernel_attention *a,
                          const struct kernel_batch *batch, void *workspace)
 {
-    struct job j = {cpu_of(k), kv, a, batch, plan_of(cpu_of(k), a, batch), out, workspace, q, q_stride};
+    struct job j = {cpu_of(k), kv, a, batch, plan_of(cpu_of(k), a, batch), out, workspace, NULL, q, q_stride};
+    j.scratch = j.partials + (size_t)(j.plan.tasks * j.plan.splits) * partial_floats(&j.plan, a);
     int64_t pieces = j.plan.tasks * j.plan.splits;
     int64_t work = (int64_t)batch->rows * a->heads * batch->max_context * a->head_dim;
 #pragma omp parallel num_threads(cpu_threads_for(j.c, work))
@@ -173,5 +175,6 @@ size_t cpu_attention_flash_workspace(const struct kernels *k, const struct kerne
                                      const struct kernel_batch *batch)
 {
     struct plan p = plan_of(cpu_of_const(k), a, batch);
-    return (size_t)p.tasks * (size_t)p.splits * partial_floats(&p, a) * sizeof(float);
+    size_t scratch = (size_t)cpu_of_const(k)->threads * simd_attention_scratch(a->head_dim);
+    return ((size_t)(p.tasks * p.splits) * partial_floats(&p, a) + scratch) * sizeof(float);
 }

@@ -1,60 +1,221 @@
 /* Online softmax (Dao 2023, section 3.1) over the keys [first, last) of one key-value head.
  *
- * Keys come in tiles that lie contiguously inside one cache block; a tile's scores live on the stack, so that
- * memory sees each key and value once per call. */
+ * Two ways. Few rows (decode): dot products along the head, every key and value read once where it stands.
+ * Many rows (prefill): the rows are the lanes of the vectors, as in level_gemm.h; scores, maxima and sums are
+ * vectors over rows and no horizontal operation remains. Keys and values of a tile are broadcast from fp32
+ * rows. */
 #pragma once
 
 #include "kernels/cpu/level_elementwise.h"
+#include "kernels/cpu/level_gemm.h"
 #include "kernels/cpu/level_gemv.h"
 
-enum { ATTENTION_TILE = 64 };
+enum { TILE = SIMD_ATTENTION_TILE, FEW_QUERIES = 4 };
+_Static_assert(GEMM_LANES <= 32, "as simd_attention_scratch counts the scores");
+_Static_assert(SIMD_ATTENTION_ROWS % GEMM_LANES == 0, "rows fill whole panels");
 
-INLINE void attention_tile(const struct simd_attention *a, const void *keys, const void *values, int from,
-                           int tokens)
+/* The place of token t in the cache, in rows of head_dim; *run is cut to what follows without a gap. */
+INLINE int64_t attention_place(const struct simd_attention *a, int t, int *run)
+{
+    const struct kernel_kv *kv = a->kv;
+    int64_t block = a->block;
+    int inside = t;
+    if (a->blocks) {
+        block = a->blocks[t / kv->block_size];
+        inside = t % kv->block_size;
+        if (*run > kv->block_size - inside)
+            *run = kv->block_size - inside;
+    }
+    return (block * kv->kv_heads + a->kv_head) * kv->block_size + inside;
+}
+
+INLINE const char *attention_at(const struct simd_attention *a, const void *cache, int64_t place)
+{
+    return (const char *)cache + (size_t)(place * a->kv->head_dim) * kernel_dtype_bytes(a->kv->dtype);
+}
+
+/* A tile's scores of row r are in; take them into the row's running softmax and add the values. */
+static void attention_take(const struct simd_attention *a, int r, float *score, int from, int tokens,
+                           const char *values)
 {
     int dim = a->kv->head_dim;
-    float score[SIMD_GEMV_ROWS * ATTENTION_TILE];
-    struct kernel_matrix k = {a->kv->dtype, tokens, dim, (void *)(uintptr_t)keys, NULL};
+    int low = a->low[r] > from ? a->low[r] - from : 0;
+    int high = a->high[r] < from + tokens ? a->high[r] - from : tokens;
+    if (low >= high)
+        return;
+    float *sum = a->sum + (int64_t)r * dim, largest = largest_of(score + low, high - low) * a->scale;
+    if (largest > a->max[r]) {
+        float shrink = expf(a->max[r] - largest); /* exp(-inf) = 0 the first time */
+        for (int i = 0; i < dim; i++)
+            sum[i] *= shrink;
+        a->total[r] *= shrink;
+        a->max[r] = largest;
+    }
+    a->total[r] += exponentials(score + low, a->scale, a->max[r], high - low);
+    values += (size_t)(low * dim) * kernel_dtype_bytes(a->kv->dtype);
+    weighted_rows(sum, dim, score + low, TILE, values, a->kv->dtype, high - low, dim, 1);
+}
+
+static void attention_few(const struct simd_attention *a)
+{
+    int dim = a->kv->head_dim;
+    float score[FEW_QUERIES * TILE], *q = a->scratch;
     for (int r = 0; r < a->rows; r++) {
-        int low = a->low[r] > from ? a->low[r] - from : 0;
-        int high = a->high[r] < from + tokens ? a->high[r] - from : tokens;
-        if (low >= high)
+        memcpy(q + r * dim, a->q + a->offset[r], (size_t)dim * sizeof(float));
+        a->max[r] = -INFINITY;
+        a->total[r] = 0;
+    }
+    memset(a->sum, 0, (size_t)(a->rows * dim) * sizeof(float));
+    for (int t = a->first; t < a->last;) {
+        int run = a->last - t < TILE ? a->last - t : TILE;
+        int64_t place = attention_place(a, t, &run);
+        struct kernel_matrix keys = {a->kv->dtype, run, dim,
+                                     (void *)(uintptr_t)attention_at(a, a->kv->k, place), NULL};
+        gemv(score, TILE, &keys, q, dim, a->rows);
+        for (int r = 0; r < a->rows; r++)
+            attention_take(a, r, score + r * TILE, t, run, attention_at(a, a->kv->v, place));
+        t += run;
+    }
+}
+
+/* Tokens [t, t + tokens) of a cache as fp32 rows: where they stand, or converted into `copy`. */
+static const float *attention_rows(const struct simd_attention *a, const void *cache, int t, int tokens,
+                                   float *copy)
+{
+    int dim = a->kv->head_dim, run = tokens;
+    const char *at = attention_at(a, cache, attention_place(a, t, &run));
+    if (a->kv->dtype == KERNEL_FP32 && run == tokens)
+        return (const float *)(const void *)at;
+    for (int done = 0; done < tokens; done += run) {
+        run = tokens - done;
+        at = attention_at(a, cache, attention_place(a, t + done, &run));
+        widen(copy + done * dim, at, a->kv->dtype, 1, (int64_t)run * dim);
+    }
+    return copy;
+}
+
+/* Rows [row, row + lanes) while they pass over the tiles. Rows beyond the last see nothing. */
+struct attention_panel {
+    int row, lanes;
+    int32_t low[GEMM_LANES], high[GEMM_LANES];
+    int first, last;      /* keys that any row sees */
+    int common, uncommon; /* keys in [common, uncommon) are seen by every row */
+    float max[GEMM_LANES], total[GEMM_LANES];
+    float *q, *sum; /* [head_dim, lanes] */
+};
+
+static void attention_open(const struct simd_attention *a, struct attention_panel *p, int row, float *q,
+                           float *sum)
+{
+    int rows = a->rows - row < GEMM_LANES ? a->rows - row : GEMM_LANES, dim = a->kv->head_dim;
+    *p = (struct attention_panel){
+        .row = row, .lanes = gemm_lanes(rows), .first = INT32_MAX, .uncommon = INT32_MAX, .q = q, .sum = sum};
+    memset(q, 0, (size_t)(dim * p->lanes) * sizeof(float));
+    memset(sum, 0, (size_t)(dim * p->lanes) * sizeof(float));
+    for (int i = 0; i < p->lanes; i++) {
+        p->max[i] = -INFINITY;
+        if (i >= rows) {
+            p->common = INT32_MAX;
             continue;
-        float *sum = a->sum + (int64_t)r * dim;
-        gemv(score, ATTENTION_TILE, &k, a->q + a->offset[r], 0, 1);
-        float largest = largest_of(score + low, high - low) * a->scale;
-        if (largest > a->max[r]) {
-            float shrink = expf(a->max[r] - largest); /* exp(-inf) = 0 the first time */
-            for (int i = 0; i < dim; i++)
-                sum[i] *= shrink;
-            a->total[r] *= shrink;
-            a->max[r] = largest;
         }
-        a->total[r] += exponentials(score + low, a->scale, a->max[r], high - low);
-        const char *v = (const char *)values + (size_t)low * (size_t)dim * kernel_dtype_bytes(a->kv->dtype);
-        weighted_rows(sum, dim, score + low, ATTENTION_TILE, v, a->kv->dtype, high - low, dim, 1);
+        p->low[i] = a->low[row + i];
+        p->high[i] = a->high[row + i];
+        p->first = p->low[i] < p->first ? p->low[i] : p->first;
+        p->last = p->high[i] > p->last ? p->high[i] : p->last;
+        p->common = p->low[i] > p->common ? p->low[i] : p->common;
+        p->uncommon = p->high[i] < p->uncommon ? p->high[i] : p->uncommon;
+        for (int j = 0; j < dim; j++)
+            q[j * p->lanes + i] = a->q[a->offset[row + i] + j] * a->scale;
+    }
+}
+
+/* Scores [tokens, lanes] of keys from `from` on: those a row does not see become -inf. */
+INLINE void attention_mask(const struct attention_panel *p, float *score, int from, int tokens)
+{
+    for (int lane = 0; lane < p->lanes; lane += W) {
+        vi low, high;
+        memcpy(&low, p->low + lane, sizeof low);
+        memcpy(&high, p->high + lane, sizeof high);
+        for (int t = 0; t < tokens; t++) {
+            vi seen = (low <= from + t) & (high > from + t);
+            float *s = score + t * p->lanes + lane;
+            v_store(s, v_select(seen, v_load(s), v_set(-INFINITY)));
+        }
+    }
+}
+
+/* The scores become exponentials; the panel's maxima, totals and sums follow (W lanes of them). */
+INLINE void attention_soften(struct attention_panel *p, float *score, int tokens, int dim, int lane)
+{
+    vf before = v_load(p->max + lane), most[2] = {before, before};
+    int t = 0;
+    for (; t + 2 <= tokens; t += 2) {
+        most[0] = v_max(v_load(score + t * p->lanes + lane), most[0]);
+        most[1] = v_max(v_load(score + (t + 1) * p->lanes + lane), most[1]);
+    }
+    if (t < tokens)
+        most[0] = v_max(v_load(score + t * p->lanes + lane), most[0]);
+    vf max = v_max(most[0], most[1]);
+    v_store(p->max + lane, max);
+    /* A row that has seen nothing yet: -inf - -inf is no number, so its maximum counts as 0. */
+    max = v_select(max == -INFINITY, (vf){0}, max);
+    vf shrink = v_exp(before - max), total = v_load(p->total + lane) * shrink;
+    for (t = 0; t < tokens; t++) {
+        vf e = v_exp(v_load(score + t * p->lanes + lane) - max);
+        v_store(score + t * p->lanes + lane, e);
+        total += e;
+    }
+    v_store(p->total + lane, total);
+    for (int i = 0; i < dim; i++)
+        v_store(p->sum + i * p->lanes + lane, v_load(p->sum + i * p->lanes + lane) * shrink);
+}
+
+INLINE void attention_tile(struct attention_panel *p, const float *keys, const float *values, float *score,
+                           int from, int tokens, int dim, const int V)
+{
+    outer_rows(score, V * W, keys, dim, 1, p->q, dim, false, tokens, V);
+    if (from < p->common || from + tokens > p->uncommon)
+        attention_mask(p, score, from, tokens);
+    for (int v = 0; v < V; v++)
+        attention_soften(p, score, tokens, dim, v * W);
+    outer_rows(p->sum, V * W, values, 1, dim, score, tokens, true, dim, V);
+}
+
+static void attention_many(const struct simd_attention *a)
+{
+    int dim = a->kv->head_dim, panels = 0;
+    float *q = a->scratch, *sum = q + SIMD_ATTENTION_ROWS * dim, *keys = sum + SIMD_ATTENTION_ROWS * dim;
+    float *values = keys + TILE * dim, *score = values + TILE * dim;
+    struct attention_panel panel[SIMD_ATTENTION_ROWS / GEMM_LANES];
+    for (int row = 0; row < a->rows; row += GEMM_LANES)
+        attention_open(a, &panel[panels++], row, q + row * dim, sum + row * dim);
+    for (int t = a->first; t < a->last; t += TILE) {
+        int tokens = a->last - t < TILE ? a->last - t : TILE;
+        const float *k = attention_rows(a, a->kv->k, t, tokens, keys);
+        const float *v = attention_rows(a, a->kv->v, t, tokens, values);
+        for (int i = 0; i < panels; i++) {
+            struct attention_panel *p = &panel[i];
+            if (p->last <= t || p->first >= t + tokens)
+                continue;
+            if (p->lanes == W)
+                attention_tile(p, k, v, score, t, tokens, dim, 1);
+            else
+                attention_tile(p, k, v, score, t, tokens, dim, 2);
+        }
+    }
+    for (int i = 0; i < panels; i++) {
+        struct attention_panel *p = &panel[i];
+        int rows = a->rows - p->row < p->lanes ? a->rows - p->row : p->lanes;
+        transpose_all(a->sum + (int64_t)p->row * dim, dim, p->sum, p->lanes, dim, rows);
+        memcpy(a->max + p->row, p->max, (size_t)rows * sizeof(float));
+        memcpy(a->total + p->row, p->total, (size_t)rows * sizeof(float));
     }
 }
 
 static void attention(const struct simd_attention *a)
 {
-    const struct kernel_kv *kv = a->kv;
-    for (int r = 0; r < a->rows; r++) {
-        a->max[r] = -INFINITY;
-        a->total[r] = 0;
-    }
-    memset(a->sum, 0, (size_t)a->rows * (size_t)kv->head_dim * sizeof(float));
-    size_t token_bytes = (size_t)kv->head_dim * kernel_dtype_bytes(kv->dtype);
-    for (int t = a->first; t < a->last;) {
-        int block = a->blocks ? a->blocks[t / kv->block_size] : a->block;
-        int inside = a->blocks ? t % kv->block_size : t;
-        int tokens = a->last - t < ATTENTION_TILE ? a->last - t : ATTENTION_TILE;
-        if (tokens > kv->block_size - inside)
-            tokens = kv->block_size - inside;
-        size_t row = ((size_t)block * (size_t)kv->kv_heads + (size_t)a->kv_head) * (size_t)kv->block_size +
-                     (size_t)inside;
-        attention_tile(a, (const char *)kv->k + row * token_bytes, (const char *)kv->v + row * token_bytes, t,
-                       tokens);
-        t += tokens;
-    }
+    if (a->rows <= FEW_QUERIES)
+        attention_few(a);
+    else
+        attention_many(a);
 }

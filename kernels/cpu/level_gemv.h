@@ -117,22 +117,30 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
     }
 }
 
+/* Columns [i, i + U W) of one row of sums. */
+INLINE void weighted_columns(float *out, const float *weight, const void *values, enum kernel_dtype dtype,
+                             int tokens, int width, int i, const int U)
+{
+    vf sum[8];
+    for (int u = 0; u < U; u++)
+        sum[u] = v_load(out + i + u * W);
+    for (int t = 0; t < tokens; t++)
+        for (int u = 0; u < U; u++)
+            sum[u] =
+                v_fma(v_set(weight[t]), v_load_as(values, dtype, (int64_t)t * width + i + u * W), sum[u]);
+    for (int u = 0; u < U; u++)
+        v_store(out + i + u * W, sum[u]);
+}
+
 INLINE void weighted_rows_as(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
                              const void *values, enum kernel_dtype dtype, int tokens, int width, int rows)
 {
     for (int b = 0; b < rows; b++, out += out_stride, weight += weight_stride) {
         int i = 0;
-        for (; i + 4 * W <= width; i += 4 * W) {
-            vf sum[4];
-            for (int u = 0; u < 4; u++)
-                sum[u] = v_load(out + i + u * W);
-            for (int t = 0; t < tokens; t++)
-                for (int u = 0; u < 4; u++)
-                    sum[u] = v_fma(v_set(weight[t]), v_load_as(values, dtype, (int64_t)t * width + i + u * W),
-                                   sum[u]);
-            for (int u = 0; u < 4; u++)
-                v_store(out + i + u * W, sum[u]);
-        }
+        for (; i + 8 * W <= width; i += 8 * W)
+            weighted_columns(out, weight, values, dtype, tokens, width, i, 8);
+        for (; i + 2 * W <= width; i += 2 * W)
+            weighted_columns(out, weight, values, dtype, tokens, width, i, 2);
         for (; i < width; i += W) {
             int n = width - i < W ? width - i : W;
             vf sum = v_load_part(out + i, n);

@@ -22,8 +22,15 @@ struct simd_attention {
     int first, last;       /* keys of this call: [first, last) */
     float *sum;            /* [rows, head_dim] out: sum of exp(score - max) * v */
     float *max, *total;    /* [rows] out: largest score, sum of exp(score - max) */
+    float *scratch;        /* simd_attention_scratch(head_dim) floats */
 };
-enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_HEAD_DIM = 512, SIMD_GEMM_BLOCK = 48 };
+enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_ATTENTION_TILE = 64, SIMD_GEMM_BLOCK = 48 };
+
+/* Transposed queries and sums, one tile of keys and values in fp32 and its scores. */
+static inline size_t simd_attention_scratch(int head_dim)
+{
+    return (size_t)head_dim * 2 * (SIMD_ATTENTION_ROWS + SIMD_ATTENTION_TILE) + 32 * SIMD_ATTENTION_TILE;
+}
 
 struct simd {
     const char *name;
