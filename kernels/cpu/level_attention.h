@@ -10,7 +10,7 @@
 #include "kernels/cpu/level_gemm.h"
 #include "kernels/cpu/level_gemv.h"
 
-enum { TILE = SIMD_ATTENTION_TILE, FEW_QUERIES = 4 };
+enum { TILE = SIMD_ATTENTION_TILE, FEW_QUERIES = 4, FEW_TILE = 256 };
 _Static_assert(GEMM_LANES <= 32, "as simd_attention_scratch counts the scores");
 _Static_assert(SIMD_ATTENTION_ROWS % GEMM_LANES == 0, "rows fill whole panels");
 
@@ -53,13 +53,13 @@ static void attention_take(const struct simd_attention *a, int r, float *score, 
     }
     a->total[r] += exponentials(score + low, a->scale, a->max[r], high - low);
     values += (size_t)(low * dim) * kernel_dtype_bytes(a->kv->dtype);
-    weighted_rows(sum, dim, score + low, TILE, values, a->kv->dtype, high - low, dim, 1);
+    weighted_rows(sum, dim, score + low, FEW_TILE, values, a->kv->dtype, high - low, dim, 1);
 }
 
 static void attention_few(const struct simd_attention *a)
 {
     int dim = a->kv->head_dim;
-    float score[FEW_QUERIES * TILE], *q = a->scratch;
+    float score[FEW_QUERIES * FEW_TILE], *q = a->scratch;
     for (int r = 0; r < a->rows; r++) {
         memcpy(q + r * dim, a->q + a->offset[r], (size_t)dim * sizeof(float));
         a->max[r] = -INFINITY;
@@ -67,13 +67,13 @@ static void attention_few(const struct simd_attention *a)
     }
     memset(a->sum, 0, (size_t)(a->rows * dim) * sizeof(float));
     for (int t = a->first; t < a->last;) {
-        int run = a->last - t < TILE ? a->last - t : TILE;
+        int run = a->last - t < FEW_TILE ? a->last - t : FEW_TILE;
         int64_t place = attention_place(a, t, &run);
         struct kernel_matrix keys = {a->kv->dtype, run, dim,
                                      (void *)(uintptr_t)attention_at(a, a->kv->k, place), NULL};
-        gemv(score, TILE, &keys, q, dim, a->rows);
+        gemv(score, FEW_TILE, &keys, q, dim, a->rows);
         for (int r = 0; r < a->rows; r++)
-            attention_take(a, r, score + r * TILE, t, run, attention_at(a, a->kv->v, place));
+            attention_take(a, r, score + r * FEW_TILE, t, run, attention_at(a, a->kv->v, place));
         t += run;
     }
 }

@@ -124,10 +124,15 @@ INLINE void weighted_columns(float *out, const float *weight, const void *values
     vf sum[8];
     for (int u = 0; u < U; u++)
         sum[u] = v_load(out + i + u * W);
-    for (int t = 0; t < tokens; t++)
+    const int64_t bytes = (int64_t)kernel_dtype_bytes_of(dtype);
+    for (int t = 0; t < tokens; t++) {
+        const char *next = (const char *)values + ((int64_t)t * width + i) * bytes + GEMV_AHEAD;
+        for (int64_t byte = 0; byte < U * W * bytes; byte += 64)
+            __builtin_prefetch(next + byte);
         for (int u = 0; u < U; u++)
             sum[u] =
                 v_fma(v_set(weight[t]), v_load_as(values, dtype, (int64_t)t * width + i + u * W), sum[u]);
+    }
     for (int u = 0; u < U; u++)
         v_store(out + i + u * W, sum[u]);
 }
