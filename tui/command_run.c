@@ -2,6 +2,7 @@
 #include "engine/export.h"
 #include "engine/session_file.h"
 #include "engine/summary.h"
+#include "presets/catalog.h"
 #include "tui/command.h"
 #include "tui/headless.h"
 #include "tui/output.h"
@@ -36,6 +37,38 @@ static int cells_ok(const struct session *s)
     return n;
 }
 
+/* The session's file was refused: another place is tried, and what the journal holds is counted, not
+ * believed. */
+static void rescue(const struct session *s, const char *path, const char *why)
+{
+    char folder[512], other[1024], journal[1024];
+    const char *temp = getenv("TMPDIR");
+    struct session recovered = {0};
+    struct error ignored = {0};
+    output_say("the session could not be written (%s)", *why ? why : "the engine gave no reason");
+    for (int place = 0; place < 2; place++) {
+        if (place == 0 && catalog_sessions_dir(folder, sizeof folder, &ignored) < 0)
+            continue;
+        snprintf(other, sizeof other, "%s/%s.json",
+                 place == 0      ? folder
+                 : temp && *temp ? temp
+                                 : "/tmp",
+                 s->id);
+        if (!strcmp(other, path) || access(other, F_OK) == 0 || session_save(s, other, &ignored) < 0)
+            continue;
+        output_say("it was written to %s instead: move it where you want it", other);
+        return;
+    }
+    snprintf(journal, sizeof journal, "%s.journal", path);
+    int64_t held = session_load(journal, &recovered, NULL, &ignored) == 0 ? session_samples(&recovered) : 0;
+    session_free(&recovered);
+    output_say("%s holds %lld of its %lld samples: make room, then `benchtop %s %s` %s", journal,
+               (long long)held, (long long)session_samples(s),
+               held < session_samples(s) ? "run --resume" : "export --to json --out FILE",
+               held < session_samples(s) ? path : journal,
+               held < session_samples(s) ? "measures the rest" : "saves it");
+}
+
 /* Results first, then everything that went wrong: the figures are there even where the file is not. */
 static int conclude(const struct request *r, const struct headless_result *result)
 {
@@ -43,19 +76,16 @@ static int conclude(const struct request *r, const struct headless_result *resul
     const char *path = engine_session_path(result->engine);
     struct error e = {0};
     int code = output_result(r->json ? session_print(s, &e) : table_print(s, output_width(), &e), &e);
-    if (result->saved && !r->json && code == EXIT_DONE) {
+    if (!result->saved) {
+        rescue(s, path, result->why);
+        return EXIT_ERROR;
+    }
+    if (!r->json && code == EXIT_DONE) {
         char line[640];
         snprintf(line, sizeof line, "\nsession %s\n", path);
         code = output_text(line);
-    } else if (result->saved && !r->quiet) {
+    } else if (!r->quiet || code != EXIT_DONE) {
         output_say("the session is in %s", path);
-    }
-    if (!result->saved) {
-        output_say(
-            "the session could not be written (%s): all of it is in %s.journal; make room, then `benchtop "
-            "export %s.journal --to json --out FILE`",
-            *result->why ? result->why : "the engine gave no reason", path, path);
-        return EXIT_ERROR;
     }
     if (code != EXIT_DONE)
         return code;
@@ -129,6 +159,12 @@ int command_run(const struct request *r, const char *argv_json)
         output_say("%s", warning.text);
     if (check(r, r->resume ? &resume : NULL, &p, &e) < 0 || prepare_tell_unfit(&p, &e) < 0) {
         code = output_error(&e);
+        goto done;
+    }
+    if (r->resume && resume.n_cells > 0 && cells_ok(&resume) == resume.n_cells) {
+        output_say("every cell of %s is measured: nothing is left to resume", resume.path);
+        code = output_result(r->json ? session_print(&resume, &e) : table_print(&resume, output_width(), &e),
+                             &e);
         goto done;
     }
     if (r->resume && !r->out && keep_recovered(&resume, &e) < 0) {

@@ -141,7 +141,7 @@ static void cell_done(struct progress *p, const struct log_entry *entry)
     p->told_ms = clock_ms() - REDRAW_MS;
 }
 
-static void follow(struct progress *p, const struct engine *g, int rounds)
+static void follow(struct progress *p, const struct engine *g, const struct preset *preset)
 {
     const struct log *log = engine_log(g);
     for (size_t n = log_length(log); p->read < n; p->read++) {
@@ -156,16 +156,14 @@ static void follow(struct progress *p, const struct engine *g, int rounds)
             break;
         case LOG_BLOCK:
             p->round = ((const struct block *)entry->payload)->round + 1;
-            p->rounds = rounds > p->round ? rounds : p->round;
+            p->rounds = p->round <= preset->rounds ? preset->rounds : preset->max_rounds;
             break;
         case LOG_CELL_DONE:
             cell_done(p, entry);
             break;
         case LOG_MESSAGE:
-            if (!p->quiet) {
-                clear_line(p);
-                output_say("%s", entry->text);
-            }
+            clear_line(p);
+            output_say("%s", entry->text);
             break;
         case LOG_RUN_FINISHED:
             p->finished = true;
@@ -245,11 +243,11 @@ int headless_run(const struct headless_options *o, struct headless_result *resul
         on_signals(signal_fd, result, &p);
         while (read(wake_fd, &count, sizeof count) == (ssize_t)sizeof count)
             ;
-        follow(&p, result->engine, o->prepared->preset.rounds);
+        follow(&p, result->engine, &o->prepared->preset);
         tell(&p, engine_eta_s(result->engine));
     }
     engine_join(result->engine);
-    follow(&p, result->engine, o->prepared->preset.rounds);
+    follow(&p, result->engine, &o->prepared->preset);
     clear_line(&p);
     /* The log's text is the path written, cut to its room, or why there is none. */
     const char *path = engine_session_path(result->engine);

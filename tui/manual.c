@@ -48,12 +48,22 @@ static void option_words(const struct option_info *o, char *out, size_t size)
     snprintf(out, size, "%s%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
 }
 
+/* Names with a row for each of several commands are told once. */
+static bool told_before(int option, unsigned commands)
+{
+    for (int i = 0; i < option; i++)
+        if ((options_table[i].commands & commands) &&
+            !strcmp(options_table[i].name, options_table[option].name))
+            return true;
+    return false;
+}
+
 static void help_options(FILE *out, unsigned commands)
 {
     for (int i = 0; i < options_count; i++) {
         const struct option_info *o = &options_table[i];
         char left[96];
-        if (!(o->commands & commands))
+        if (!(o->commands & commands) || told_before(i, commands))
             continue;
         option_words(o, left, sizeof left);
         print_entry(out, left, o->help);

@@ -193,9 +193,21 @@ check 'export that meets a size limit is told' sh -c "[ $code -eq 1 ] && grep -q
 check 'and the old file is untouched' [ "$(cat "$work/kept")" = old ]
 check 'and no temporary file is left' sh -c "! ls '$work' | grep tmp"
 
-# --- interruption
+# --- a session that cannot be written: nothing is lost silently
 long="$two --realtime --runs 500 --set max_rounds=500"
 start() { "$BENCHTOP" run $long --out "$1" >"$work/out" 2>"$work/err" </dev/null & pid=$!; wait_for blocks_in "$1.journal" 6; }
+start "$work/dir.json"; mkdir "$work/dir.json"; kill -INT $pid; wait $pid; code=$?
+check 'a file that cannot be replaced is an error' [ $code -eq 1 ]
+check 'which names the place taken instead' has "$work/err" 'written to .*/sessions/dir.json instead'
+expect 'where the session is whole' 0 'baseline' '*' show "$work/data/benchtop/sessions/dir.json"
+mkdir "$work/small"
+(ulimit -f 24; XDG_DATA_HOME=$work/small TMPDIR=$work/small b run $two --runs 40 --set max_rounds=40 --out "$work/small/s.json") >"$work/out" 2>"$work/err"; code=$?
+check 'a full disk is an error' [ $code -eq 1 ]
+check 'the table was printed all the same' has "$work/out" 'faster'
+check 'and what the journal holds is told' has "$work/err" 's.json.journal holds [0-9]+ of its [0-9]+ samples: make room'
+expect 'that much can be shown' 0 'baseline' '*' show "$work/small/s.json"
+
+# --- interruption
 for signal in INT TERM HUP; do
     start "$work/$signal.json"; kill -$signal $pid; wait $pid; code=$?
     check "SIG$signal stops and exits 130" [ $code -eq 130 ]
@@ -228,6 +240,7 @@ expect 'resume finishes a killed run' 0 'faster' '*' run --resume "$work/r.json"
 check 'as a complete session' has "$work/resumed.json" '"status": ?"complete"'
 b export "$work/r.json" --to csv 2>/dev/null | grep ok | head -1 | cut -d, -f1-20 >"$work/before"
 expect 'resume writes to its own place by default' 0 "session .*/r.json" '*' run --resume "$work/r.json"
+expect 'a complete session has nothing to resume' 0 'faster' 'nothing is left to resume' run --resume "$work/r.json"
 check 'where the journal is gone' [ ! -e "$work/r.json.journal" ]
 
 # --- the size of the machine
