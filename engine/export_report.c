@@ -104,7 +104,7 @@ void report_number(struct report *r, const char *key, double value, const char *
     char text[40];
     snprintf(text, sizeof text, "%.15g", value);
     if (!isfinite(value))
-        strcpy(text, "–");
+        snprintf(text, sizeof text, "–");
     add_field(r, key, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull(),
               display ? display : text);
 }

@@ -1,7 +1,6 @@
 #include "tui/options.h"
 #include "presets/catalog.h"
-#include <errno.h>
-#include <limits.h>
+#include "tui/override.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,203 +73,6 @@ const struct exit_code options_exit_codes[] = {
 };
 const int options_exit_codes_count = sizeof options_exit_codes / sizeof *options_exit_codes;
 
-static int bad_value(struct error *e, const char *option, const char *value, const char *expected)
-{
-    return error_add(e, ERROR_USAGE, "%s %s: expected %s", option, *value ? value : "\"\"", expected);
-}
-
-/* Whole decimal numbers that fit an int; ranges are the preset's to judge. */
-static bool read_int(const char *text, char end, int *out, const char **next)
-{
-    char *stop;
-    errno = 0;
-    long v = strtol(text, &stop, 10);
-    if (stop == text || errno || v < INT_MIN || v > INT_MAX || (*stop && *stop != end))
-        return false;
-    *out = (int)v;
-    *next = stop;
-    return true;
-}
-
-static int apply_int(int *field, const char *option, const char *value, struct error *e)
-{
-    int v;
-    const char *rest;
-    if (!read_int(value, '\0', &v, &rest))
-        return bad_value(e, option, value, "a whole number");
-    *field = v;
-    return 0;
-}
-
-static int apply_list(int *list, int *n, const char *option, const char *value, struct error *e)
-{
-    int v[PRESET_SWEEP], count = 0;
-    for (const char *p = value;; p++) {
-        if (count == PRESET_SWEEP)
-            return error_add(e, ERROR_USAGE, "%s: more than %d values: sweep fewer", option, PRESET_SWEEP);
-        if (!read_int(p, ',', &v[count++], &p))
-            return bad_value(e, option, value, "whole numbers with commas between, as in 1,8");
-        if (!*p)
-            break;
-    }
-    memcpy(list, v, (size_t)count * sizeof *v);
-    *n = count;
-    return 0;
-}
-
-static int apply_device(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    if (!*value || strlen(value) >= sizeof p->device)
-        return bad_value(e, "--device", value, "cpu, cuda, cuda:N or fake");
-    strcpy(p->device, value);
-    return 0;
-}
-
-static int apply_model(struct preset *p, const char *value, bool first, struct error *e)
-{
-    if (first)
-        p->n_models = 0;
-    if (!*value || strlen(value) >= sizeof p->models[0])
-        return bad_value(e, "--model", value, "a model's name or file: `benchtop list models`");
-    if (p->n_models == PRESET_MODELS)
-        return error_add(e, ERROR_USAGE, "--model: more than %d models: choose fewer", PRESET_MODELS);
-    strcpy(p->models[p->n_models++], value);
-    return 0;
-}
-
-static int apply_workload(struct preset *p, const char *value, bool first, struct error *e)
-{
-    if (first)
-        p->n_workloads = 0;
-    for (const char *word = value; *word;) {
-        size_t length = strcspn(word, ",");
-        int w = 0;
-        while (w < WORKLOADS &&
-               (strlen(workload_names[w]) != length || strncmp(workload_names[w], word, length)))
-            w++;
-        if (w == WORKLOADS) {
-            char near[128], name[64];
-            snprintf(name, sizeof name, "%.*s", (int)length, word);
-            catalog_nearest(name, workload_names, WORKLOADS, near, sizeof near);
-            return error_add(e, ERROR_USAGE, "--workload %s is unknown: %s%s", name,
-                             *near ? "did you mean " : "choose prefill, decode or generate", near);
-        }
-        bool have = false;
-        for (int i = 0; i < p->n_workloads; i++)
-            have |= p->workloads[i] == (enum workload)w;
-        if (!have)
-            p->workloads[p->n_workloads++] = (enum workload)w;
-        word += length + (word[length] == ',');
-    }
-    return p->n_workloads ? 0 : bad_value(e, "--workload", value, "prefill, decode or generate");
-}
-
-static int apply_batch(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    return apply_list(p->batch, &p->n_batch, "--batch", value, e);
-}
-
-static int apply_seq(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    return apply_list(p->seq, &p->n_seq, "--seq", value, e);
-}
-
-static int apply_tokens(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    return apply_int(&p->tokens, "--tokens", value, e);
-}
-
-static int apply_arm(struct preset *p, const char *value, bool first, struct error *e)
-{
-    if (first)
-        p->n_arms = 0;
-    if (p->n_arms == PRESET_ARMS)
-        return error_add(e, ERROR_USAGE, "--arm: more than %d arms: compare fewer", PRESET_ARMS);
-    struct error why = {0};
-    if (preset_arm_parse(value, &p->arms[p->n_arms], &why) < 0)
-        return error_add(e, ERROR_USAGE, "--arm %s: %s", value, why.text);
-    p->n_arms++;
-    return 0;
-}
-
-static int apply_precision(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    struct implementation probe;
-    struct error why = {0};
-    implementation_default(&probe);
-    if (implementation_set(&probe, "precision", value, &why) < 0)
-        return error_add(e, ERROR_USAGE, "--precision %s: %s", value, why.text);
-    for (int i = 0; i < p->n_arms; i++)
-        p->arms[i].implementation.precision = probe.precision;
-    return 0;
-}
-
-static int apply_runs(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    if (apply_int(&p->rounds, "--runs", value, e) < 0)
-        return -1;
-    if (p->max_rounds < p->rounds)
-        p->max_rounds = p->rounds; /* the cap of the preset was meant for its own number of runs */
-    return 0;
-}
-
-static int apply_max_rounds(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    return apply_int(&p->max_rounds, "--max-rounds", value, e);
-}
-
-static int apply_budget(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    char *end;
-    double v = strtod(value, &end);
-    double unit = !strcmp(end, "h") ? 3600 : !strcmp(end, "m") || !strcmp(end, "min") ? 60 : 1;
-    if (end == value || !isfinite(v) || v < 0 || (unit == 1 && *end && strcmp(end, "s")))
-        return bad_value(e, "--budget", value, "a time, as in 90, 90s, 5m or 1h");
-    p->budget_s = v * unit;
-    return 0;
-}
-
-static int apply_threads(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    return apply_int(&p->threads, "--threads", value, e);
-}
-
-static int apply_seed(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(value, &end, 0);
-    if (end == value || *end || errno || strchr(value, '-'))
-        return bad_value(e, "--seed", value, "a whole number from 0 to 18446744073709551615");
-    p->seed = v;
-    return 0;
-}
-
-static int apply_set(struct preset *p, const char *value, bool first, struct error *e)
-{
-    (void)first;
-    char path[256];
-    const char *equals = strchr(value, '=');
-    if (!equals || equals == value || (size_t)(equals - value) >= sizeof path)
-        return bad_value(e, "--set", value, "path=value, as in criteria.min_speedup=1.2");
-    memcpy(path, value, (size_t)(equals - value));
-    path[equals - value] = '\0';
-    struct error why = {0};
-    if (preset_set(p, path, equals + 1, &why) < 0)
-        return error_add(e, ERROR_USAGE, "--set %s: %s", value, why.text);
-    return 0;
-}
-
 #define FLAG(field)                                                                                          \
     static int set_##field(struct request *r, const char *value, struct error *e)                            \
     {                                                                                                        \
@@ -293,7 +95,7 @@ FLAG(no_mouse)
     static int set_##field(struct request *r, const char *value, struct error *e)                            \
     {                                                                                                        \
         if (!*value)                                                                                         \
-            return bad_value(e, option, value, "a name");                                                    \
+            return override_expected(e, option, value, "a name");                                            \
         r->field = value;                                                                                    \
         return 0;                                                                                            \
     }
@@ -317,7 +119,7 @@ static int set_color(struct request *r, const char *value, struct error *e)
             r->color = (enum request_color)i;
             return 0;
         }
-    return bad_value(e, "--color", value, "auto, never or always");
+    return override_expected(e, "--color", value, "auto, never or always");
 }
 
 static int set_regression(struct request *r, const char *value, struct error *e)
@@ -325,7 +127,7 @@ static int set_regression(struct request *r, const char *value, struct error *e)
     char *end;
     double v = strtod(value, &end);
     if (end == value || (*end && strcmp(end, "%")) || !isfinite(v) || v < 0)
-        return bad_value(e, "--fail-on-regression", value, "a percentage from 0, as in 5");
+        return override_expected(e, "--fail-on-regression", value, "a percentage from 0, as in 5");
     r->regression_pct = v;
     return 0;
 }
@@ -339,34 +141,37 @@ enum {
 };
 
 const struct option_info options_table[] = {
-    {"--device", 0, "cpu|cuda[:N]|fake", SWEEP, COMPLETE_DEVICES, false, "where to run", NULL, apply_device},
+    {"--device", 0, "cpu|cuda[:N]|fake", SWEEP, COMPLETE_DEVICES, false, "where to run", NULL,
+     override_device},
     {"--model", 0, "NAME|FILE", SWEEP, COMPLETE_MODELS, true,
      "a model of the catalog, or a model file; the first replaces the preset's models, more add to it", NULL,
-     apply_model},
+     override_model},
     {"--workload", 0, "NAME,...", SWEEP, COMPLETE_WORKLOADS, true, "prefill, decode, generate", NULL,
-     apply_workload},
-    {"--batch", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "batch sizes, 1 to 1024", NULL, apply_batch},
-    {"--seq", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "sequence lengths, 1 to 32768", NULL, apply_seq},
+     override_workload},
+    {"--batch", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "batch sizes, 1 to 1024", NULL, override_batch},
+    {"--seq", 0, "N,...", SWEEP, COMPLETE_NOTHING, false, "sequence lengths, 1 to 32768", NULL, override_seq},
     {"--tokens", 0, "N", SWEEP, COMPLETE_NOTHING, false, "generate: tokens after the prompt", NULL,
-     apply_tokens},
+     override_tokens},
     {"--arm", 0, "NAME[=KEY:VALUE,...]", SWEEP, COMPLETE_ARMS, true,
      "an implementation to compare, its axes changed by KEY:VALUE; the first is the baseline and replaces "
      "the "
      "preset's arms, more add to it",
-     NULL, apply_arm},
+     NULL, override_arm},
     {"--precision", 0, "NAME", SWEEP, COMPLETE_PRECISIONS, false, "the precision of all arms", NULL,
-     apply_precision},
+     override_precision},
     {"--runs", 0, "N", SWEEP, COMPLETE_NOTHING, false, "planned rounds: the verdict comes after these", NULL,
-     apply_runs},
+     override_runs},
     {"--max-rounds", 0, "N", SWEEP, COMPLETE_NOTHING, false, "cap where the interval is still too wide", NULL,
-     apply_max_rounds},
+     override_max_rounds},
     {"--budget", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
-     "time for the whole run (90, 5m, 1h); 0: no limit", NULL, apply_budget},
-    {"--threads", 0, "N", SWEEP, COMPLETE_NOTHING, false, "threads of the cpu; 0: all", NULL, apply_threads},
+     "time for the whole run (90, 5m, 1h); 0: no limit", NULL, override_budget},
+    {"--threads", 0, "N", SWEEP, COMPLETE_NOTHING, false, "threads of the cpu; 0: all", NULL,
+     override_threads},
     {"--seed", 0, "N", SWEEP, COMPLETE_NOTHING, false, "weights, inputs and the order of rounds", NULL,
-     apply_seed},
+     override_seed},
     {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
-     "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL, apply_set},
+     "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL,
+     override_set},
     {"--out", 'o', "FILE", RUN | 1 << COMMAND_EXPORT, COMPLETE_FILES, false,
      "where the session or the export is written", set_out, NULL},
     {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,

@@ -168,7 +168,7 @@ int prepare_check_out(const char *path, struct error *e)
                          S_ISDIR(st.st_mode) ? "" : ", or use --json for standard output");
     const char *slash = strrchr(path, '/');
     if (!slash)
-        strcpy(folder, ".");
+        snprintf(folder, sizeof folder, ".");
     else if ((size_t)(slash - path) < sizeof folder)
         snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
     else
