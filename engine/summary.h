@@ -77,6 +77,14 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
 int summary_compare_arms(const struct session *s, int cell, int baseline, int candidate,
                          struct comparison *out);
 
+/* An arm of one session against an arm of another: no rounds in common, so Welch and the ratio on block
+ * means. Fills the figures of out and the counts of k; verdict and words are left to summary_judge. -1: no
+ * complete block. */
+int summary_compare_unpaired(const struct session_arm *baseline, const struct session_arm *candidate,
+                             double confidence, struct comparison *out, struct summary_case *k);
+/* Why a candidate's output was refused, in words; "" when it was not. */
+void summary_refusal(const struct output_check *o, char *out, size_t size);
+
 struct criterion_result {
     char metric[64];
     int cell, arm; /* the worst case over all cells and candidates; -1: no data */

@@ -274,8 +274,11 @@ static void figures(const struct means *m, double confidence, struct comparison 
     c->improvement_pct = 100 * (1 - 1 / c->speedup);
 }
 
-static void describe_difference(const struct output_check *o, char *out, size_t size)
+void summary_refusal(const struct output_check *o, char *out, size_t size)
 {
+    out[0] = '\0';
+    if (!o->checked || o->passed)
+        return;
     char error[FIGURE_TEXT * 2], tolerance[FIGURE_TEXT * 2], top1[FIGURE_TEXT];
     figure_percent(o->top1_agreement, 1, top1, sizeof top1);
     if (isfinite(o->tolerance))
@@ -301,8 +304,7 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
     if (m.nx > 0 && m.ny > 0) {
         double confidence = summary_confidence(s);
         figures(&m, confidence, c);
-        if (b->output.checked && !b->output.passed)
-            describe_difference(&b->output, differs, size);
+        summary_refusal(&b->output, differs, size);
         int few = m.nx < m.ny ? m.nx : m.ny;
         *k = (struct summary_case){.baseline_name = a->name,
                                    .candidate_name = b->name,
@@ -314,6 +316,26 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
                                    .throttled = m.throttled,
                                    .differs = differs};
         summary_judge(c, k);
+        result = 0;
+    }
+    free(m.x);
+    return result;
+}
+
+int summary_compare_unpaired(const struct session_arm *baseline, const struct session_arm *candidate,
+                             double confidence, struct comparison *out, struct summary_case *k)
+{
+    struct means m;
+    *out = (struct comparison){.p_holm = NAN};
+    if (baseline->n_blocks == 0 || candidate->n_blocks == 0 || collect(baseline, candidate, &m) != 0)
+        return -1;
+    m.n_pairs = 0; /* equal round numbers of two runs are no pairs: nothing ties them in time */
+    int result = -1;
+    if (m.nx > 0 && m.ny > 0) {
+        figures(&m, confidence, out);
+        k->rounds = m.nx < m.ny ? m.nx : m.ny;
+        k->blocks = m.nx + m.ny;
+        k->throttled = m.throttled;
         result = 0;
     }
     free(m.x);

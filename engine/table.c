@@ -238,7 +238,7 @@ static void print_criteria(const struct session *s, int width, struct text *out)
         if (r[i].cell >= 0) {
             cell_words(&s->cell[r[i].cell], where, sizeof where - sizeof arm);
             snprintf(arm, sizeof arm, ", %s", s->cell[r[i].cell].arm[r[i].arm].name);
-            strcat(where, arm);
+            snprintf(where + strlen(where), sizeof where - strlen(where), "%s", arm);
         }
         columns_cell(t, r[i].metric);
         put_digits(t, r[i].target, 2);

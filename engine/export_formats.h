@@ -1,0 +1,18 @@
+/* Inside of export: one printer per format, listed in export.c's table. Callers free. */
+#pragma once
+
+#include "engine/export.h"
+
+char *export_jsonl(const struct session *s, struct error *e);
+char *export_csv(const struct session *s, struct error *e);
+char *export_markdown(const struct session *s, struct error *e);
+char *export_llama_bench(const struct session *s, struct error *e);
+char *export_vllm_latency(const struct session *s, struct error *e);
+
+/* Inside of the Markdown report (export_md.c has its tables): criteria and questions, in words computed from
+ * the data. comparisons is what summary_comparisons gave. */
+struct text;
+void export_metrics(struct text *out, const struct session *s, const struct comparison *comparisons);
+void export_questions(struct text *out, const struct session *s, const struct comparison *comparisons);
+/* Text that may stand in a cell of a Markdown table: bars and line ends are taken care of. */
+void export_markdown_text(struct text *out, const char *text);
