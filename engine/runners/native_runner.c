@@ -4,6 +4,7 @@
 #include "engine/runners/runner.h"
 #include "kernels/kernels.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -133,6 +134,7 @@ static void release(struct runner_arm *a)
     free(a->event);
     free(a->fixed);
     free(a);
+    malloc_trim(0); /* what the C library keeps would count as the next arm's */
 }
 
 static void read_memory(struct runner_arm *a)
