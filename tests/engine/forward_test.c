@@ -41,6 +41,40 @@ TEST(every_implementation_agrees_with_the_reference)
     CHECK(worst[PRECISION_BF16] > worst[PRECISION_FP16]);
 }
 
+TEST(every_simd_level_and_product_library_agrees_with_the_reference)
+{
+    static const char *const levels[] = {"portable", "avx2", "avx512", "avx512_bf16"};
+    static const char *const products[] = {"own", "cblas", "onednn"};
+    int ran = 0;
+    for (int level = 0; level < 4; level++)
+        for (int product = 0; product < 3; product++) {
+            char why[256] = "";
+            struct kernels *k = kernels_open_cpu(
+                &(struct kernels_config){1, products[product], levels[level]}, why, sizeof why);
+            if (!k) /* this machine lacks the instructions or the library */
+                continue;
+            for (int m = 0; m < JUDGE_MODELS; m++)
+                for (int p = PRECISION_FP32; p <= PRECISION_INT8; p++) {
+                    struct judge j;
+                    struct implementation i;
+                    implementation_default(&i);
+                    i.precision = (enum precision_kind)p;
+                    i.attention = ATTENTION_FLASH;
+                    i.fusion = FUSION_FULL;
+                    CHECK(judge_open(&j, k, &judge_models[m], i.precision, NULL) == 0);
+                    int steps = judge_models[m].family == MODEL_BERT ? 0 : 3;
+                    double error = judge_run(&j, &i, 2, (const int[]){37, 4}, steps, NULL);
+                    if (!(error <= judge_tolerance(i.precision)))
+                        TEST_FAIL("%s, %s, %s precision %d: %g", levels[level], products[product],
+                                  judge_models[m].name, p, error);
+                    judge_close(&j);
+                    ran++;
+                }
+            k->ops->close(k);
+        }
+    CHECK(ran >= 24); /* portable code with our own products runs everywhere */
+}
+
 TEST(the_judge_sees_a_wrong_weight)
 {
     struct kernels *k = open_cpu();
