@@ -152,7 +152,7 @@ expect 'criteria without data, cells failed' 1 '*' '*' run $two --fail-on-criter
 expect 'show prints the table' 0 'faster' '' show "$work/a.json"
 expect 'show --json is the session' 0 'benchtop/session/1' '' show "$work/a.json" --json
 json 'show --json is JSON'
-id=$(basename "$(ls "$work"/data/benchtop/sessions/*two-arms.json | tail -1)" .json)
+id=$(basename "$(grep -L colour "$work"/data/benchtop/sessions/*two-arms*.json | head -1)" .json)
 expect 'show knows an id' 0 'faster' '' show "$id"
 expect 'a misspelled id has neighbors' 2 '' "$id" show "${id}x"
 for format in json jsonl csv md llama-bench vllm-latency; do
@@ -174,7 +174,8 @@ expect 'compare gates on a regression' 3 '*' 'slower by more than 5 %' compare "
 expect 'compare passes under the limit' 0 '*' '*' compare "$work/a.json" "$work/slow.json" --fail-on-regression 50
 expect 'compare of a session with itself passes' 0 '*' '*' compare "$work/a.json" "$work/a.json" --fail-on-regression 5
 expect 'noise is inconclusive where a verdict was demanded' 4 '*' 'inconclusive' compare "$work/noise.json" "$work/noise.json" --fail-on-regression 1
-expect 'nothing in common' 1 '*' 'share no' compare "$work/a.json" "$work/o.json" --fail-on-regression 5
+expect 'a run of another batch' 0 '*' '*' run $two --batch 7 --runs 2 --out "$work/other.json"
+expect 'nothing in common' 1 '*' 'share no' compare "$work/a.json" "$work/other.json" --fail-on-regression 5
 
 # --- output that cannot be written is an error
 for args in "show $work/a.json" "run $two --quiet" "list models" "plan $two" "--help" "export $work/a.json --to md" "doctor --json"; do
