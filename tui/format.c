@@ -131,8 +131,10 @@ char *format_count(char out[FORMAT_TEXT], int64_t n)
         char unit;
     } unit[] = {{1e12, 'T'}, {1e9, 'B'}, {1e6, 'M'}};
     for (size_t i = 0; i < 3; i++)
-        if ((double)n >= 0.9999 * unit[i].size) {
-            snprintf(out, FORMAT_TEXT, "%.2f %c", (double)n / unit[i].size, unit[i].unit);
+        if ((double)n >= 0.9995 * unit[i].size) {
+            char number[FORMAT_TEXT];
+            snprintf(out, FORMAT_TEXT, "%.20s %c", format_digits(number, (double)n / unit[i].size, 3),
+                     unit[i].unit);
             return out;
         }
     snprintf(out, FORMAT_TEXT, "%lld", (long long)n);

@@ -17,6 +17,6 @@ char *format_rate(char out[FORMAT_TEXT], double per_second);
 char *format_percent(char out[FORMAT_TEXT], double fraction); /* 0.113 -> "11 %", 0.0042 -> "0.4 %" */
 char *format_bytes(char out[FORMAT_TEXT], double bytes);      /* "27.1 GiB", "512 MiB" */
 char *format_gib(char out[FORMAT_TEXT], double bytes);        /* the number alone: "15.0", "0.07" */
-char *format_count(char out[FORMAT_TEXT], int64_t n);         /* "6.74 B", "124.44 M", "512" */
+char *format_count(char out[FORMAT_TEXT], int64_t n);         /* "6.74 B", "124 M", "512" */
 char *format_duration(char out[FORMAT_TEXT], double seconds); /* "0.4 s", "9 s", "6:12", "1:02:03" */
 char *format_p(char out[FORMAT_TEXT], double p);              /* "0.031", "3e-12", "< 1e-300" */

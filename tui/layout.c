@@ -93,7 +93,7 @@ void layout_setup(struct rect body, int n_arms, int focus, struct rect out[SETUP
         }
         out[SETUP_PLAN] = layout_bottom(&rest, plan);
         int models = body.width / 3;
-        out[SETUP_MODELS] = layout_left(&rest, models > 40 ? 40 : models < 28 ? 28 : models);
+        out[SETUP_MODELS] = layout_left(&rest, models > 40 ? 40 : models < 30 ? 30 : models);
         out[SETUP_SWEEP] = layout_bottom(&rest, sweep_height);
         out[SETUP_ARMS] = rest;
         return;
@@ -130,7 +130,7 @@ void layout_live(struct rect body, int n_arms, bool has_curve, int focus, struct
     struct rect rest = body;
     if (n_arms < 1)
         n_arms = 1;
-    out[LIVE_SENTENCE] = layout_top(&rest, 1);
+    out[LIVE_SENTENCE] = layout_top(&rest, body.height >= 20 ? 2 : 1);
     out[LIVE_PROGRESS] = layout_top(&rest, 1);
     int comparisons = n_arms - 1 > 3 ? 3 : n_arms - 1;
     int table = 2 + 1 + n_arms + comparisons;
@@ -138,7 +138,7 @@ void layout_live(struct rect body, int n_arms, bool has_curve, int focus, struct
     if (rest.height >= table + pictures + 4) {
         /* A strip for device and memory: a line per arm, as far as there is height to spare. */
         int spare = rest.height - table - pictures;
-        int strip = 2 + (n_arms > 4 ? 4 : n_arms < 2 ? 2 : n_arms);
+        int strip = 3 + (n_arms > 4 ? 4 : n_arms < 2 ? 2 : n_arms);
         struct rect bottom = layout_bottom(&rest, strip < spare ? strip : spare);
         if (bottom.width >= 76) {
             out[LIVE_DEVICE] = layout_left(&bottom, bottom.width * 2 / 5);

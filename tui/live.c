@@ -251,6 +251,12 @@ const struct comparison *live_comparison(struct live *l, const struct session *s
     return &c->comparison;
 }
 
+void live_settle(struct live *l)
+{
+    for (int i = 0; i < l->n_cells * l->n_arms; i++)
+        l->cached[i].summary_due_ns = l->cached[i].comparison_due_ns = 0;
+}
+
 double live_quantile(const struct live_bins *b, double p)
 {
     if (b->total == 0)

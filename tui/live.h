@@ -35,6 +35,9 @@ const struct arm_summary *live_summary(struct live *l, const struct session *s, 
 const struct comparison *live_comparison(struct live *l, const struct session *s, int cell, int arm,
                                          int64_t now_ns);
 
+/* The next summaries are made anew: for a picture that is going to stand still. */
+void live_settle(struct live *l);
+
 /* Quantile p by the bins, ms; NAN without samples. */
 double live_quantile(const struct live_bins *b, double p);
 

@@ -36,15 +36,15 @@ static void draw_column(struct grid *g, int x, struct rect r, double fraction, e
 
 static int log_column(const struct plot_histogram *h, double value)
 {
-    return (int)floor(log(value / h->low) / log(h->high / h->low) * h->n);
+    return (int)floor(log(value / h->low) / log(h->high / h->low) * h->n * h->bar_width);
 }
 
-/* Ticks in one row, the outermost percentile first: what would run into another is left out. */
+/* Ticks in one row, in their order of importance: what would run into another is left out. */
 static void draw_ticks(struct grid *g, struct rect r, const struct plot_histogram *h)
 {
     bool taken[512] = {false};
     int width = r.width < 512 ? r.width : 512;
-    for (int t = PLOT_TICKS - 1; t >= 0; t--) {
+    for (int t = 0; t < PLOT_TICKS; t++) {
         const struct plot_tick *tick = &h->tick[t];
         if (!(tick->at > 0) || !tick->label)
             continue;
@@ -77,7 +77,7 @@ static void draw_ticks(struct grid *g, struct rect r, const struct plot_histogra
 
 void plot_histogram(struct grid *g, struct rect r, const struct plot_histogram *h)
 {
-    if (r.width < 4 || r.height < 1 || h->n < 1 || !(h->low > 0) || !(h->high > h->low))
+    if (r.width < 4 || r.height < 1 || h->n < 1 || h->bar_width < 1 || !(h->low > 0) || !(h->high > h->low))
         return;
     struct rect bars = r;
     if (r.height > 1) {
@@ -87,13 +87,13 @@ void plot_histogram(struct grid *g, struct rect r, const struct plot_histogram *
     uint32_t most = 1;
     for (int i = 0; i < h->n; i++)
         most = h->count[i] > most ? h->count[i] : most;
+    int w = h->bar_width;
     if (h->cursor >= 0 && h->cursor < h->n)
-        for (int y = bars.y; y < bars.y + bars.height; y++)
-            grid_put(g, r.x + 1 + h->cursor, y, ' ', STYLE_CURSOR);
-    for (int i = 0; i < h->n && i < r.width - 2; i++)
-        if (h->count[i])
-            draw_column(g, r.x + 1 + i, bars, h->count[i] / (double)most,
-                        i == h->cursor ? STYLE_CURSOR : h->style);
+        grid_fill(g, (struct rect){r.x + 1 + h->cursor * w, bars.y, w, bars.height}, ' ', STYLE_CURSOR);
+    for (int x = 0; x < h->n * w && x < r.width - 2; x++)
+        if (h->count[x / w])
+            draw_column(g, r.x + 1 + x, bars, h->count[x / w] / (double)most,
+                        x / w == h->cursor ? STYLE_CURSOR : h->style);
     if (h->under)
         draw_column(g, r.x, bars, fmin(1, (double)h->under / most), STYLE_WARNING);
     if (h->over)

@@ -15,19 +15,19 @@ struct plot_tick {
     const char *label; /* "p50" */
     bool weak;         /* the sample does not support it: drawn dim, in brackets */
 };
-/* Bars per column between low and high (log-spaced), under- and overflow in the outermost two columns. The
+/* Bars between low and high (log-spaced), under- and overflow in the outermost two columns. The
  * last row holds the ticks where height > 1. A count above 0 shows at least an eighth. */
 struct plot_histogram {
-    const uint32_t *count; /* [n], column i covers low * (high/low)^(i/n) .. ; n = width - 2 */
-    int n;
+    const uint32_t *count; /* [n], bar i covers low * (high/low)^(i/n) .. */
+    int n, bar_width;      /* n * bar_width = width - 2 or a little less */
     uint64_t under, over;
     double low, high;
-    struct plot_tick tick[PLOT_TICKS];
+    struct plot_tick tick[PLOT_TICKS]; /* the most important first */
     enum style style;
-    int cursor; /* column of the reading cursor, -1: none */
+    int cursor; /* bar under the reading cursor, -1: none */
 };
 void plot_histogram(struct grid *g, struct rect r, const struct plot_histogram *h);
-/* Numbers under histograms of the same range: r.width as theirs, one row. */
+/* Numbers under histograms of the same range and width: one row, the first column under their first bar. */
 void plot_log_axis(struct grid *g, struct rect r, double low, double high);
 
 /* Lines over a swept axis: x positions evenly spaced, NAN breaks the line. */

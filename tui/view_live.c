@@ -165,6 +165,7 @@ static void freeze(struct app *a)
     a->frozen = !a->frozen;
     if (!a->frozen)
         return;
+    live_settle(s->statistics);
     s->focus = LIVE_LATENCY;
     s->cursor = s->range_columns / 2;
     const struct live_arm *arm = live_arm(s->statistics, s->cell, 0);
@@ -281,7 +282,10 @@ static void draw_sentence(struct app *a, struct grid *g, struct rect r)
             snprintf(text, sizeof text, "%s",
                      app_running(a) ? "no samples of this cell yet" : "this cell has no samples");
     }
-    grid_text(g, r.x + 1, r.y, r.width - 2, STYLE_SENTENCE, text);
+    if (r.height > 1)
+        widget_paragraph(g, (struct rect){r.x + 1, r.y, r.width - 2, r.height}, STYLE_SENTENCE, text);
+    else
+        grid_text(g, r.x + 1, r.y, r.width - 2, STYLE_SENTENCE, text);
 }
 
 static int rounds_done(const struct session_cell *c)
@@ -324,7 +328,7 @@ static void draw_progress(struct app *a, struct grid *g, struct rect r)
     else if (running && a->paused)
         x += grid_text(g, x, r.y, end - x, STYLE_CURSOR, " paused ") + 1;
     char time[96] = "";
-    if (running && isfinite(s->eta_s))
+    if (running && isfinite(s->eta_s) && r.width < 90) /* else it stands in the corner */
         snprintf(time, sizeof time, "%s, left \xe2\x89\xa4 %s", format_duration(gone, s->elapsed_s),
                  format_duration(left, s->eta_s));
     else if (running)

@@ -21,7 +21,8 @@ struct live_state {
     enum live_axis axis;
     struct live_range range;
     int range_cell, range_columns; /* what `range` was chosen for */
-    int cursor;                    /* histogram column while frozen */
+    int bar_width;                 /* cells per bar: few samples make broad bars */
+    int cursor;                    /* bar while frozen */
     int64_t now_ns;                /* of this frame; stands still while frozen */
     double eta_s, elapsed_s;       /* the same */
     struct block_telemetry reading[64];

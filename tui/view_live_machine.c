@@ -149,7 +149,7 @@ void live_draw_memory(struct app *a, struct grid *g, struct rect r)
     snprintf(note, sizeof note, "of %s", format_bytes(text, limit));
     struct rect in = widget_panel(g, r, "Memory, GiB", limit > 0 ? note : "", s->focus == LIVE_MEMORY);
     static const struct widget_column columns[] = {
-        {"", 10, 1, false, false},
+        {"", 12, 1, false, false},
         {"\xe2\x96\x88 weights", 9, 2, true, false},
         {"\xe2\x96\x93 KV", 6, 3, true, false},
         {"\xe2\x96\x92 act", 6, 4, true, false},

@@ -8,6 +8,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* About two bars per root of n, so that few samples do not look like a comb; returns how many bars. */
+static int choose_bars(struct live_state *s, int columns)
+{
+    double most = 0;
+    for (int i = 0; i < s->of->cell[s->cell].n_arms; i++) {
+        const struct live_arm *arm = live_arm(s->statistics, s->cell, i);
+        most = arm && (double)arm->bins.total > most ? (double)arm->bins.total : most;
+    }
+    int width = (int)(columns / fmax(8, 2 * sqrt(most)));
+    s->bar_width = width < 1 ? 1 : width > 4 ? 4 : width;
+    return columns / s->bar_width;
+}
+
 static void choose_range(struct live_state *s, int columns)
 {
     if (s->range_cell != s->cell || s->range_columns != columns)
@@ -40,16 +53,17 @@ static void draw_arm(struct app *a, struct grid *g, struct rect r, int arm, int 
         return;
     }
     uint32_t count[LIVE_COLUMNS_MAX];
-    int n = r.width - 2;
+    int n = s->range_columns;
     struct plot_histogram h = {.count = count,
                                .n = n,
+                               .bar_width = s->bar_width,
                                .low = live_column_edge(&s->range, 0),
                                .high = live_column_edge(&s->range, n),
                                .style = theme_arm(arm),
                                .cursor = a->frozen ? s->cursor : -1};
     h.tick[0] = (struct plot_tick){m->latency.median, "p50", false};
-    h.tick[1] = (struct plot_tick){m->latency.p90, "p90", !m->p90_supported};
-    h.tick[2] = (struct plot_tick){m->latency.p99, "p99", !m->p99_supported};
+    h.tick[2] = (struct plot_tick){m->latency.p90, "p90", !m->p90_supported};
+    h.tick[1] = (struct plot_tick){m->latency.p99, "p99", !m->p99_supported};
     live_columns(&data->bins, &s->range, n, count, &h.under, &h.over);
     plot_histogram(g, r, &h);
 }
@@ -96,12 +110,16 @@ void live_draw_latency(struct app *a, struct grid *g, struct rect r)
     int columns = in.width - label - 2;
     if (columns < 4 || columns > LIVE_COLUMNS_MAX || in.height < 2)
         return;
+    if (!a->frozen || s->range_columns < 1)
+        columns = choose_bars(s, columns);
+    else
+        columns /= s->bar_width;
     choose_range(s, columns);
     struct rect axis = layout_bottom(&in, 1);
     if (a->frozen && s->range.per_column > 0)
         draw_reading(a, g, axis);
     else if (s->range.per_column > 0)
-        plot_log_axis(g, (struct rect){axis.x + label, axis.y, axis.width - label, 1},
+        plot_log_axis(g, (struct rect){axis.x + label, axis.y, columns * s->bar_width + 2, 1},
                       live_column_edge(&s->range, 0), live_column_edge(&s->range, columns));
     int shown = c->n_arms, each = in.height / (shown > 0 ? shown : 1);
     if (each < 1) { /* the candidate that is spoken of, and its baseline */
@@ -206,6 +224,10 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
                                .from_zero = true,
                                .log_y = is_log,
                                .cursor = at};
+    if (!(k.most > 0)) {
+        grid_text(g, in.x, in.y, in.width, STYLE_DIM, "no point of this curve is measured yet");
+        return;
+    }
     in.x -= 1; /* labels may use the padding */
     in.width += 1;
     plot_lines(g, in, &lines);

@@ -62,13 +62,35 @@ static void draw_arm(struct app *a, const struct widget_table *t, int row, int a
     widget_table_cell(t, row, LIMIT, STYLE_TEXT, format_percent(text, m->limit_share));
 }
 
-/* "B : A  1.84x faster, 1.81-1.87   paired p 3e-11 over 7 rounds   Welch t 158.3, df 8.2, p 1e-15   d 40,
- * large": parts that do not fit are left out from the right. */
+/* "B:A  1.84x faster, 1.81-1.87   faster   paired p 3e-11 over 7 rounds   Welch t 158.3, df 8.2, p 1e-15   d
+ * 40, large": what does not fit is left out. A direction is named only where the interval has one. */
+static int draw_ratio(struct grid *g, int x, int y, int end, const struct comparison *k)
+{
+    char text[160], x1[FORMAT_TEXT], x2[FORMAT_TEXT];
+    double low = k->speedup_ci.low, high = k->speedup_ci.high;
+    bool is_known = low > 1 || high < 1, slower = is_known && k->speedup < 1;
+    if (is_known)
+        snprintf(text, sizeof text, "%s\xc3\x97 %s%s",
+                 format_digits(x1, slower ? 1 / k->speedup : k->speedup, 4), slower ? "slower" : "faster",
+                 k->final ? "" : " so far");
+    else
+        snprintf(text, sizeof text, "speed-up %s%s", format_digits(x1, k->speedup, 4),
+                 k->final ? "" : " so far");
+    int from = x;
+    x += grid_text(g, x, y, end - x, is_known ? STYLE_BOLD : STYLE_TEXT, text);
+    if (isfinite(low)) {
+        snprintf(text, sizeof text, ", %s\xe2\x80\x93%s", format_digits(x1, slower ? 1 / high : low, 4),
+                 format_digits(x2, slower ? 1 / low : high, 4));
+        x += grid_text(g, x, y, end - x, STYLE_TEXT, text);
+    }
+    return x - from;
+}
+
 static void draw_comparison(struct app *a, struct grid *g, struct rect r, int arm)
 {
     struct live_state *s = a->live;
     const struct comparison *k = live_comparison(s->statistics, s->of, s->cell, arm, s->now_ns);
-    char text[160], x1[FORMAT_TEXT], x2[FORMAT_TEXT], x3[FORMAT_TEXT];
+    char x1[FORMAT_TEXT], x2[FORMAT_TEXT], x3[FORMAT_TEXT];
     int x = r.x, end = r.x + r.width;
     grid_put(g, x, r.y, (uint32_t)theme_arm_letter(arm), theme_arm(arm));
     grid_text(g, x + 1, r.y, 2, STYLE_DIM, ":");
@@ -78,39 +100,25 @@ static void draw_comparison(struct app *a, struct grid *g, struct rect r, int ar
         grid_text(g, x, r.y, end - x, STYLE_DIM, "not measured together yet");
         return;
     }
-    bool slower = k->speedup < 1;
-    double low = slower ? 1 / k->speedup_ci.high : k->speedup_ci.low;
-    double high = slower ? 1 / k->speedup_ci.low : k->speedup_ci.high;
-    snprintf(text, sizeof text, "%s\xc3\x97 %s%s", format_digits(x1, slower ? 1 / k->speedup : k->speedup, 4),
-             slower ? "slower" : "faster", k->final ? "" : " so far");
-    x += grid_text(g, x, r.y, end - x, STYLE_BOLD, text);
-    if (isfinite(low)) {
-        snprintf(text, sizeof text, ", %s\xe2\x80\x93%s", format_digits(x1, low, 4),
-                 format_digits(x2, high, 4));
-        x += grid_text(g, x, r.y, end - x, STYLE_TEXT, text);
-    }
-    x += 3;
-    if (k->final && k->verdict != VERDICT_NONE) {
-        snprintf(text, sizeof text, "%s", verdict_names[k->verdict]);
-        if (x + grid_columns(text) <= end)
-            x += grid_text(g, x, r.y, end - x,
-                           k->verdict == VERDICT_INCONCLUSIVE ? STYLE_WARNING : STYLE_GOOD, text) +
-                 3;
-    }
-    const char *part[3] = {"", "", ""};
-    char paired[96] = "", welch[96] = "", effect[64] = "";
+    x += draw_ratio(g, x, r.y, end, k) + 3;
+    if (k->final && k->verdict != VERDICT_NONE && x + grid_columns(verdict_names[k->verdict]) <= end)
+        x += grid_text(g, x, r.y, end - x, k->verdict == VERDICT_INCONCLUSIVE ? STYLE_WARNING : STYLE_GOOD,
+                       verdict_names[k->verdict]) +
+             3;
+    char part[3][96] = {"", "", ""};
     if (k->paired.n >= 2)
-        snprintf(paired, sizeof paired, "paired p %s over %d rounds", format_p(x1, k->paired.p),
+        snprintf(part[0], sizeof part[0], "paired p %s over %d rounds", format_p(x1, k->paired.p),
                  (int)k->paired.n);
     if (isfinite(k->welch.t))
-        snprintf(welch, sizeof welch, "Welch t %s, df %s, p %s", format_digits(x1, k->welch.t, 3),
+        snprintf(part[1], sizeof part[1], "Welch t %s, df %s, p %s", format_digits(x1, k->welch.t, 3),
                  format_digits(x2, k->welch.df, 2), format_p(x3, k->welch.p));
     if (isfinite(k->effect.cohens_d))
-        snprintf(effect, sizeof effect, "d %s, %s", format_digits(x1, k->effect.cohens_d, 2),
+        snprintf(part[2], sizeof part[2], "d %s, %s", format_digits(x1, k->effect.cohens_d, 2),
                  stats_effect_word(k->effect.cohens_d));
-    part[0] = welch;
-    part[1] = paired;
-    part[2] = effect;
+    if (isfinite(k->welch.t) && x + grid_columns(part[0]) + 3 + grid_columns(part[1]) > end)
+        snprintf(part[1], sizeof part[1], "Welch p %s", x3);
+    if (k->paired.n >= 2 && x + grid_columns(part[0]) + 3 + grid_columns(part[1]) > end)
+        snprintf(part[0], sizeof part[0], "paired p %s", format_p(x1, k->paired.p));
     for (int i = 0; i < 3; i++)
         if (part[i][0] && x + grid_columns(part[i]) <= end)
             x += grid_text(g, x, r.y, end - x, STYLE_TEXT, part[i]) + 3;

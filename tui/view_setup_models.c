@@ -78,6 +78,9 @@ int setup_models_load(struct app *a, struct error *e)
     s->shown = shown;
     s->n_models = n;
     setup_models_filter(a);
+    for (int i = 0; i < n && a->preset.n_models > 0; i++)
+        if (strcmp(model[i].name, a->preset.models[0]) == 0)
+            s->models.cursor = i;
     return 0;
 }
 
@@ -238,8 +241,8 @@ void setup_models_draw(struct app *a, struct grid *g, struct rect r)
         grid_put(g, in.x + 2, y, glyph(g, on ? GLYPH_ON : GLYPH_OFF), on ? STYLE_KEY : STYLE_DIM);
         int right = in.x + in.width;
         if (m->loaded) {
-            grid_text_right(g, right, y, 9, style, format_count(size, m->parameters));
-            right -= 10;
+            grid_text_right(g, right, y, 6, style, format_count(size, m->parameters));
+            right -= 7;
         }
         grid_text(g, in.x + 4, y, right - in.x - 4, style, m->name);
         if (at == s->models.cursor && focus)
