@@ -113,8 +113,7 @@ static void put_row(const struct columns *c, const int *width, char *const *cell
             text_repeat(&line, " ", pad);
     }
     text_add(&line, "");
-    while (line.n > 0 && line.bytes[line.n - 1] == ' ')
-        line.bytes[--line.n] = '\0';
+    text_trim(&line);
     if (line.failed) {
         out->failed = true;
     } else if (limit > 0 && text_width(line.bytes) > limit) {

@@ -136,7 +136,7 @@ static void answer_latency(struct text *out, const struct session *s, const stru
 {
     double wanted = s->preset.criteria.min_latency_reduction;
     double target = isnan(wanted) ? GOAL_LATENCY : wanted;
-    char t[3][WIDE];
+    char t[4][WIDE];
     int reached = 0, missed = 0, open = 0;
     for (int i = 0; i < s->n_cells; i++) {
         for (int j = 1; j < s->cell[i].n_arms; j++) {
@@ -163,10 +163,10 @@ static void answer_latency(struct text *out, const struct session *s, const stru
     text_format(out, "%s: ", reached == n ? "Yes" : missed == n ? "No" : reached ? "In part" : "Not shown");
     text_format(
         out,
-        "of %d comparisons the 95 %% interval lies above %s in %d and below it in %d; %d are undecided. The "
+        "of %d comparisons the %s interval lies above %s in %d and below it in %d; %d are undecided. The "
         "reduction is %s on average",
-        n, figure_percent(target, 1, t[0], WIDE), reached, missed, open,
-        figure_percent(g.sum / g.n, 1, t[1], WIDE));
+        n, figure_percent(summary_confidence(s), 1, t[3], WIDE), figure_percent(target, 1, t[0], WIDE),
+        reached, missed, open, figure_percent(g.sum / g.n, 1, t[1], WIDE));
     text_format(out, " (%s to ", figure_percent(g.worst, 1, t[1], WIDE));
     text_format(out, "%s).\n", figure_percent(g.best, 1, t[2], WIDE));
 }
@@ -186,9 +186,9 @@ static void answer_memory(struct text *out, const struct session *s, const struc
             base += a->work.bytes;
             candidate += b->work.bytes;
             gain += bandwidth_gain(s, i, j, c);
-            double less = memory_gain(s, i, j, c);
-            if (isfinite(less)) {
-                peak += less;
+            double lower = memory_gain(s, i, j, c);
+            if (isfinite(lower)) {
+                peak += lower;
                 peaks++;
             }
             cells++;
@@ -197,8 +197,13 @@ static void answer_memory(struct text *out, const struct session *s, const struc
             continue;
         char t[3][WIDE];
         export_markdown_text(out, s->preset.arms[j].name);
-        text_format(out, " needs %s fewer bytes per sample than the baseline by the cost model (%d cells)",
-                    figure_percent(1 - candidate / base, 1, t[0], WIDE), cells);
+        double less = 1 - candidate / base;
+        if (fabs(less) < 0.0005)
+            text_format(out, " needs as many bytes per sample as the baseline by the cost model (%d cells)",
+                        cells);
+        else
+            text_format(out, " needs %s %s bytes per sample than the baseline by the cost model (%d cells)",
+                        figure_percent(fabs(less), 1, t[0], WIDE), less > 0 ? "fewer" : "more", cells);
         text_format(out, ", reaches %s more bandwidth", figure_percent(gain / cells, 1, t[1], WIDE));
         if (peaks > 0)
             text_format(out, " and peaks %s lower in measured memory",

@@ -50,7 +50,10 @@ static void put_hardware(struct text *out, const struct session *s)
     const struct session_environment *v = &s->environment;
     char text[512], number[WIDE];
     bool none = !v->gpu_json[0] || strcmp(v->gpu_json, "[]") == 0;
-    const char *absent = none ? "none: this run used the CPU" : "not known";
+    bool fake = strcmp(s->preset.device, "fake") == 0;
+    const char *absent = fake   ? "none: simulated latencies"
+                         : none ? "none: this run used the CPU"
+                                : "not known";
     text_add(out,
              "## Hardware Specifications\n\n| Component | Specification |\n|-----------|---------------|\n");
     gpu_member(s, "name", text, sizeof text);
@@ -185,7 +188,7 @@ static void put_line(struct text *out, const struct session *s, const struct com
         if (arm > 0)
             put_improvement(out, &comparisons[cell * s->preset.n_arms + arm], scenario->throughput);
     }
-    out->n -= out->n > 0 ? 1u : 0u; /* the blank after the last bar */
+    text_trim(out);
     text_add(out, "\n");
 }
 
@@ -204,6 +207,7 @@ static void put_table_head(struct text *out, const struct session *s, const stru
         }
         text_add(out, " (%) | ");
     }
+    text_trim(out);
     text_add(out, "\n|---|");
     text_repeat(out, "---|", 2 * n - 1);
     text_add(out, "\n");
@@ -270,43 +274,81 @@ static double memory_value(const struct session *s, int cell, int arm, enum memo
     return x.bandwidth / 1e9;
 }
 
+/* Fewer bytes are better, more bytes per second are. */
+static double memory_gain(double base, double value, bool rate)
+{
+    return 100 * (rate ? value / base - 1 : 1 - value / base);
+}
+
 static void put_memory_cell(struct text *out, const struct session *s, int cell)
 {
     const struct session_cell *c = &s->cell[cell];
-    export_markdown_text(out, c->model);
-    text_format(out, ", %s, batch %d, sequence %d\n\n| Metric | ", workload_names[c->workload], c->batch,
-                c->seq);
+    text_add(out, "| Metric | ");
     for (int arm = 0; arm < c->n_arms; arm++) {
         put_title(out, c->arm[arm].name, "GB");
         if (arm > 0)
             text_add(out, "Improvement (%) | ");
     }
+    text_trim(out);
     text_add(out, "\n|---|");
     text_repeat(out, "---|", 2 * c->n_arms - 1);
     text_add(out, "\n");
     for (int row = 0; row < MEMORY_ROWS; row++) {
         double base = memory_value(s, cell, 0, (enum memory_row)row);
         bool rate = row == MEMORY_BANDWIDTH;
-        text_format(out, "| %s |", memory_titles[row]);
+        text_format(out, "| %s | ", memory_titles[row]);
         for (int arm = 0; arm < c->n_arms; arm++) {
             char number[WIDE];
             double value = memory_value(s, cell, arm, (enum memory_row)row);
-            if (isnan(value)) {
-                text_add(out, " ");
+            if (isnan(value))
                 put_why(out, c, &c->arm[arm]);
-                out->n -= 1;
-            } else {
-                text_format(out, " %s%s |", figure_digits(value, 3, number, sizeof number),
+            else
+                text_format(out, "%s%s | ", figure_digits(value, 3, number, sizeof number),
                             rate ? " GB/s" : "");
-            }
-            if (arm > 0) /* fewer bytes are better, more bytes per second are */
-                text_format(out, " %s |",
-                            figure_fixed(100 * (rate ? value / base - 1 : 1 - value / base), 1, number,
-                                         sizeof number));
+            if (arm > 0)
+                text_format(out, "%s | ",
+                            figure_fixed(memory_gain(base, value, rate), 1, number, sizeof number));
         }
+        text_trim(out);
         text_add(out, "\n");
     }
-    text_add(out, "\n");
+}
+
+/* A sweep's memory in one table: peak and bandwidth of every arm. */
+static void put_memory_sweep(struct text *out, const struct session *s)
+{
+    text_add(out, "| Model | Workload | Batch | Seq | Arm | Peak (GB) | Improvement (%) | Allocated (GB) | "
+                  "Weights (GB) | "
+                  "KV cache (GB) | Bandwidth (GB/s) | Improvement (%) "
+                  "|\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    for (int i = 0; i < s->n_cells; i++) {
+        const struct session_cell *c = &s->cell[i];
+        for (int arm = 0; arm < c->n_arms; arm++) {
+            char t[4][WIDE];
+            text_add(out, "| ");
+            export_markdown_text(out, c->model);
+            text_format(out, " | %s | %d | %d | ", workload_names[c->workload], c->batch, c->seq);
+            export_markdown_text(out, c->arm[arm].name);
+            text_add(out, " | ");
+            double peak = memory_value(s, i, arm, MEMORY_PEAK),
+                   rate = memory_value(s, i, arm, MEMORY_BANDWIDTH);
+            if (isnan(peak)) {
+                put_why(out, c, &c->arm[arm]);
+                text_add(out, "– | – | – | – | – | – |\n");
+                continue;
+            }
+            double gain = memory_gain(memory_value(s, i, 0, MEMORY_PEAK), peak, false);
+            double faster = memory_gain(memory_value(s, i, 0, MEMORY_BANDWIDTH), rate, true);
+            text_format(out, "%s | %s | %s | ", figure_digits(peak, 3, t[0], WIDE),
+                        arm ? figure_fixed(gain, 1, t[1], WIDE) : "–",
+                        figure_digits(memory_value(s, i, arm, MEMORY_ALLOCATED), 3, t[2], WIDE));
+            text_format(out, "%s | %s | ",
+                        figure_digits(memory_value(s, i, arm, MEMORY_WEIGHTS), 3, t[0], WIDE),
+                        figure_digits(memory_value(s, i, arm, MEMORY_KV), 3, t[1], WIDE));
+            text_format(out, "%s | %s |\n", figure_digits(rate, 3, t[2], WIDE),
+                        arm ? figure_fixed(faster, 1, t[3], WIDE) : "–");
+        }
+    }
 }
 
 static void put_memory(struct text *out, const struct session *s)
@@ -315,8 +357,11 @@ static void put_memory(struct text *out, const struct session *s)
     text_add(out,
              "Bytes as measured while the arm ran (1 GB is 10^9 bytes); bandwidth is the bytes that the cost "
              "model counts over the mean latency.\n\n");
-    for (int i = 0; i < s->n_cells; i++)
-        put_memory_cell(out, s, i);
+    if (s->n_cells == 1)
+        put_memory_cell(out, s, 0);
+    else
+        put_memory_sweep(out, s);
+    text_add(out, "\n");
 }
 
 /* --- all figures */
@@ -358,6 +403,12 @@ static void put_full_row(struct text *out, const struct session *s, int cell, in
 
 static void put_full(struct text *out, const struct session *s, const struct comparison *comparisons)
 {
+    char level[WIDE];
+    text_format(out,
+                "## Full results\n\nLatency in milliseconds, means with %s intervals over blocks; "
+                "percentiles (type 7) "
+                "only where there are samples enough for their own interval.\n\n",
+                figure_percent(summary_confidence(s), 1, level, WIDE));
     text_add(out, "## Full results\n\nLatency in milliseconds, means with 95 % intervals over blocks; "
                   "percentiles (type "
                   "7) only where there are samples enough for their own interval.\n\n");

@@ -88,7 +88,7 @@ char *figure_interval(double low, double high, int decimals, char *out, size_t s
     if (isinf(low) || isinf(high))
         snprintf(out, size, "unbounded");
     else
-        snprintf(out, size, "%s–%s", figure_fixed(low, decimals, a, sizeof a),
+        snprintf(out, size, low < 0 ? "%s to %s" : "%s–%s", figure_fixed(low, decimals, a, sizeof a),
                  figure_fixed(high, decimals, b, sizeof b));
     return out;
 }

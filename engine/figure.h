@@ -17,7 +17,7 @@ char *figure_digits(double value, int digits, char *out, size_t size);
 int figure_decimals(double half_width);
 /* "0.03", "3e-12", "<1e-300"; NAN: "–". */
 char *figure_p(double p, char *out, size_t size);
-/* "1.39–1.45"; "unbounded" where a side is infinite; "–" where undefined. */
+/* "1.39–1.45", "-0.9 to 1.1"; "unbounded" where a side is infinite; "–" where undefined. */
 char *figure_interval(double low, double high, int decimals, char *out, size_t size);
 /* "3.7 GiB", "812 MiB", "0 B". */
 char *figure_bytes(double bytes, char *out, size_t size);

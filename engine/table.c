@@ -166,6 +166,27 @@ static void put_line(struct text *line, int width, struct text *out)
     free(whole);
 }
 
+/* Which flags the blocks of an arm carry: "2 of 10 blocks throttled, 1 of 10 blocks not steady". */
+static void add_flags(const struct session_arm *arm, struct text *line)
+{
+    static const struct {
+        unsigned bit;
+        const char *words;
+    } flags[] = {{BLOCK_THROTTLED, "throttled"},
+                 {BLOCK_WARMUP_NOT_STEADY, "measured before warm-up was steady"},
+                 {BLOCK_CLOCK_FAULT, "with a clock fault"},
+                 {BLOCK_PARTIAL, "cut short"}};
+    bool any = false;
+    for (size_t f = 0; f < sizeof flags / sizeof flags[0]; f++) {
+        int n = 0;
+        for (int i = 0; i < arm->n_blocks; i++)
+            n += (arm->blocks[i]->flags & flags[f].bit) != 0;
+        if (n > 0)
+            text_format(line, "%s%d of %d blocks %s", any ? ", " : "", n, arm->n_blocks, flags[f].words);
+        any = any || n > 0;
+    }
+}
+
 /* What a reader must know about single arms: why there is no figure, and what spoiled those that are shown.
  */
 static void print_notes(const struct session *s, int width, struct text *out)
@@ -183,18 +204,41 @@ static void print_notes(const struct session *s, int width, struct text *out)
             const struct session_arm *arm = &cell->arm[j];
             struct arm_summary a;
             summary_arm(s, i, j, &a);
-            if (arm->reason[0])
-                text_format(&line, "%s, %s: %s: %s", where, arm->name, cell_status_names[arm->status],
-                            arm->reason);
-            else if (a.rejected > 0)
-                text_format(&line, "%s, %s: %d samples refused: clock fault", where, arm->name, a.rejected);
-            else if (a.flagged_blocks > 0)
-                text_format(&line, "%s, %s: %d of %d blocks flagged (throttled, not steady or clock fault)",
-                            where, arm->name, a.flagged_blocks, a.blocks);
-            if (line.n > 0)
+            if (arm->reason[0] && strcmp(arm->reason, cell->reason) != 0)
+                text_format(&line, "%s: %s", cell_status_names[arm->status], arm->reason);
+            if (a.rejected > 0)
+                text_format(&line, "%s%d samples refused: clock fault", line.n ? "; " : "", a.rejected);
+            struct text flags = {0};
+            add_flags(arm, &flags);
+            if (flags.n > 0)
+                text_format(&line, "%s%s", line.n ? "; " : "", flags.bytes);
+            text_free(&flags);
+            if (line.n > 0) {
+                char *what = text_take(&line, NULL);
+                text_format(&line, "%s, %s: %s", where, arm->name, what ? what : "");
+                free(what);
                 put_line(&line, width, out);
+            }
         }
     }
+}
+
+static void print_percentile_note(const struct session *s, int width, struct text *out)
+{
+    double c = summary_confidence(s);
+    bool any = false;
+    for (int i = 0; i < s->n_cells; i++) {
+        for (int j = 0; j < s->cell[i].n_arms; j++) {
+            struct arm_summary a;
+            any = any || (summary_arm(s, i, j, &a) == 0 && !a.p99_supported);
+        }
+    }
+    char line[160];
+    snprintf(line, sizeof line,
+             "A percentile needs samples enough for its own interval: p90 %d, p95 %d, p99 %d.",
+             stats_quantile_min_n(0.90, c), stats_quantile_min_n(0.95, c), stats_quantile_min_n(0.99, c));
+    if (any)
+        columns_wrap(line, width, 2, out);
 }
 
 static void print_sentences(const struct session *s, const struct comparison *comparisons, int width,
@@ -274,6 +318,9 @@ char *table_print(const struct session *s, int width, struct error *e)
     text_add(&out, "\n");
     if (print_results(s, comparisons, width, &out) != 0)
         out.failed = true;
+    /* A percentile without an order-statistic interval is left out, and says so where its column stands. */
+    if (out.bytes && strstr(out.bytes, "p99 ms"))
+        print_percentile_note(s, width, &out);
     print_sentences(s, comparisons, width, &sentences);
     if (sentences.n > 0)
         text_format(&out, "\n%s", sentences.bytes);

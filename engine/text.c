@@ -61,6 +61,12 @@ void text_repeat(struct text *t, const char *word, int times)
         text_add(t, word);
 }
 
+void text_trim(struct text *t)
+{
+    while (t->n > 0 && t->bytes[t->n - 1] == ' ')
+        t->bytes[--t->n] = '\0';
+}
+
 char *text_take(struct text *t, struct error *e)
 {
     text_put(t, "", 0);

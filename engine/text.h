@@ -16,6 +16,7 @@ void text_put(struct text *t, const char *bytes, size_t n);
 void text_add(struct text *t, const char *word);
 void text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_repeat(struct text *t, const char *word, int times);
+void text_trim(struct text *t); /* drops blanks at the end */
 /* The finished text (never NULL without an error), which the caller frees; t is empty afterwards. */
 char *text_take(struct text *t, struct error *e);
 void text_free(struct text *t);
