@@ -1,5 +1,6 @@
 #include "engine/model/native.h"
 
+#include "engine/device_file.h"
 #include "engine/model/forward.h"
 
 #include <pthread.h>
@@ -83,36 +84,10 @@ int64_t native_program_bytes(int64_t allocated)
     return bytes > 0 ? bytes : 0;
 }
 
-static int64_t read_number(const char *path)
-{
-    long long n = -1;
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return -1;
-    if (fscanf(f, "%lld", &n) != 1)
-        n = -1;
-    fclose(f);
-    return n;
-}
-
 int64_t native_available_bytes(void)
 {
-    int64_t available = INT64_MAX;
-    char line[128];
-    long long kib;
-    FILE *f = fopen("/proc/meminfo", "r");
-    if (f) {
-        while (fgets(line, sizeof line, f))
-            if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1)
-                available = kib * 1024;
-        fclose(f);
-    }
-    /* a container's own limit, where one is set */
-    int64_t limit = read_number("/sys/fs/cgroup/memory.max"),
-            used = read_number("/sys/fs/cgroup/memory.current");
-    if (limit > 0 && used >= 0 && limit - used < available)
-        available = limit > used ? limit - used : 0;
-    return available;
+    int64_t available = 0;
+    return device_file_memory(&available) > 0 ? available : INT64_MAX;
 }
 
 /* An opened backend to ask for workspace sizes, kept because the Setup screen asks at every key press. */

@@ -253,6 +253,54 @@ TEST(sizes_say_what_a_forward_pass_allocates)
     k->ops->close(k);
 }
 
+static int allocations, failing; /* of all, the one that fails */
+static void *(*real_alloc)(struct kernels *, size_t);
+
+static void *alloc_or_fail(struct kernels *k, size_t bytes)
+{
+    return ++allocations == failing ? NULL : real_alloc(k, bytes);
+}
+
+/* Weights, then a forward pass; whichever allocation fails, everything is given back and said. */
+static int make_both(struct kernels *k, const struct implementation *i, struct error *e)
+{
+    struct forward_shape shape = {
+        .model = &judge_models[4], .implementation = i, .sequences = 2, .length = 6, .steps = 3};
+    int32_t ids[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    allocations = 0;
+    struct weights *w = weights_create(k, shape.model, i->precision, 1, NULL, NULL, NULL, e);
+    struct forward *f = w ? forward_create(k, w, &shape, ids, e) : NULL;
+    int made = f != NULL;
+    forward_free(f);
+    weights_release(w);
+    CHECK_INT(k->ops->allocated(k), 0);
+    return made ? 0 : -1;
+}
+
+TEST(any_allocation_may_fail_and_nothing_leaks)
+{
+    struct kernels *k = open_cpu();
+    const struct kernel_ops *ops = k->ops;
+    struct kernel_ops failing_ops = *ops;
+    struct implementation i;
+    implementation_default(&i);
+    i.kv_cache = KV_CACHE_PAGED;
+    real_alloc = ops->alloc;
+    failing_ops.alloc = alloc_or_fail;
+    k->ops = &failing_ops;
+    failing = 0;
+    CHECK(make_both(k, &i, NULL) == 0);
+    int all = allocations;
+    CHECK(all >= 30);
+    for (failing = 1; failing <= all; failing++) {
+        struct error e = {0};
+        CHECK_INT(make_both(k, &i, &e), -1);
+        CHECK_INT(e.kind, ERROR_MEMORY);
+    }
+    k->ops = ops;
+    k->ops->close(k);
+}
+
 TEST(a_pooler_gives_values_of_its_width)
 {
     struct kernels *k = open_cpu();
