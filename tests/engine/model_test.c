@@ -1,6 +1,8 @@
 /* Counts against the published ones, costs against the figures derived from the same formulas elsewhere. */
 #include "engine/model/model.h"
 
+#include "presets/catalog.h"
+
 #include "tests/test.h"
 
 struct known {
@@ -36,14 +38,14 @@ struct known {
     }
 
 static const struct known known[] = {
-    {LLAMA("llama-7b", 4096, 32, 32, 32, 128, 11008, 32000), 6738415616, 6607077376, 524288},
-    {LLAMA("llama-13b", 5120, 40, 40, 40, 128, 13824, 32000), 13015864320, 12851609600, 819200},
-    {LLAMA("llama-30b", 6656, 60, 52, 52, 128, 17920, 32000), 32528943616, 32315146240, 1597440},
+    {LLAMA("llama-7b", 4096, 32, 32, 32, 128, 11008, 32000, .window = 0), 6738415616, 6607077376, 524288},
+    {LLAMA("llama-13b", 5120, 40, 40, 40, 128, 13824, 32000, .window = 0), 13015864320, 12851609600, 819200},
+    {LLAMA("llama-30b", 6656, 60, 52, 52, 128, 17920, 32000, .window = 0), 32528943616, 32315146240, 1597440},
     {LLAMA("mistral-7b", 4096, 32, 32, 8, 128, 14336, 32000, .window = 4096), 7241732096, 7110393856, 131072},
-    {LLAMA("mistral-7b-v0.3", 4096, 32, 32, 8, 128, 14336, 32768), 7248023552, 0, 131072},
+    {LLAMA("mistral-7b-v0.3", 4096, 32, 32, 8, 128, 14336, 32768, .window = 0), 7248023552, 0, 131072},
     {LLAMA("llama3-1b", 2048, 16, 32, 8, 64, 8192, 128256, .tied = true), 1235814400, 1235746816, 32768},
-    {LLAMA("llama3-8b", 4096, 32, 32, 8, 128, 14336, 128256), 8030261248, 7504658432, 131072},
-    {LLAMA("llama3-70b", 8192, 80, 64, 8, 128, 28672, 128256), 70553706496, 69501714432, 327680},
+    {LLAMA("llama3-8b", 4096, 32, 32, 8, 128, 14336, 128256, .window = 0), 8030261248, 7504658432, 131072},
+    {LLAMA("llama3-70b", 8192, 80, 64, 8, 128, 28672, 128256, .window = 0), 70553706496, 69501714432, 327680},
     {{.name = "phi-2",
       .family = MODEL_PHI2,
       .layers = 32,
@@ -94,6 +96,27 @@ TEST(parameter_counts_equal_the_published_ones)
         if (model_parameters(&known[i].m) != known[i].parameters)
             TEST_FAIL("%s: %lld, not %lld", known[i].m.name, (long long)model_parameters(&known[i].m),
                       (long long)known[i].parameters);
+}
+
+TEST(every_model_of_the_catalog_has_its_published_count)
+{
+    struct catalog_list models;
+    struct error e = {0};
+    setenv("BENCHTOP_CATALOG", "presets", 1);
+    CHECK(catalog_list(CATALOG_MODELS, &models, &e) == 0);
+    int counted = 0;
+    for (int i = 0; i < models.n; i++) {
+        struct model_spec m;
+        if (models.entry[i].user)
+            continue;
+        CHECK(model_spec_load(models.entry[i].path, &m, NULL, &e) == 0);
+        if (m.published_parameters > 0 && model_parameters(&m) != m.published_parameters)
+            TEST_FAIL("%s: %lld, not %lld", m.name, (long long)model_parameters(&m),
+                      (long long)m.published_parameters);
+        counted += m.published_parameters > 0;
+    }
+    CHECK(counted >= 20);
+    catalog_list_free(&models);
 }
 
 TEST(product_parameters_equal_the_derived_ones)
