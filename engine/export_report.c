@@ -215,50 +215,6 @@ char *report_print_json(const struct report *r, struct error *e)
     return print_json(r->json, r->failed, e);
 }
 
-static void scaled(double v, double step, const char *const *unit, int n, char *out, size_t size)
-{
-    if (!isfinite(v)) {
-        snprintf(out, size, "–");
-        return;
-    }
-    int u = 0;
-    while (u + 1 < n && fabs(v) >= 999.5) {
-        v /= step;
-        u++;
-    }
-    snprintf(out, size, "%.*f%s",
-             fabs(v) >= 99.95 || (u == 0 && v == floor(v)) ? 0
-             : fabs(v) >= 9.995                            ? 1
-                                                           : 2,
-             v, unit[u]);
-}
-
-void report_bytes(double bytes, char *out, size_t size)
-{
-    static const char *const unit[] = {" B", " KiB", " MiB", " GiB", " TiB", " PiB"};
-    scaled(bytes, 1024, unit, 6, out, size);
-}
-
-void report_count(double count, char *out, size_t size)
-{
-    static const char *const unit[] = {"", " k", " M", " G", " T", " P"};
-    scaled(count, 1000, unit, 6, out, size);
-}
-
-void report_seconds(double seconds, char *out, size_t size)
-{
-    if (seconds >= 5400)
-        snprintf(out, size, "%.1f h", seconds / 3600);
-    else if (seconds >= 99.5)
-        snprintf(out, size, "%.1f min", seconds / 60);
-    else if (seconds >= 0.9995 || !isfinite(seconds) || seconds == 0)
-        snprintf(out, size, isfinite(seconds) ? "%.1f s" : "–", seconds);
-    else if (seconds >= 0.9995e-3)
-        snprintf(out, size, "%.3g ms", seconds * 1e3);
-    else
-        snprintf(out, size, "%.3g µs", seconds * 1e6);
-}
-
 /* Objects below: every add may fail on memory, which one flag remembers. */
 struct object {
     cJSON *json;

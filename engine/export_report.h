@@ -24,11 +24,6 @@ int report_rows(const struct report *r);
 char *report_print(const struct report *r, int width, struct error *e);
 char *report_print_json(const struct report *r, struct error *e);
 
-/* "27.1 GiB", "1.5 ms", "7.24 G": figures for people, three digits. NAN: "–". */
-void report_bytes(double bytes, char *out, size_t size);
-void report_seconds(double seconds, char *out, size_t size);
-void report_count(double count, char *out, size_t size);
-
 /* The plan as one object ("benchtop/plan/1"): device, totals, cells[] with arms[]. */
 char *report_plan_json(const struct preset *p, const struct device *d, const struct plan *plan,
                        struct error *e);

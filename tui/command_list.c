@@ -6,6 +6,7 @@
 #include "engine/version.h"
 #include "presets/catalog.h"
 #include "tui/command.h"
+#include "tui/format.h"
 #include "tui/output.h"
 #include "tui/prepare.h"
 #include <math.h>
@@ -60,18 +61,17 @@ static void add_model(struct report *report, const struct catalog_entry *entry)
     struct model_spec m;
     struct error e = {0}, why = {0};
     struct implementation baseline;
-    char count[32];
+    char count[FORMAT_TEXT];
     if (catalog_model(entry->name, &m, &e) < 0) {
         add_unreadable(report, entry, &e, keys, sizeof keys / sizeof *keys);
         return;
     }
     implementation_default(&baseline);
     int64_t parameters = model_parameters(&m);
-    report_count((double)parameters, count, sizeof count);
     bool runs = native_supports("cpu", &m, &baseline, WORKLOAD_PREFILL, &why) == 0;
     report_row(report);
     report_text(report, "name", entry->name, NULL);
-    report_number(report, "parameters", (double)parameters, count);
+    report_number(report, "parameters", (double)parameters, format_count(count, parameters));
     report_number(report, "layers", m.layers, NULL);
     report_number(report, "d_model", m.d_model, NULL);
     report_number(report, "heads", m.heads ? m.heads : (double)NAN, NULL);
@@ -131,6 +131,14 @@ static int list_implementations(const struct request *r)
     return list_catalog(r, CATALOG_IMPLEMENTATIONS, add_implementation);
 }
 
+/* "38.6 GB/s", "134 GFLOP/s"; 0: not known. */
+static const char *giga(char *out, size_t size, double rate, const char *unit)
+{
+    char digits[FORMAT_TEXT];
+    snprintf(out, size, rate > 0 ? "%s G%s" : "–", format_digits(digits, rate / 1e9, 3), unit);
+    return out;
+}
+
 static int list_devices(const struct request *r)
 {
     static const char *const ids[] = {"cpu", "cuda", "fake"};
@@ -138,17 +146,16 @@ static int list_devices(const struct request *r)
     for (size_t i = 0; report && i < sizeof ids / sizeof *ids; i++) {
         struct device d;
         struct error why = {0};
-        char memory[32] = "", bandwidth[32] = "", rate[48] = "";
+        char memory[FORMAT_TEXT], rate[64], bandwidth[96];
         bool there = device_find(ids[i], &d, &why) == 0;
         double bytes = there && d.memory_bytes > 0 ? (double)d.memory_bytes : (double)NAN;
         double read = there && d.read_bandwidth > 0 ? d.read_bandwidth : (double)NAN;
-        report_bytes(bytes, memory, sizeof memory);
-        report_count(read, rate, sizeof rate);
-        snprintf(bandwidth, sizeof bandwidth, isnan(read) ? "–" : d.measured ? "%sB/s" : "about %sB/s", rate);
+        giga(rate, sizeof rate, isnan(read) ? 0 : read, "B/s");
+        snprintf(bandwidth, sizeof bandwidth, isnan(read) || d.measured ? "%s" : "about %s", rate);
         report_row(report);
         report_text(report, "device", there ? d.id : ids[i], NULL);
         report_bool(report, "available", there, NULL);
-        report_number(report, "memory_bytes", bytes, memory);
+        report_number(report, "memory_bytes", bytes, format_bytes(memory, bytes));
         report_number(report, "read_bandwidth", read, bandwidth);
         report_bool(report, "measured", there && d.measured, NULL);
         report_text(report, "what", there ? d.title : why.text, NULL);
@@ -165,9 +172,8 @@ static int list_sessions(const struct request *r)
         return output_error(&e);
     struct report *report = report_new();
     for (int i = 0; report && i < n; i++) {
-        char cells[32], size[32];
+        char cells[32], size[FORMAT_TEXT];
         snprintf(cells, sizeof cells, "%d/%d", entry[i].cells_ok, entry[i].cells);
-        report_bytes((double)entry[i].bytes, size, sizeof size);
         report_row(report);
         report_text(report, "session", entry[i].id, NULL);
         report_text(report, "started", entry[i].started, NULL);
@@ -175,7 +181,7 @@ static int list_sessions(const struct request *r)
         report_text(report, "preset", entry[i].preset, NULL);
         report_number(report, "cells", entry[i].cells_ok, cells);
         report_number(report, "cells_planned", entry[i].cells, "");
-        report_number(report, "bytes", (double)entry[i].bytes, size);
+        report_number(report, "bytes", (double)entry[i].bytes, format_bytes(size, (double)entry[i].bytes));
         report_text(report, "models", entry[i].models, NULL);
         report_text(report, "path", entry[i].path, "");
     }
@@ -228,21 +234,20 @@ int command_list(const struct request *r)
 static void add_plan_row(struct report *report, const struct prepared *p, const struct plan_cell *c, int arm)
 {
     const struct plan_arm *a = &c->arm[arm];
-    char memory[32], sample[32], limit[32];
+    char memory[FORMAT_TEXT], sample[FORMAT_TEXT], limit[FORMAT_TEXT];
     bool runs = c->supported && c->fits && a->supported;
     double bytes = a->supported ? (double)a->memory.peak : (double)NAN;
-    report_bytes(bytes, memory, sizeof memory);
-    report_seconds(a->supported ? a->sample_s : (double)NAN, sample, sizeof sample);
-    report_count(a->supported ? a->limit_tokens_per_second : (double)NAN, limit, sizeof limit);
+    double sample_ms = a->supported ? 1e3 * a->sample_s : (double)NAN;
+    double rate = a->supported ? a->limit_tokens_per_second : (double)NAN;
     report_row(report);
     report_text(report, "model", p->plan.model[c->model].name, NULL);
     report_text(report, "workload", workload_names[c->workload], NULL);
     report_number(report, "batch", c->batch, NULL);
     report_number(report, "seq", c->seq, NULL);
     report_text(report, "arm", p->preset.arms[arm].name, NULL);
-    report_number(report, "memory_bytes", bytes, memory);
-    report_number(report, "sample", a->sample_s, sample);
-    report_number(report, "limit_tok/s", a->limit_tokens_per_second, limit);
+    report_number(report, "memory_bytes", bytes, format_bytes(memory, bytes));
+    report_number(report, "sample_ms", sample_ms, format_digits(sample, sample_ms, 3));
+    report_number(report, "limit_tok/s", rate, format_rate(limit, rate));
     report_text(report, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute", NULL);
     report_text(report, "runs", runs ? "yes" : a->supported ? c->reason : a->reason, NULL);
 }
@@ -256,9 +261,9 @@ static int print_plan(const struct prepared *p, const struct request *r)
     int code = print_report(report, r);
     if (code != EXIT_DONE)
         return code;
-    char free_memory[32], time[32], text[640], fit[128] = "";
-    report_bytes((double)p->plan.memory_free_bytes, free_memory, sizeof free_memory);
-    report_seconds(p->plan.time_s, time, sizeof time);
+    char free_memory[FORMAT_TEXT], time[FORMAT_TEXT], text[640], fit[128] = "";
+    format_bytes(free_memory, (double)p->plan.memory_free_bytes);
+    format_duration(time, p->plan.time_s);
     if (p->plan.memory_bytes > 0)
         snprintf(fit, sizeof fit, "; %d of them do not fit the %s that are free", p->plan.n_unfit,
                  free_memory);
@@ -289,28 +294,24 @@ static int print_device(const struct device *d)
 {
     static const char *const types[] = {"fp32", "fp16", "bf16", "int8"};
     const struct version *v = version_get();
-    char total[32], free_memory[32], rate[32], text[1024], products[256] = "";
+    char total[FORMAT_TEXT], free_memory[FORMAT_TEXT], rate[64], text[1024], products[256] = "";
     size_t used = 0;
-    report_bytes((double)d->memory_bytes, total, sizeof total);
-    report_bytes((double)d->memory_free_bytes, free_memory, sizeof free_memory);
-    for (int i = 0; i < 4 && used < sizeof products; i++) {
-        if (!(d->product_rate[i] > 0))
-            continue;
-        report_count(d->product_rate[i], rate, sizeof rate);
-        used += (size_t)snprintf(products + used, sizeof products - used, "%s%s %sFLOP/s", used ? ", " : "",
-                                 types[i], rate);
-    }
-    report_count(d->read_bandwidth > 0 ? d->read_bandwidth : (double)NAN, rate, sizeof rate);
+    for (int i = 0; i < 4 && used < sizeof products; i++)
+        if (d->product_rate[i] > 0)
+            used += (size_t)snprintf(products + used, sizeof products - used, "%s%s %s", used ? ", " : "",
+                                     types[i], giga(rate, sizeof rate, d->product_rate[i], "FLOP/s"));
     if (d->memory_bytes <= 0) {
         snprintf(text, sizeof text, "benchtop %s (%s, %s)\n%s: %s\n\n", v->version, v->commit, v->build,
                  d->id, d->title);
         return output_text(text);
     }
     snprintf(text, sizeof text,
-             "benchtop %s (%s, %s)\n%s: %s, %s free of %s\nceilings (%s): reads %sB/s; products %s\n\n",
-             v->version, v->commit, v->build, d->id, d->title, free_memory, total,
-             d->measured ? "measured" : "estimated, --measure measures them", rate,
-             *products ? products : "–");
+             "benchtop %s (%s, %s)\n%s: %s, %s of %s free\nceilings (%s): reads %s; products %s\n\n",
+             v->version, v->commit, v->build, d->id, d->title,
+             format_bytes(free_memory, (double)d->memory_free_bytes),
+             format_bytes(total, (double)d->memory_bytes),
+             d->measured ? "measured" : "estimated, --measure measures them",
+             giga(rate, sizeof rate, d->read_bandwidth, "B/s"), *products ? products : "–");
     return output_text(text);
 }
 

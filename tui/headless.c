@@ -1,5 +1,5 @@
 #include "tui/headless.h"
-#include "engine/export_report.h"
+#include "tui/format.h"
 #include "tui/options.h"
 #include "tui/output.h"
 #include <errno.h>
@@ -65,12 +65,11 @@ static void clear_line(const struct progress *p)
 
 static void time_left(const struct progress *p, double eta, char *out, size_t size)
 {
-    char text[32];
+    char text[FORMAT_TEXT];
     *out = '\0';
     if (!isfinite(eta) || eta < 0)
         return;
-    report_seconds(eta < 1 ? 1 : eta, text, sizeof text);
-    snprintf(out, size, " %s %s %s left", p->dot, p->less_equal, text);
+    snprintf(out, size, " %s %s %s left", p->dot, p->less_equal, format_duration(text, eta < 1 ? 1 : eta));
 }
 
 static void describe(const struct progress *p, double eta, char *out, size_t size)
@@ -197,6 +196,18 @@ static void on_signals(int fd, struct headless_result *result, const struct prog
     }
 }
 
+/* All is saved: a signal that came too late to stop anything is dropped, and from here on the next one ends
+ * the program as usual, be it stuck in a pipe. */
+static void on_late_signals(int fd)
+{
+    struct signalfd_siginfo info;
+    sigset_t set;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
+        ;
+    signals(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void open_progress(struct progress *p, const struct headless_options *o)
 {
     const char *term = getenv("TERM");
@@ -247,6 +258,7 @@ int headless_run(const struct headless_options *o, struct headless_result *resul
         tell(&p, engine_eta_s(result->engine));
     }
     engine_join(result->engine);
+    on_late_signals(signal_fd);
     follow(&p, result->engine, &o->prepared->preset);
     clear_line(&p);
     /* The log's text is the path written, cut to its room, or why there is none. */

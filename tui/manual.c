@@ -45,7 +45,8 @@ static void option_words(const struct option_info *o, char *out, size_t size)
     char letter[8] = "";
     if (o->letter)
         snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    snprintf(out, size, "%s%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    snprintf(out, size, "%s%s%s%s%s", letter, o->name, o->argument ? " " : "", o->argument ? o->argument : "",
+             o->repeatable ? " ..." : "");
 }
 
 /* Names with a row for each of several commands are told once. */

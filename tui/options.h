@@ -60,7 +60,7 @@ struct option_info {
     const char *argument; /* "NAME", NULL: a flag */
     unsigned commands;    /* bit per command_id */
     enum complete_kind complete;
-    bool repeatable;
+    bool repeatable; /* every occurrence counts; of other options the last one does */
     const char *help;
     /* Exactly one is set. `set` notes the value in the request; `apply` changes a preset: it is called by
      * options_apply, in table order, `first` at the option's first occurrence. Both add to e what is wrong.

@@ -49,6 +49,15 @@ expect 'the man page is roff' 0 '^\.TH BENCHTOP 1' '' manual
 if command -v groff >/dev/null; then check 'groff has no complaint' sh -c "groff -man -Tutf8 -ww '$work/out' 2>&1 >/dev/null | grep -q . && exit 1 || exit 0"; fi
 expect 'completion is bash' 0 'complete .*benchtop' '' completion
 check 'bash accepts the completion' bash -n "$work/out"
+completed() { # the line so far, one of the replies wanted
+    PATH=$(dirname "$BENCHTOP"):$PATH bash --norc --noprofile -c '. "$0"; COMP_LINE=$1 COMP_POINT=${#1}; _benchtop; printf "%s\n" "${COMPREPLY[@]}"' "$work/completion" "$1" 2>/dev/null | grep -xF -- "$2"
+}
+cp "$work/out" "$work/completion"
+check 'Tab completes a command' completed 'benchtop ru' run
+check 'Tab completes an option' completed 'benchtop run quick --prec' --precision
+check 'Tab completes a model' completed 'benchtop run quick --model gpt2-1' gpt2-124m
+check 'Tab after = gives what follows it' completed 'benchtop run quick --arm base=att' attention:
+check 'Tab after : gives what follows it' completed 'benchtop run quick --arm base=attention:fl' flash
 expect 'completion of presets' 0 '^quick$' '' --complete run qui
 
 # --- lists

@@ -12,7 +12,8 @@ static int parse(const char *line, struct request *r, struct error *e)
     static char *argv[WORDS + 2];
     int argc = 0;
     memset(e, 0, sizeof *e);
-    argv[argc++] = (char[]){"benchtop"};
+    static char program[] = "benchtop";
+    argv[argc++] = program;
     snprintf(text, sizeof text, "%s", line);
     for (char *word = strtok(text, " "); word && argc <= WORDS; word = strtok(NULL, " "))
         argv[argc++] = word;
@@ -115,15 +116,16 @@ TEST(every_option_is_accepted_by_each_of_its_commands_and_refused_by_the_others)
     for (int i = 0; i < options_count; i++) {
         const struct option_info *o = &options_table[i];
         for (int c = 0; c < COMMANDS; c++) {
-            char *argv[8] = {(char[]){"benchtop"}};
-            char name[64], value[] = "0";
+            static char program[] = "benchtop", word[] = "x", value[] = "0";
+            char *argv[8] = {program};
+            char name[64];
             int argc = 1;
             struct request r;
             struct error e = {0};
             if (*options_commands[c].name)
                 argv[argc++] = (char *)(uintptr_t)options_commands[c].name;
             for (int k = 0; k < options_commands[c].min || (c == COMMAND_RUN && k < 1); k++)
-                argv[argc++] = (char[]){"x"};
+                argv[argc++] = word;
             snprintf(name, sizeof name, "%s", o->name);
             argv[argc++] = name;
             if (o->argument)
@@ -161,6 +163,19 @@ TEST(options_may_stand_before_the_command)
     CHECK_STRING(r.operand[0], "quick");
     CHECK_STRING(r.out, "s.json");
     CHECK(r.quiet);
+}
+
+TEST(of_an_option_given_twice_the_last_counts)
+{
+    struct preset p;
+    struct request r;
+    struct error e = {0};
+    CHECK_INT(parse("run quick --out a --out b", &r, &e), 0);
+    CHECK_STRING(r.out, "b");
+    CHECK_INT(overridden("run quick --batch 1,2 --batch 4", &p, &e), 0);
+    CHECK_INT(p.n_batch, 1);
+    CHECK_INT(p.batch[0], 4);
+    preset_free(&p);
 }
 
 TEST(two_dashes_end_the_options)
@@ -409,9 +424,6 @@ TEST(help_of_a_command_mentions_its_options_and_no_others)
         char *text = help_text((enum command_id)c);
         CHECK_CONTAINS(text, options_commands[c].name);
         for (int i = 0; i < options_count; i++) {
-            char cell[64]; /* as it stands in the list: a detail may mention others */
-            snprintf(cell, sizeof cell, "%s%s\n", options_table[i].name,
-                     options_table[i].argument ? " " : "");
             const struct option_info *row =
                 options_find(options_table[i].name, strlen(options_table[i].name), (enum command_id)c);
             if (row->commands >> c & 1)
