@@ -84,6 +84,10 @@ static void write_sentence(struct comparison *c, const struct summary_case *k)
         text_add(&t, ")");
     } else if (!isfinite(c->speedup_ci.low)) {
         text_format(&t, "%s against %s: %s", b, a, c->reason);
+    } else if (!c->final && c->speedup_ci.low <= 1 && c->speedup_ci.high >= 1) {
+        text_format(&t, "%s is not shown to differ from %s so far (speed-up ", b, a);
+        add_interval(&t, c, k, false);
+        text_format(&t, "); %s", c->reason);
     } else if (!c->final) {
         text_format(&t, "%s is ", b);
         add_ratio(&t, c, slower);
