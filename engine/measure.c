@@ -15,6 +15,7 @@
 #define LONG_SAMPLE_S 0.1
 /* Shorter ones are asked for in parts of about this length while the arm warms up. */
 #define WARMUP_PART_S 0.1
+#define WARMUP_SHARE  0.33
 
 enum why { WHY_NONE, WHY_STOP, WHY_SKIP, WHY_BUDGET, WHY_HUNG };
 
@@ -206,6 +207,16 @@ static int warmup_part(const struct run *r, const struct sample *s, int n, int m
     return part > room ? room : part;
 }
 
+/* When the arm must be warm where a time budget presses: all arms together may use WARMUP_SHARE of what the
+ * cell has left. 0: no budget. */
+static int64_t warmup_deadline(const struct run *r, int a)
+{
+    int arms = 0;
+    for (int i = a; i < r->m->preset->n_arms; i++)
+        arms += r->active[i];
+    return r->share_ns ? now(r) + (int64_t)((double)(r->share_ns - now(r)) * WARMUP_SHARE / arms) : 0;
+}
+
 /* 0, or -1: the arm failed, or r->why says what else. */
 static int warm_arm(struct run *r, int a)
 {
@@ -217,13 +228,13 @@ static int warm_arm(struct run *r, int a)
     struct sample *s = calloc(most > 0 ? (size_t)most : 1, sizeof *s);
     double *ms = calloc(most > 0 ? (size_t)most : 1, sizeof *ms);
     bool steady = false;
-    int64_t start = now(r), steady_at = start;
+    int64_t start = now(r), steady_at = start, deadline = warmup_deadline(r, a);
     r->warmup[a] = s;
     if (!s || !ms) {
         error_set(&e, ERROR_MEMORY, "no memory for warm-up samples: choose a smaller warmup_max");
         goto fail;
     }
-    while (n < most && !steady) {
+    while (n < most && !steady && (n < p->warmup_min || !deadline || now(r) < deadline)) {
         _Atomic int done = 0;
         phase(r, a, "warm-up", (double)n / most);
         if (checkpoint(r) != WHY_NONE)

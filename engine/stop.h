@@ -13,9 +13,9 @@ struct stop_state {
     double target;            /* wanted; <= 0 or NAN: no precision rule */
     bool share_used;          /* this cell's share of the time budget is used up */
 };
-enum {
-    STOP_BUDGET_ROUNDS = 5
-}; /* a share of the budget never ends a cell before this many rounds, or planned */
+/* A share of the budget never ends a cell before this many rounds, or the planned ones: few rounds of every
+ * cell are worth more than all rounds of some. */
+enum { STOP_BUDGET_ROUNDS = 2 };
 
 enum stop_rule stop_decide(const struct stop_state *s);
 /* Half-width of the interval that decides, relative: candidates against the baseline by paired log ratios,

@@ -305,7 +305,7 @@ static int run_block(struct runner_arm *a, int n, struct sample *out, _Atomic in
     atomic_store_explicit(done, 0, memory_order_release);
     if (a->fault == FAKE_FAILED)
         return error_set(e, ERROR_FAILED,
-                         "the fake device failed in cell %d, as its preset says: nothing to do",
+                         "the fake device failed in cell %d, as its preset says: take the fault out",
                          a->request.cell);
     if (a->fault == FAKE_HANG)
         return hang(f, w, e);

@@ -5,12 +5,7 @@
 #include "tests/engine/fake_run.h"
 #include <sys/stat.h>
 
-#define TOY                                                                                                  \
-    "{\"schema\":\"benchtop/model/1\",\"name\":\"toy\",\"title\":\"Toy\",\"family\":\"llama\",\"layers\":2," \
-    "\"d_model\":64,\"heads\":4,\"kv_heads\":2,\"head_dim\":16,\"ffn\":160,\"vocab\":500,\"context\":128,"   \
-    "\"norm_eps\":1e-5,\"rope_theta\":10000,\"rotary_dims\":16,\"tied\":false,\"source\":\"a test\"}"
-
-static char model_path[96], cache[96];
+static char cache[96];
 
 static void write_text(const char *path, const char *text)
 {
@@ -19,19 +14,17 @@ static void write_text(const char *path, const char *text)
         TEST_FAIL("%s", e.text);
 }
 
-/* The toy's file, and ceilings in a cache of our own: measuring them is not what these tests are about. */
+/* Ceilings in a cache of our own: measuring them is not what these tests are about. */
 static void prepare_files(void)
 {
     struct device d;
     struct error e = {0};
     char path[600], text[512], *here = getcwd(NULL, 0), absolute[4200];
     snprintf(cache, sizeof cache, "build/native-cache-%ld", (long)getpid());
-    snprintf(model_path, sizeof model_path, "build/toy-%ld.json", (long)getpid());
     snprintf(absolute, sizeof absolute, "%s/%s", here, cache);
     free(here);
     mkdir(cache, 0777);
     setenv("XDG_CACHE_HOME", absolute, 1);
-    write_text(model_path, TOY);
     CHECK_INT(device_find("cpu", &d, &e), 0);
     CHECK_INT(device_file_cache(path, sizeof path, true, &e), 0);
     snprintf(text, sizeof text,
@@ -44,7 +37,7 @@ static void prepare_files(void)
 static void drop_files(void)
 {
     char path[160];
-    unlink(model_path);
+    unlink(fake_toy());
     snprintf(path, sizeof path, "%s/benchtop/device", cache);
     unlink(path);
     snprintf(path, sizeof path, "%s/benchtop", cache);
@@ -59,7 +52,7 @@ static struct engine *run(const char *rest)
              "{\"schema\":\"benchtop/preset/"
              "1\",\"name\":\"t\",\"device\":\"cpu\",\"models\":[\"%s\"],\"threads\":1,"
              "\"rounds\":3,\"max_rounds\":3,\"samples_per_block\":4,\"seed\":9,%s}",
-             model_path, rest);
+             fake_toy(), rest);
     return fake_run(json);
 }
 

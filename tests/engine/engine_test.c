@@ -34,14 +34,16 @@ static double arm_mean_ms(const struct session *s, int cell, int arm)
 static struct engine *start_long(const char *rounds)
 {
     char json[1024];
-    snprintf(json, sizeof json,
-             "{" HEAD TWO_ARMS "\"workloads\":[\"prefill\"],\"batch\":[1,2],\"seq\":[64],\"rounds\":%s,"
-             "\"max_rounds\":%s,\"samples_per_block\":2,\"fake\":{\"arms\":{\"baseline\":" LAW(
-                 "1") ",\"fused\":" LAW("1") "}}}",
-             rounds, rounds);
+    snprintf(
+        json, sizeof json,
+        "{\"schema\":\"benchtop/preset/1\",\"name\":\"t\",\"device\":\"fake\",\"models\":[\"%s\"]," TWO_ARMS
+        "\"workloads\":[\"prefill\"],\"batch\":[1,2],\"seq\":[64],\"rounds\":%s,\"max_rounds\":%s,"
+        "\"samples_per_block\":2,\"fake\":{\"arms\":{\"baseline\":" LAW("1") ",\"fused\":" LAW("1") "}}}",
+        fake_toy(), rounds, rounds);
     struct preset p = fake_preset(json);
     struct engine *g = fake_start_at(&p, NULL, true);
     preset_free(&p);
+    unlink(fake_toy());
     return g;
 }
 
@@ -182,7 +184,7 @@ TEST(a_disk_that_refuses_the_session_costs_the_file_and_not_the_run)
     struct preset p = fake_preset(FAST);
     struct error e = {0};
     char folder[64], away[80], path[96], journal[128];
-    snprintf(folder, sizeof folder, "build/fake-folder-%ld", (long)getpid());
+    snprintf(folder, sizeof folder, "%s/fake-folder-%ld", fake_folder(), (long)getpid());
     snprintf(away, sizeof away, "%s-away", folder);
     snprintf(path, sizeof path, "%s/s.json", folder);
     snprintf(journal, sizeof journal, "%s/s.json.journal", away);

@@ -18,10 +18,36 @@ static inline struct preset fake_preset(const char *json)
     return p;
 }
 
+/* A folder for sessions where a sync costs nothing, else the build's. */
+static inline const char *fake_folder(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "build";
+}
+
 static inline const char *fake_path(void)
 {
     static char path[128];
-    snprintf(path, sizeof path, "build/fake-run-%ld.json", (long)getpid());
+    snprintf(path, sizeof path, "%s/fake-run-%ld.json", fake_folder(), (long)getpid());
+    return path;
+}
+
+/* A llama of toy size as a model file, so that weights take no time; its path. */
+static inline const char *fake_toy(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/fake-toy-%ld.json", fake_folder(), (long)getpid());
+    FILE *f = fopen(path, "w");
+    if (!f) {
+        TEST_FAIL("%s cannot be written", path);
+        return path;
+    }
+    fputs(
+        "{\"schema\":\"benchtop/model/"
+        "1\",\"name\":\"toy\",\"title\":\"Toy\",\"family\":\"llama\",\"layers\":2,"
+        "\"d_model\":64,\"heads\":4,\"kv_heads\":2,\"head_dim\":16,\"ffn\":160,\"vocab\":500,\"context\":128,"
+        "\"norm_eps\":1e-5,\"rope_theta\":10000,\"rotary_dims\":16,\"tied\":false,\"source\":\"a test\"}",
+        f);
+    fclose(f);
     return path;
 }
 

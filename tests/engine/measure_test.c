@@ -444,6 +444,20 @@ TEST(stopping_keeps_whole_blocks_and_says_how_many_rounds)
     tear_down();
 }
 
+TEST(warm_up_leaves_most_of_a_short_budget_to_the_measurement)
+{
+    set_up(2);
+    fake.script[0].sample_ns = fake.script[1].sample_ns = 200000000;
+    host.preset.warmup_min = 2;
+    host.cell.share_ns = 3000000000; /* 15 samples: 2 or 3 of warm-up per arm, 2 rounds of 1, more are over */
+    run();
+    CHECK_INT(host.done.status, CELL_OK);
+    CHECK(measured(0)->n_blocks >= 2);
+    CHECK(measured(0)->blocks[0]->n_warmup >= 2 && measured(0)->blocks[0]->n_warmup <= 3);
+    CHECK(measured(0)->blocks[0]->flags & BLOCK_WARMUP_NOT_STEADY);
+    tear_down();
+}
+
 TEST(a_deadline_ends_the_block_in_flight)
 {
     set_up(1);

@@ -37,9 +37,9 @@ TEST(a_used_share_of_the_budget_ends_an_extension_and_a_long_plan)
     struct stop_state s = at(12, 10, 30, 0.5, 0.01);
     s.share_used = true;
     CHECK_INT(rule(s), STOP_BUDGET);
-    s.rounds = STOP_BUDGET_ROUNDS;
+    s.rounds = 2;
     CHECK_INT(rule(s), STOP_BUDGET);
-    s.rounds = STOP_BUDGET_ROUNDS - 1;
+    s.rounds = 1;
     CHECK_INT(rule(s), STOP_NOT);
 }
 
