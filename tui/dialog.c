@@ -337,7 +337,7 @@ static void draw_menu(const struct app *a, struct grid *g)
                         width < 44    ? 44
                         : width > 100 ? 100
                                       : width,
-                        d->n + 5, d->title, "Enter choose, Esc close");
+                        d->n > 16 ? 20 : d->n + 5, d->title, "Enter choose, Esc close");
     struct rect top = layout_top(&r, 1);
     grid_text(g, top.x, top.y, 1, STYLE_KEY, d->kind == DIALOG_PALETTE ? ":" : "/");
     widget_entry_draw(g, top.x + 2, top.y, top.width - 2, &d->entry);

@@ -86,7 +86,8 @@ static void draw_reading(struct app *a, struct grid *g, struct rect r)
         below = under;
         for (int i = 0; i <= s->cursor; i++)
             below += count[i];
-        used += (size_t)snprintf(line + used, sizeof line - used, "   %c %u, %s below", theme_arm_letter(arm),
+        used += (size_t)snprintf(line + used, sizeof line - used,
+                                 arm ? "; %c %u, %s" : ": %c %u here, %s up to it", theme_arm_letter(arm),
                                  count[s->cursor],
                                  format_percent(share, (double)below / (double)data->bins.total));
     }
@@ -216,6 +217,12 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
         point_note(s, &k, at, n_arms, note, sizeof note);
     else if (is_log)
         snprintf(note, sizeof note, "log \xc2\xb7 \xc2\xb1 95 %%");
+    /* The values under the cursor need the room of the long title. */
+    bool is_short = grid_columns(note) + 36 > r.width;
+    snprintf(title, sizeof title, "%s by %s",
+             s->quantity == LIVE_LATENCY_MS ? (is_short ? "ms" : "Latency, ms")
+                                            : (is_short ? "tok/s" : "Throughput, tok/s"),
+             axis_names[s->axis]);
     struct rect in = widget_panel(g, r, title, note, s->focus == LIVE_CURVE);
     struct plot_lines lines = {.x_label = k.labels,
                                .n_x = n_x,
