@@ -34,7 +34,7 @@ static int block_count(const struct kv_cache_shape *s)
 
 void kv_cache_sizes(const struct kv_cache_shape *shape, int64_t *pool_bytes, int64_t *table_bytes)
 {
-    *pool_bytes = 2 * shape->layers * block_count(shape) * block_bytes(shape);
+    *pool_bytes = 2 * (int64_t)shape->layers * block_count(shape) * block_bytes(shape);
     *table_bytes = shape->kind == KV_CACHE_PAGED ? block_count(shape) * (int64_t)sizeof(int32_t) : 0;
 }
 
