@@ -243,6 +243,20 @@ struct weights *weights_create(struct kernels *k, const struct model_spec *m, en
     return w;
 }
 
+bool weights_match(const struct weights *w, const struct model_spec *m, enum precision_kind precision,
+                   uint64_t seed)
+{
+    const struct model_spec *o = &w->model;
+    const int mine[] = {o->family,      o->layers, o->d_model,   o->heads,   o->kv_heads,
+                        o->head_dim,    o->ffn,    o->vocab,     o->context, o->rotary_dims,
+                        o->token_types, o->tied,   o->head_bias, o->mlm_head};
+    const int asked[] = {m->family,      m->layers, m->d_model,   m->heads,   m->kv_heads,
+                         m->head_dim,    m->ffn,    m->vocab,     m->context, m->rotary_dims,
+                         m->token_types, m->tied,   m->head_bias, m->mlm_head};
+    return w->precision == precision && w->seed == seed && memcmp(mine, asked, sizeof mine) == 0 &&
+           fabs(o->norm_eps - m->norm_eps) <= 0;
+}
+
 struct weights *weights_hold(struct weights *w)
 {
     w->references++;

@@ -51,5 +51,8 @@ int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision)
 struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
                                uint64_t seed, void (*progress)(void *, const char *, double),
                                bool (*cancelled)(void *), void *who, struct error *e);
+/* Whether w is what weights_create would make. Positions' rotation and windows are no matter of weights. */
+bool weights_match(const struct weights *w, const struct model_spec *m, enum precision_kind precision,
+                   uint64_t seed);
 struct weights *weights_hold(struct weights *w); /* one more reference */
 void weights_release(struct weights *w);         /* the last one frees; NULL is fine */

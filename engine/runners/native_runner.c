@@ -67,15 +67,10 @@ static void make_ids(int32_t *ids, int64_t n, uint64_t seed, int vocab, uint64_t
 
 /* ---- weights ---- */
 
-static bool same_weights(const struct weights *w, const struct runner_request *q)
-{
-    return w && w->seed == q->seed && memcmp(&w->model, q->model, sizeof w->model) == 0;
-}
-
 static void drop_other_models(struct native *r, const struct runner_request *q)
 {
     for (int p = 0; p < PRECISIONS; p++)
-        if (r->cached[p] && !same_weights(r->cached[p], q)) {
+        if (r->cached[p] && !weights_match(r->cached[p], q->model, (enum precision_kind)p, q->seed)) {
             weights_release(r->cached[p]);
             r->cached[p] = NULL;
         }

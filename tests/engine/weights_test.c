@@ -58,6 +58,25 @@ TEST(a_seed_decides_every_weight)
     k->ops->close(k);
 }
 
+TEST(weights_match_the_model_precision_and_seed_they_were_made_for)
+{
+    struct kernels *k = open_cpu();
+    struct weights *w = weights_create(k, &judge_models[2], PRECISION_FP16, 9, NULL, NULL, NULL, NULL);
+    struct model_spec m = judge_models[2];
+    CHECK(weights_match(w, &m, PRECISION_FP16, 9));
+    CHECK(!weights_match(w, &m, PRECISION_BF16, 9));
+    CHECK(!weights_match(w, &m, PRECISION_FP16, 8));
+    m.window = 0;
+    CHECK(weights_match(w, &m, PRECISION_FP16, 9));
+    m.norm_eps *= 10;
+    CHECK(!weights_match(w, &m, PRECISION_FP16, 9));
+    m = judge_models[2];
+    m.ffn++;
+    CHECK(!weights_match(w, &m, PRECISION_FP16, 9));
+    weights_release(w);
+    k->ops->close(k);
+}
+
 TEST(weights_are_random_centered_and_within_their_amplitude)
 {
     struct kernels *k = open_cpu();
