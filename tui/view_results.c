@@ -1,56 +1,66 @@
+#include "tui/view_results.h"
 #include "tui/app.h"
-#include "tui/format.h"
-#include "tui/theme.h"
+#include "tui/layout.h"
+#include "tui/results.h"
+#include "tui/results_details.h"
+#include "tui/results_pictures.h"
+#include "tui/screen.h"
 #include "tui/widget.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One row per arm of a cell. Summaries are made again when the session changed, never per frame. */
-struct results_row {
-    int cell, arm;
-    bool has_summary;
-    struct arm_summary summary;
+#define DOT " \xc2\xb7 "
+
+enum picture {
+    PICTURE_DETAILS,
+    PICTURE_SPEEDUP,
+    PICTURE_MEMORY,
+    PICTURE_ROOFLINE,
+    PICTURE_CRITERIA,
+    PICTURES
 };
+static const char *const picture_names[PICTURES] = {"Details", "Speed-up", "Memory", "Roofline", "Criteria"};
+
+enum { PANELS = 5, RUNNING_REFRESH_NS = 500000000 };
 
 struct results_state {
-    struct results_row *row;
-    int n;
+    struct results data;
+    const struct session *of; /* what data was made from; NULL: nothing */
     uint64_t version;
-    const struct session *of;
-    struct comparison *comparison; /* [cell * n_arms + arm] */
+    int64_t made_ns;
+    struct error error;
     struct widget_scroll scroll;
+    struct widget_entry filter;
+    bool filtering;
+    enum picture picture; /* the first of those shown */
+    bool on_picture;      /* focus: arrows scroll or walk the picture, not the table */
+    bool alone;           /* one panel takes the whole screen: the picture where on_picture, else the table */
+    int details_top, details_lines, details_height;
     int rows_seen;
 };
 
 static int init(struct app *a, struct error *e)
 {
     a->results = calloc(1, sizeof *a->results);
-    return a->results ? 0 : error_set(e, ERROR_MEMORY, "no memory for a screen: close other programs");
-}
-
-static void forget(struct results_state *s)
-{
-    free(s->row);
-    free(s->comparison);
-    s->row = NULL;
-    s->comparison = NULL;
-    s->n = 0;
-    s->of = NULL;
+    if (!a->results)
+        return error_set(e, ERROR_MEMORY, "no memory for a screen: close other programs");
+    a->results->data.sort = RESULTS_PLAN_ORDER;
+    return 0;
 }
 
 static void session_changed(struct app *a)
 {
-    forget(a->results);
+    a->results->of = NULL;
+    results_free(&a->results->data);
 }
 
 static void release(struct app *a)
 {
     if (!a->results)
         return;
-    forget(a->results);
+    results_free(&a->results->data);
     free(a->results);
     a->results = NULL;
 }
@@ -60,117 +70,487 @@ static void enter(struct app *a)
     (void)a;
 }
 
+void view_results_take(struct app *a, struct results *made)
+{
+    struct results_state *s = a->results;
+    if (!a->session)
+        return;
+    made->sort = s->data.sort;
+    made->reverse = s->data.reverse;
+    memcpy(made->filter, s->data.filter, sizeof made->filter);
+    results_free(&s->data);
+    s->data = *made;
+    memset(made, 0, sizeof *made);
+    results_arrange(&s->data, a->session);
+    s->of = a->session;
+    s->version = a->session_version;
+    s->scroll = (struct widget_scroll){0};
+    s->details_top = 0;
+}
+
+bool view_results_selected(const struct app *a, int *cell, int *arm)
+{
+    const struct results_state *s = a->results;
+    if (!a->session || s->of != a->session || s->scroll.cursor >= s->data.n_shown)
+        return false;
+    const struct results_row *row = &s->data.row[s->data.shown[s->scroll.cursor]];
+    *cell = row->cell;
+    *arm = row->arm;
+    return true;
+}
+
+/* A session that is being written changes many times a second: its figures follow twice a second. */
 static void refresh(struct app *a)
 {
     struct results_state *s = a->results;
     const struct session *session = a->session;
     if (!session || (s->of == session && s->version == a->session_version))
         return;
-    forget(s);
-    int n = 0;
-    for (int c = 0; c < session->n_cells; c++)
-        n += session->cell[c].n_arms;
-    s->row = calloc((size_t)(n > 0 ? n : 1), sizeof *s->row);
-    if (!s->row)
+    bool fresh = s->of != session;
+    int64_t now = a->now_ns();
+    if (!fresh && app_running(a) && now - s->made_ns < RUNNING_REFRESH_NS)
         return;
-    for (int c = 0; c < session->n_cells; c++)
-        for (int arm = 0; arm < session->cell[c].n_arms; arm++) {
-            struct results_row *row = &s->row[s->n++];
-            row->cell = c;
-            row->arm = arm;
-            row->has_summary = summary_arm(session, c, arm, &row->summary) == 0;
-        }
-    struct error e = {0};
-    if (summary_comparisons(session, &s->comparison, &e) != 0)
-        s->comparison = NULL;
+    int cell = -1, arm = -1;
+    if (!fresh && s->scroll.cursor < s->data.n_shown) {
+        const struct results_row *row = &s->data.row[s->data.shown[s->scroll.cursor]];
+        cell = row->cell;
+        arm = row->arm;
+    }
+    memset(&s->error, 0, sizeof s->error);
+    s->made_ns = now;
     s->of = session;
     s->version = a->session_version;
+    if (results_build(&s->data, session, &s->error) != 0)
+        return;
+    if (fresh)
+        s->scroll = (struct widget_scroll){0};
+    else if (results_find(&s->data, cell, arm) >= 0)
+        s->scroll.cursor = results_find(&s->data, cell, arm);
 }
 
-static bool action(struct app *a, enum action what)
+static const struct results_row *selected(const struct results_state *s)
+{
+    if (s->scroll.cursor < 0 || s->scroll.cursor >= s->data.n_shown)
+        return NULL;
+    return &s->data.row[s->data.shown[s->scroll.cursor]];
+}
+
+/* keys */
+
+static void arrange(struct app *a)
 {
     struct results_state *s = a->results;
-    int page = s->rows_seen > 2 ? s->rows_seen - 1 : 1;
+    const struct results_row *row = selected(s);
+    int cell = row ? row->cell : -1, arm = row ? row->arm : -1;
+    if (!a->session || s->of != a->session || !s->data.row)
+        return;
+    results_arrange(&s->data, a->session);
+    int at = results_find(&s->data, cell, arm);
+    s->scroll.cursor = at >= 0 ? at : 0;
+}
+
+static bool text(struct app *a, int key)
+{
+    struct results_state *s = a->results;
+    if (!s->filtering)
+        return false;
+    if (key == KEY_CODE_ESCAPE)
+        widget_entry_set(&s->filter, "");
+    if (key == KEY_CODE_ESCAPE || key == KEY_CODE_ENTER)
+        s->filtering = false;
+    else if (!widget_entry_key(&s->filter, key))
+        return false;
+    snprintf(s->data.filter, sizeof s->data.filter, "%.63s", s->filter.text);
+    arrange(a);
+    return true;
+}
+
+static void move(struct results_state *s, int by)
+{
+    if (s->on_picture && s->picture == PICTURE_DETAILS) {
+        int most = s->details_lines - s->details_height;
+        s->details_top += by;
+        s->details_top = s->details_top > most ? most : s->details_top;
+        s->details_top = s->details_top < 0 ? 0 : s->details_top;
+        return;
+    }
+    widget_scroll_move(&s->scroll, s->data.n_shown, by);
+    s->details_top = 0;
+}
+
+/* Along the axes of the speed-up picture: the table's cursor follows. */
+static void walk(struct app *a, int dx, int dy)
+{
+    struct results_state *s = a->results;
+    const struct results_row *row = selected(s);
+    if (!row || !a->session)
+        return;
+    int to = results_speedup_step(&s->data, a->session, (int)(row - s->data.row), dx, dy);
+    int at = results_find(&s->data, s->data.row[to].cell, s->data.row[to].arm);
+    if (at >= 0)
+        s->scroll.cursor = at;
+    else
+        app_say(a, false, "the filter hides that cell: Esc clears it");
+}
+
+static void cycle_sort(struct app *a, int by)
+{
+    struct results_state *s = a->results;
+    int choices = RESULTS_COLUMNS + 1;
+    const struct results *r = &s->data;
+    do {
+        s->data.sort = (enum results_column)(((int)s->data.sort + by + choices) % choices);
+    } while ((s->data.sort == RESULTS_MODEL && r->same_model) ||
+             (s->data.sort == RESULTS_WORKLOAD && r->same_workload) ||
+             (s->data.sort == RESULTS_BATCH && r->same_batch) ||
+             (s->data.sort == RESULTS_SEQ && r->same_seq) || s->data.sort == RESULTS_SPEEDUP_CI ||
+             s->data.sort == RESULTS_N);
+    s->scroll.cursor = 0;
+    arrange(a);
+}
+
+static void next_picture(struct results_state *s)
+{
+    do
+        s->picture = (enum picture)(((int)s->picture + 1) % PICTURES);
+    while ((s->picture == PICTURE_CRITERIA && s->data.n_criteria == 0) ||
+           (s->picture == PICTURE_SPEEDUP && s->data.n_arms < 2));
+    s->details_top = 0;
+}
+
+static bool back(struct results_state *s)
+{
+    if (s->alone) {
+        s->alone = s->on_picture = false;
+    } else if (s->data.filter[0]) {
+        widget_entry_set(&s->filter, "");
+        s->data.filter[0] = 0;
+    } else if (s->on_picture) {
+        s->on_picture = false;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static bool steer(struct app *a, enum action what)
+{
+    struct results_state *s = a->results;
+    bool walks = s->on_picture && s->picture == PICTURE_SPEEDUP;
+    int rows = s->on_picture && s->picture == PICTURE_DETAILS ? s->details_height : s->rows_seen;
+    int page = rows > 2 ? rows - 1 : 1;
     switch (what) {
     case ACTION_UP:
-        widget_scroll_move(&s->scroll, s->n, -1);
-        return true;
     case ACTION_DOWN:
-        widget_scroll_move(&s->scroll, s->n, 1);
+        if (walks)
+            walk(a, 0, what == ACTION_DOWN ? 1 : -1);
+        else
+            move(s, what == ACTION_DOWN ? 1 : -1);
+        return true;
+    case ACTION_LEFT:
+    case ACTION_RIGHT:
+        walk(a, what == ACTION_RIGHT ? 1 : -1, 0);
         return true;
     case ACTION_PAGE_UP:
-        widget_scroll_move(&s->scroll, s->n, -page);
+        move(s, -page);
         return true;
     case ACTION_PAGE_DOWN:
-        widget_scroll_move(&s->scroll, s->n, page);
+        move(s, page);
         return true;
     case ACTION_HOME:
-        s->scroll.cursor = 0;
+        move(s, -s->data.n - 1000);
         return true;
     case ACTION_END:
-        widget_scroll_move(&s->scroll, s->n, s->n);
+        move(s, s->data.n + 1000);
         return true;
     default:
         return false;
     }
 }
 
-static void draw_row(const struct results_state *s, const struct session *session,
-                     const struct widget_table *t, int at, int row)
+static bool action(struct app *a, enum action what)
 {
-    const struct results_row *r = &s->row[at];
-    const struct session_cell *c = &session->cell[r->cell];
-    const struct session_arm *arm = &c->arm[r->arm];
-    char text[FORMAT_TEXT];
-    widget_table_cell(t, row, 0, STYLE_TEXT, c->model);
-    widget_table_cell(t, row, 1, STYLE_TEXT, workload_names[c->workload]);
-    widget_table_format(t, row, 2, STYLE_TEXT, "%d", c->batch);
-    widget_table_format(t, row, 3, STYLE_TEXT, "%d", c->seq);
-    widget_table_cell(t, row, 4, theme_arm(r->arm), arm->name);
-    if (!r->has_summary) {
-        enum cell_status status = arm->status == CELL_PENDING ? c->status : arm->status;
-        widget_table_cell(t, row, 9, STYLE_DIM, arm->reason[0] ? arm->reason : cell_status_names[status]);
+    struct results_state *s = a->results;
+    if (!a->session)
+        return false;
+    if (steer(a, what))
+        return true;
+    switch (what) {
+    case ACTION_FOCUS_NEXT:
+    case ACTION_FOCUS_PREVIOUS:
+        s->on_picture = !s->on_picture;
+        return true;
+    case ACTION_CHOOSE:
+    case ACTION_TOGGLE:
+        if (!s->alone) {
+            s->alone = s->on_picture = true;
+            s->picture = PICTURE_DETAILS;
+        } else {
+            s->alone = s->on_picture = false;
+        }
+        s->details_top = 0;
+        return true;
+    case ACTION_CYCLE:
+        next_picture(s);
+        return true;
+    case ACTION_SORT:
+        cycle_sort(a, 1);
+        return true;
+    case ACTION_SORT_REVERSE:
+        s->data.reverse = !s->data.reverse;
+        arrange(a);
+        return true;
+    case ACTION_FILTER:
+        s->filtering = true;
+        s->alone = s->on_picture = false;
+        return true;
+    case ACTION_BACK:
+        if (!back(s))
+            return false;
+        arrange(a);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* drawing */
+
+static const struct {
+    struct widget_column column;
+} table[RESULTS_COLUMNS] = {
+    [RESULTS_MODEL] = {{"model", 0, 2, false, false}},
+    [RESULTS_WORKLOAD] = {{"workload", 8, 3, false, false}},
+    [RESULTS_BATCH] = {{"batch", 5, 1, true, false}},
+    [RESULTS_SEQ] = {{"seq", 5, 1, true, false}},
+    [RESULTS_ARM] = {{"arm", 0, 1, false, false}},
+    [RESULTS_N] = {{"n", 6, 12, true, false}},
+    [RESULTS_MEAN] = {{"mean ms", 8, 1, true, false}},
+    [RESULTS_INTERVAL] = {{"\xc2\xb1 95 %", 7, 4, true, false}},
+    [RESULTS_MEDIAN] = {{"median", 7, 10, true, false}},
+    [RESULTS_P95] = {{"p95", 7, 11, true, false}},
+    [RESULTS_P99] = {{"p99", 7, 6, true, false}},
+    [RESULTS_RATE] = {{"tok/s", 6, 3, true, false}},
+    [RESULTS_BANDWIDTH] = {{"GB/s", 5, 9, true, false}},
+    [RESULTS_LIMIT] = {{"of limit", 8, 8, true, false}},
+    [RESULTS_PEAK] = {{"peak", 9, 7, true, false}},
+    [RESULTS_SPEEDUP] = {{"speed-up", 8, 1, true, false}},
+    [RESULTS_SPEEDUP_CI] = {{"95 % CI", 11, 5, true, false}},
+    [RESULTS_VERDICT] = {{"verdict", 12, 2, false, true}},
+};
+
+static bool is_common(const struct results *r, int column)
+{
+    return (column == RESULTS_MODEL && r->same_model) || (column == RESULTS_WORKLOAD && r->same_workload) ||
+           (column == RESULTS_BATCH && r->same_batch) || (column == RESULTS_SEQ && r->same_seq);
+}
+
+/* What is the same in every cell stands in the panel's title: "Results  gpt2-124m · decode · seq 128". */
+static void table_title(const struct results *r, const struct session *s, char *out, size_t size)
+{
+    char part[4][72] = {{0}};
+    const struct session_cell *c = &s->cell[0];
+    snprintf(out, size, "Cells and arms");
+    if (s->n_cells == 0)
+        return;
+    if (r->same_model)
+        snprintf(part[0], sizeof part[0], "%.60s", c->model);
+    if (r->same_workload)
+        snprintf(part[1], sizeof part[1], "%s", workload_names[c->workload]);
+    if (r->same_batch)
+        snprintf(part[2], sizeof part[2], "batch %d", c->batch);
+    if (r->same_seq)
+        snprintf(part[3], sizeof part[3], "seq %d", c->seq);
+    size_t used = 0;
+    for (int i = 0; i < 4; i++)
+        if (part[i][0] && used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? DOT : "", part[i]);
+}
+
+static void draw_row(const struct results *r, const struct session *s, const struct widget_table *t, int y,
+                     const int *id, const struct results_row *row)
+{
+    char cell[RESULTS_TEXT], status[320];
+    for (int i = 0; i < t->n; i++) {
+        if (!widget_table_has(t, i) || (!row->has_summary && id[i] > RESULTS_ARM))
+            continue;
+        enum style style = results_text(r, s, row, (enum results_column)id[i], cell);
+        widget_table_cell(t, y, i, style, cell);
+    }
+    if (row->has_summary || y >= t->area.height)
+        return;
+    int x = t->area.x;
+    for (int i = 0; i < t->n; i++)
+        if (widget_table_has(t, i) && id[i] <= RESULTS_ARM)
+            x = t->x[i] + t->width[i] + 2;
+    results_status_text(s, row, status, sizeof status);
+    grid_text(t->grid, x, t->area.y + y, t->area.x + t->area.width - x,
+              row->status == CELL_FAILED || row->status == CELL_OUT_OF_MEMORY ? STYLE_WARNING : STYLE_DIM,
+              status);
+}
+
+static void draw_filter(const struct results_state *s, struct grid *g, struct rect *in)
+{
+    if (!s->filtering && !s->filter.text[0])
+        return;
+    struct rect top = layout_top(in, 1);
+    grid_text(g, top.x, top.y, 1, STYLE_KEY, "/");
+    if (s->filtering)
+        widget_entry_draw(g, top.x + 2, top.y, top.width - 2, &s->filter);
+    else
+        grid_text(g, top.x + 2, top.y, top.width - 2, STYLE_KEY, s->filter.text);
+}
+
+static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
+{
+    struct results_state *s = a->results;
+    const struct results *data = &s->data;
+    struct widget_column column[RESULTS_COLUMNS];
+    int id[RESULTS_COLUMNS], n = 0;
+    char title[160], note[96], sorted[32];
+    for (int i = 0; i < RESULTS_COLUMNS; i++) {
+        if (is_common(data, i) || (data->n_arms < 2 && i >= RESULTS_SPEEDUP))
+            continue;
+        column[n] = table[i].column;
+        if (i == RESULTS_MODEL)
+            column[n].width = data->model_width;
+        if (i == RESULTS_ARM)
+            column[n].width = data->arm_width;
+        if (i == (int)data->sort) {
+            snprintf(sorted, sizeof sorted, "%s%s", column[n].title,
+                     data->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
+            column[n].title = sorted;
+            column[n].width += column[n].width < 8;
+        }
+        id[n++] = i;
+    }
+    table_title(data, a->session, title, sizeof title);
+    if (data->n_shown < data->n)
+        snprintf(note, sizeof note, "%d of %d shown", data->n_shown, data->n);
+    else
+        snprintf(note, sizeof note, "%d of %d", data->n ? s->scroll.cursor + 1 : 0, data->n);
+    struct rect in = widget_panel(g, r, title, note, focus);
+    draw_filter(s, g, &in);
+    struct widget_table t;
+    widget_table_begin(&t, g, in, column, n);
+    s->rows_seen = t.area.height;
+    widget_scroll_fit(&s->scroll, data->n_shown, t.area.height);
+    if (data->n_shown == 0)
+        widget_paragraph(g, t.area, STYLE_DIM, "Nothing matches: Esc clears the filter.");
+    for (int y = 0; y < t.area.height && s->scroll.top + y < data->n_shown; y++) {
+        draw_row(data, a->session, &t, y, id, &data->row[data->shown[s->scroll.top + y]]);
+        if (s->scroll.top + y == s->scroll.cursor)
+            widget_table_select(&t, y, focus);
+    }
+    widget_scrollbar(g, r, &s->scroll, data->n_shown, t.area.height);
+}
+
+static void draw_details(struct app *a, struct grid *g, struct rect in, const struct results_row *row)
+{
+    struct results_state *s = a->results;
+    s->details_height = in.height;
+    s->details_lines = results_details_draw(g, in, s->details_top, &s->data, a->session, row, true);
+    int most = s->details_lines - in.height;
+    if (s->details_top > most)
+        s->details_top = most > 0 ? most : 0;
+}
+
+static void draw_picture(struct app *a, struct grid *g, struct rect r, enum picture which, bool focus)
+{
+    struct results_state *s = a->results;
+    const struct results_row *row = selected(s);
+    char title[160], note[128] = "";
+    snprintf(title, sizeof title, "%s", picture_names[which]);
+    if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE))
+        results_cell_name(a->session, row->cell, note, sizeof note);
+    if (row && which == PICTURE_SPEEDUP)
+        results_speedup_title(a->session, row, note, sizeof note);
+    struct rect in = widget_panel(g, r, title, note, focus);
+    if (which == PICTURE_CRITERIA) {
+        results_criteria_draw(g, in, &s->data, a->session);
         return;
     }
-    widget_table_cell(t, row, 5, STYLE_TEXT, format_digits(text, r->summary.latency.mean, 4));
-    double half = (r->summary.latency.ci.high - r->summary.latency.ci.low) / 2 / r->summary.latency.mean;
-    widget_table_cell(t, row, 6, STYLE_DIM, format_percent(text, half));
-    widget_table_cell(t, row, 7, STYLE_TEXT, format_rate(text, r->summary.tokens_per_second));
-    const struct comparison *k = s->comparison ? &s->comparison[r->cell * c->n_arms + r->arm] : NULL;
-    if (!k || r->arm == 0)
+    if (!row) {
+        widget_paragraph(g, in, STYLE_DIM, "No row is chosen.");
         return;
-    if (isfinite(k->speedup))
-        widget_table_format(t, row, 8, STYLE_TEXT, "%s\xc3\x97", format_digits(text, k->speedup, 3));
-    widget_table_cell(t, row, 9, k->verdict == VERDICT_FASTER ? STYLE_GOOD : STYLE_TEXT,
-                      k->final ? verdict_names[k->verdict] : "");
+    }
+    if (which == PICTURE_DETAILS) {
+        draw_details(a, g, in, row);
+        struct widget_scroll scroll = {.top = s->details_top, .cursor = s->details_top};
+        widget_scrollbar(g, r, &scroll, s->details_lines, in.height);
+    } else if (which == PICTURE_SPEEDUP) {
+        results_speedup_draw(g, in, &s->data, a->session, row);
+    } else if (which == PICTURE_MEMORY) {
+        results_memory_draw(g, in, a->session, row);
+    } else {
+        results_roofline_draw(g, in, &s->data, a->session, row);
+    }
+}
+
+/* Which pictures have something to show, beginning with the current one. */
+static int choose_pictures(const struct results_state *s, int room, enum picture out[PANELS])
+{
+    int n = 0;
+    for (int i = 0; i < PICTURES && n < room; i++) {
+        enum picture p = (enum picture)(((int)s->picture + i) % PICTURES);
+        if ((p == PICTURE_CRITERIA && s->data.n_criteria == 0 && room < PICTURES) ||
+            (p == PICTURE_SPEEDUP && s->data.n_arms < 2))
+            continue;
+        out[n++] = p;
+    }
+    return n;
+}
+
+static void draw_panels(struct app *a, struct grid *g, struct rect r)
+{
+    struct results_state *s = a->results;
+    bool small = r.height < 15 || r.width < 56;
+    if (s->alone || small) {
+        if (s->on_picture)
+            draw_picture(a, g, r, s->picture, true);
+        else
+            draw_table(a, g, r, true);
+        return;
+    }
+    int wanted = s->data.n_shown + 3 + (s->filtering || s->filter.text[0]), most = r.height - 9;
+    int half = r.height / 2;
+    most = r.height >= 30 && most > half + 2 ? half + 2 : most > half ? half : most;
+    struct rect top = layout_top(&r, wanted < 6 ? 6 : wanted < most ? wanted : most);
+    draw_table(a, g, top, !s->on_picture);
+    int room = r.width < 96 ? 1 : r.width < 150 ? 2 : r.width < 210 ? 3 : r.width < 270 ? 4 : 5;
+    enum picture shown[PANELS];
+    int n = choose_pictures(s, room, shown);
+    for (int i = 0; i < n; i++) {
+        struct rect panel = layout_left(&r, i == n - 1 ? r.width : r.width / (n - i));
+        draw_picture(a, g, panel, shown[i], s->on_picture && i == 0);
+    }
 }
 
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
-    static const struct widget_column columns[] = {
-        {"model", 12, 1, false, false},  {"workload", 8, 4, false, false}, {"batch", 5, 2, true, false},
-        {"seq", 5, 2, true, false},      {"arm", 10, 1, false, false},     {"mean ms", 8, 1, true, false},
-        {"\xc2\xb1", 6, 3, true, false}, {"tok/s", 7, 2, true, false},     {"speed-up", 8, 2, true, false},
-        {"verdict", 12, 1, false, true},
-    };
     struct results_state *s = a->results;
     refresh(a);
-    struct rect in = widget_panel(g, r, "Results", a->session ? a->session->id : "", true);
     if (!a->session) {
+        struct rect in = widget_panel(g, r, "Results", "", true);
         widget_paragraph(g, in, STYLE_DIM,
                          "No session yet: r in Setup runs one, Enter in Sessions opens a saved one.");
         return;
     }
-    struct widget_table t;
-    widget_table_begin(&t, g, in, columns, (int)(sizeof columns / sizeof columns[0]));
-    s->rows_seen = t.area.height;
-    widget_scroll_fit(&s->scroll, s->n, t.area.height);
-    for (int row = 0; row < t.area.height && s->scroll.top + row < s->n; row++) {
-        draw_row(s, a->session, &t, s->scroll.top + row, row);
-        if (s->scroll.top + row == s->scroll.cursor)
-            widget_table_select(&t, row, true);
+    if (s->error.text[0]) {
+        struct rect in = widget_panel(g, r, "Results", "", true);
+        widget_paragraph(g, in, STYLE_ERROR, s->error.text);
+        return;
     }
-    widget_scrollbar(g, r, &s->scroll, s->n, t.area.height);
+    int room = r.width - 2, columns = grid_columns(s->data.sentence);
+    int lines = columns > room && r.height >= 20 ? (columns > 2 * room - 20 && r.height >= 24 ? 3 : 2) : 1;
+    struct rect sentence = layout_top(&r, lines);
+    sentence.x++;
+    sentence.width -= 2;
+    if (lines == 1)
+        grid_text(g, sentence.x, sentence.y, sentence.width, STYLE_SENTENCE, s->data.sentence);
+    else
+        widget_paragraph(g, sentence, STYLE_SENTENCE, s->data.sentence);
+    draw_panels(a, g, r);
 }
 
 const struct view view_results = {.name = "Results",
@@ -178,5 +558,6 @@ const struct view view_results = {.name = "Results",
                                   .free = release,
                                   .enter = enter,
                                   .action = action,
+                                  .text = text,
                                   .draw = draw,
                                   .session_changed = session_changed};

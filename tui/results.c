@@ -1,0 +1,552 @@
+#include "tui/results.h"
+#include "tui/format.h"
+#include "tui/theme.h"
+#include "tui/widget.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMES "\xc3\x97"
+#define DASH  "\xe2\x80\x93"
+
+void results_free(struct results *r)
+{
+    struct results kept = {.sort = r->sort, .reverse = r->reverse};
+    memcpy(kept.filter, r->filter, sizeof kept.filter);
+    free(r->row);
+    free(r->comparison);
+    free(r->shown);
+    *r = kept;
+}
+
+static int64_t mark_of(const struct session_arm *arm, enum cell_status status)
+{
+    int64_t mark = (int64_t)status + 16 * (int64_t)arm->n_blocks;
+    for (int i = 0; i < arm->n_blocks; i++)
+        mark += 1024 * (int64_t)atomic_load_explicit(&arm->blocks[i]->n, memory_order_acquire) +
+                (int64_t)arm->blocks[i]->flags;
+    return mark;
+}
+
+static int lay_out(struct results *r, const struct session *s, struct error *e)
+{
+    int n = 0;
+    for (int c = 0; c < s->n_cells; c++)
+        n += s->cell[c].n_arms;
+    if (r->row && r->n == n)
+        return 0;
+    results_free(r);
+    r->row = calloc((size_t)n + 1, sizeof *r->row);
+    r->shown = calloc((size_t)n + 1, sizeof *r->shown);
+    if (!r->row || !r->shown) {
+        results_free(r);
+        return error_set(e, ERROR_MEMORY, "no memory for the results table: close other programs");
+    }
+    r->same_model = r->same_workload = r->same_batch = r->same_seq = true;
+    for (int c = 0; c < s->n_cells; c++) {
+        const struct session_cell *cell = &s->cell[c], *first = &s->cell[0];
+        r->same_model = r->same_model && strcmp(cell->model, first->model) == 0;
+        r->same_workload = r->same_workload && cell->workload == first->workload;
+        r->same_batch = r->same_batch && cell->batch == first->batch;
+        r->same_seq = r->same_seq && cell->seq == first->seq;
+        int width = grid_columns(cell->model);
+        r->model_width = width > r->model_width ? width : r->model_width;
+        for (int a = 0; a < cell->n_arms; a++) {
+            r->row[r->n++] = (struct results_row){.cell = c, .arm = a, .mark = -1};
+            width = grid_columns(cell->arm[a].name) + 2;
+            r->arm_width = width > r->arm_width ? width : r->arm_width;
+        }
+    }
+    r->model_width = r->model_width < 5 ? 5 : r->model_width > 20 ? 20 : r->model_width;
+    r->arm_width = r->arm_width < 5 ? 5 : r->arm_width > 18 ? 18 : r->arm_width;
+    return 0;
+}
+
+const struct comparison *results_comparison(const struct results *r, const struct results_row *row)
+{
+    if (!r->comparison || row->arm == 0 || row->arm >= r->n_arms || !row->has_summary)
+        return NULL;
+    const struct comparison *c = &r->comparison[row->cell * r->n_arms + row->arm];
+    return c->verdict == VERDICT_NONE ? NULL : c;
+}
+
+void results_cell_name(const struct session *s, int cell, char *out, size_t size)
+{
+    const struct session_cell *c = &s->cell[cell];
+    snprintf(out, size, "%.60s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", c->model,
+             workload_names[c->workload], c->batch, c->seq);
+}
+
+/* the sentence */
+
+struct tally { /* of one candidate over the cells */
+    int compared, faster, slower, equivalent, inconclusive, refused, open;
+    double low, high; /* speed-ups of the cells where it is faster */
+    double slower_low, slower_high;
+};
+
+static void add(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void add(char *out, size_t size, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list list;
+    va_start(list, format);
+    vsnprintf(out + used, size - used, format, list);
+    va_end(list);
+}
+
+static struct tally tally_of(const struct results *r, const struct session *s, int arm)
+{
+    struct tally t = {.low = INFINITY, .high = 0, .slower_low = INFINITY, .slower_high = 0};
+    for (int i = 0; i < r->n; i++) {
+        const struct comparison *c = r->row[i].arm == arm ? results_comparison(r, &r->row[i]) : NULL;
+        if (!c)
+            continue;
+        const struct output_check *check = &s->cell[r->row[i].cell].arm[arm].output;
+        t.compared++;
+        if (check->checked && !check->passed)
+            t.refused++;
+        else if (!c->final)
+            t.open++;
+        else if (c->verdict == VERDICT_FASTER) {
+            t.faster++;
+            t.low = fmin(t.low, c->speedup);
+            t.high = fmax(t.high, c->speedup);
+        } else if (c->verdict == VERDICT_SLOWER) {
+            t.slower++;
+            t.slower_low = fmin(t.slower_low, 1 / c->speedup);
+            t.slower_high = fmax(t.slower_high, 1 / c->speedup);
+        } else if (c->verdict == VERDICT_EQUIVALENT)
+            t.equivalent++;
+        else
+            t.inconclusive++;
+    }
+    return t;
+}
+
+static const char *ratio_range(char out[80], double low, double high)
+{
+    char a[FORMAT_TEXT], b[FORMAT_TEXT];
+    format_digits(a, low, 3);
+    format_digits(b, high, 3);
+    if (strcmp(a, b) == 0)
+        snprintf(out, 80, "%s" TIMES, a);
+    else
+        snprintf(out, 80, "%s" DASH "%s" TIMES, a, b);
+    return out;
+}
+
+static void add_part(char *out, size_t size, const char *word, int n)
+{
+    if (n > 0)
+        add(out, size, ", %s in %d", word, n);
+}
+
+/* "fused is 1.31–1.52× faster than baseline in 12 of 14 cells, equivalent in 2" */
+static void add_candidate(char *out, size_t size, const struct session *s, int arm, const struct tally *t,
+                          bool first)
+{
+    char range[80], in[48] = "", than[80] = "";
+    const char *name = s->preset.arms[arm].name;
+    int led = t->faster ? t->faster : t->slower ? t->slower : t->equivalent;
+    if (led == t->compared)
+        snprintf(in, sizeof in, led == 1 ? "" : led == 2 ? " in both cells" : " in all %d cells", led);
+    else
+        snprintf(in, sizeof in, " in %d of %d cells", led, t->compared);
+    if (first)
+        snprintf(than, sizeof than, " %s %s", t->faster || t->slower ? "than" : "to", s->preset.arms[0].name);
+    if (t->faster)
+        add(out, size, "%s is %s faster%s%s", name, ratio_range(range, t->low, t->high), than, in);
+    else if (t->slower)
+        add(out, size, "%s is %s slower%s%s", name, ratio_range(range, t->slower_low, t->slower_high), than,
+            in);
+    else if (t->equivalent)
+        add(out, size, "%s is equivalent%s%s", name, than, in);
+    else
+        add(out, size, "%s is not yet decided against %s", name, s->preset.arms[0].name);
+    if (t->faster)
+        add_part(out, size, "slower", t->slower);
+    if (t->faster || t->slower)
+        add_part(out, size, "equivalent", t->equivalent);
+    if (led > 0) {
+        add_part(out, size, "inconclusive", t->inconclusive);
+        add_part(out, size, "too few rounds", t->open);
+    } else if (t->inconclusive) {
+        add(out, size, ": inconclusive in %d of %d cells", t->inconclusive, t->compared);
+    } else if (t->open) {
+        add(out, size, ": too few rounds for a verdict");
+    }
+    add_part(out, size, "wrong output", t->refused);
+}
+
+static void add_statuses(char *out, size_t size, const struct results *r, const struct session *s)
+{
+    static const struct {
+        enum cell_status status;
+        const char *one, *many;
+    } words[] = {{CELL_OUT_OF_MEMORY, "1 cell did not fit", "%d cells did not fit"},
+                 {CELL_UNSUPPORTED, "1 cell is unsupported in part", "%d cells are unsupported in part"},
+                 {CELL_FAILED, "1 cell failed", "%d cells failed"},
+                 {CELL_SKIPPED, "1 cell was skipped", "%d cells were skipped"},
+                 {CELL_STOPPED, "1 cell was stopped", "%d cells were stopped"}};
+    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
+        int cells = 0, last = -1;
+        for (int i = 0; i < r->n; i++)
+            if (r->row[i].status == words[w].status && r->row[i].cell != last) {
+                cells++;
+                last = r->row[i].cell;
+            }
+        if (cells == 0)
+            continue;
+        char text[64];
+        snprintf(text, sizeof text, words[w].many, cells);
+        add(out, size, "%s%s", out[0] ? "; " : "", cells == 1 ? words[w].one : text);
+    }
+    int done = 0;
+    for (int c = 0; c < s->n_cells; c++)
+        done += s->cell[c].status > CELL_RUNNING;
+    if (done < s->n_cells)
+        add(out, size, "%s%d of %d cells done", out[0] ? "; " : "", done, s->n_cells);
+}
+
+/* One arm alone has nobody to be compared with: its throughput. */
+static void add_rates(char *out, size_t size, const struct results *r, const struct session *s)
+{
+    double low = INFINITY, high = 0;
+    int cells = 0;
+    for (int i = 0; i < r->n; i++) {
+        double rate = r->row[i].has_summary ? r->row[i].summary.tokens_per_second : NAN;
+        if (r->row[i].arm > 0 || !isfinite(rate))
+            continue;
+        low = fmin(low, rate);
+        high = fmax(high, rate);
+        cells++;
+    }
+    if (cells == 0)
+        return;
+    char a[FORMAT_TEXT], b[FORMAT_TEXT];
+    format_rate(a, low);
+    format_rate(b, high);
+    if (strcmp(a, b) == 0)
+        add(out, size, "%s reaches %s tok/s", s->preset.arms[0].name, a);
+    else
+        add(out, size, "%s reaches %s to %s tok/s over %d cells", s->preset.arms[0].name, a, b, cells);
+}
+
+static void make_sentence(struct results *r, const struct session *s)
+{
+    char *out = r->sentence;
+    size_t size = sizeof r->sentence;
+    int told = 0;
+    out[0] = 0;
+    for (int arm = 1; arm < r->n_arms; arm++) {
+        struct tally t = tally_of(r, s, arm);
+        if (t.compared == 0)
+            continue;
+        if (told > 0)
+            add(out, size, "; ");
+        if (s->n_cells == 1 && r->n_arms == 2)
+            add(out, size, "%s", r->comparison[arm].sentence);
+        else
+            add_candidate(out, size, s, arm, &t, told == 0);
+        told++;
+    }
+    if (told == 0)
+        add_rates(out, size, r, s);
+    add_statuses(out, size, r, s);
+    if (!out[0])
+        snprintf(out, size, "Nothing was measured.");
+}
+
+int results_build(struct results *r, const struct session *s, struct error *e)
+{
+    if (lay_out(r, s, e) != 0)
+        return -1;
+    bool changed = !r->comparison;
+    for (int i = 0; i < r->n; i++) {
+        struct results_row *row = &r->row[i];
+        const struct session_cell *cell = &s->cell[row->cell];
+        const struct session_arm *arm = &cell->arm[row->arm];
+        row->status = arm->status == CELL_PENDING ? cell->status : arm->status;
+        int64_t mark = mark_of(arm, row->status);
+        if (mark == row->mark)
+            continue;
+        row->mark = mark;
+        row->has_summary = summary_arm(s, row->cell, row->arm, &row->summary) == 0 && row->summary.n > 0;
+        changed = true;
+    }
+    r->n_arms = s->preset.n_arms;
+    if (changed) {
+        struct comparison *made = NULL;
+        if (summary_comparisons(s, &made, e) != 0)
+            return -1;
+        free(r->comparison);
+        r->comparison = made;
+        r->n_criteria = summary_criteria(s, r->criterion);
+    }
+    make_sentence(r, s);
+    results_arrange(r, s);
+    return 0;
+}
+
+/* the table's cells */
+
+static void digits(char out[RESULTS_TEXT], double value, int n)
+{
+    char text[FORMAT_TEXT];
+    snprintf(out, RESULTS_TEXT, "%s", format_digits(text, value, n));
+}
+
+static enum style memory_text(const struct session_arm *arm, char out[RESULTS_TEXT])
+{
+    char text[FORMAT_TEXT];
+    int64_t peak = arm->has_measured ? arm->measured.peak : arm->predicted.peak;
+    if (peak > 0)
+        snprintf(out, RESULTS_TEXT, "%s%s", arm->has_measured ? "" : "~", format_bytes(text, (double)peak));
+    return arm->has_measured ? STYLE_TEXT : STYLE_DIM;
+}
+
+static enum style comparison_text(const struct results *r, const struct session *s,
+                                  const struct results_row *row, enum results_column column,
+                                  char out[RESULTS_TEXT])
+{
+    const struct comparison *c = results_comparison(r, row);
+    const struct output_check *check = &s->cell[row->cell].arm[row->arm].output;
+    if (!c)
+        return STYLE_TEXT;
+    char a[FORMAT_TEXT], b[FORMAT_TEXT];
+    bool wrong = check->checked && !check->passed;
+    if (column == RESULTS_SPEEDUP) {
+        if (isfinite(c->speedup))
+            snprintf(out, RESULTS_TEXT, "%s" TIMES, format_digits(a, c->speedup, 3));
+        return wrong || !c->final ? STYLE_DIM : STYLE_TEXT;
+    }
+    if (column == RESULTS_SPEEDUP_CI) {
+        if (isfinite(c->speedup_ci.low) && isfinite(c->speedup_ci.high))
+            snprintf(out, RESULTS_TEXT, "%s" DASH "%s", format_digits(a, c->speedup_ci.low, 3),
+                     format_digits(b, c->speedup_ci.high, 3));
+        return STYLE_DIM;
+    }
+    snprintf(out, RESULTS_TEXT, "%s", wrong ? "wrong output" : c->final ? verdict_names[c->verdict] : "open");
+    if (wrong)
+        return STYLE_ERROR;
+    return !c->final || c->verdict == VERDICT_INCONCLUSIVE ? STYLE_DIM
+           : c->verdict == VERDICT_FASTER                  ? STYLE_GOOD
+           : c->verdict == VERDICT_SLOWER                  ? STYLE_WARNING
+                                                           : STYLE_TEXT;
+}
+
+static enum style figure_text(const struct results_row *row, enum results_column column,
+                              char out[RESULTS_TEXT])
+{
+    const struct arm_summary *a = &row->summary;
+    char text[FORMAT_TEXT];
+    switch (column) {
+    case RESULTS_N:
+        snprintf(out, RESULTS_TEXT, "%d", a->n);
+        return a->flagged_blocks > 0 || a->rejected > 0 ? STYLE_WARNING : STYLE_TEXT;
+    case RESULTS_MEAN:
+        digits(out, a->latency.mean, 4);
+        return STYLE_TEXT;
+    case RESULTS_INTERVAL:
+        digits(out, (a->latency.ci.high - a->latency.ci.low) / 2, 2);
+        return STYLE_DIM;
+    case RESULTS_MEDIAN:
+        digits(out, a->latency.median, 4);
+        return STYLE_TEXT;
+    case RESULTS_P95:
+        digits(out, a->latency.p95, 4);
+        return a->p95_supported ? STYLE_TEXT : STYLE_DIM;
+    case RESULTS_P99:
+        digits(out, a->latency.p99, 4);
+        return a->p99_supported ? STYLE_TEXT : STYLE_DIM;
+    case RESULTS_RATE:
+        snprintf(out, RESULTS_TEXT, "%s", format_rate(text, a->tokens_per_second));
+        return STYLE_TEXT;
+    case RESULTS_BANDWIDTH:
+        digits(out, a->bandwidth / 1e9, 3);
+        return STYLE_TEXT;
+    case RESULTS_LIMIT:
+        snprintf(out, RESULTS_TEXT, "%s", format_percent(text, a->limit_share));
+        return STYLE_TEXT;
+    default:
+        return STYLE_TEXT;
+    }
+}
+
+enum style results_text(const struct results *r, const struct session *s, const struct results_row *row,
+                        enum results_column column, char out[RESULTS_TEXT])
+{
+    const struct session_cell *c = &s->cell[row->cell];
+    out[0] = 0;
+    switch (column) {
+    case RESULTS_MODEL:
+        snprintf(out, RESULTS_TEXT, "%.90s", c->model);
+        return STYLE_TEXT;
+    case RESULTS_WORKLOAD:
+        snprintf(out, RESULTS_TEXT, "%s", workload_names[c->workload]);
+        return STYLE_TEXT;
+    case RESULTS_BATCH:
+        snprintf(out, RESULTS_TEXT, "%d", c->batch);
+        return STYLE_TEXT;
+    case RESULTS_SEQ:
+        snprintf(out, RESULTS_TEXT, "%d", c->seq);
+        return STYLE_TEXT;
+    case RESULTS_ARM:
+        snprintf(out, RESULTS_TEXT, "%c %s", theme_arm_letter(row->arm), c->arm[row->arm].name);
+        return theme_arm(row->arm);
+    case RESULTS_PEAK:
+        return memory_text(&c->arm[row->arm], out);
+    case RESULTS_SPEEDUP:
+    case RESULTS_SPEEDUP_CI:
+    case RESULTS_VERDICT:
+        return comparison_text(r, s, row, column, out);
+    default:
+        return row->has_summary ? figure_text(row, column, out) : STYLE_TEXT;
+    }
+}
+
+void results_status_text(const struct session *s, const struct results_row *row, char *out, size_t size)
+{
+    static const char *const words[] = {[CELL_PENDING] = "not measured yet",
+                                        [CELL_RUNNING] = "being measured",
+                                        [CELL_OK] = "no samples",
+                                        [CELL_OUT_OF_MEMORY] = "does not fit",
+                                        [CELL_UNSUPPORTED] = "unsupported",
+                                        [CELL_FAILED] = "failed",
+                                        [CELL_SKIPPED] = "skipped",
+                                        [CELL_STOPPED] = "stopped"};
+    const struct session_cell *c = &s->cell[row->cell];
+    const char *reason = c->arm[row->arm].reason[0] ? c->arm[row->arm].reason : c->reason;
+    const char *word = words[row->status];
+    size_t length = strlen(word);
+    /* A reason that already begins with the word is not told twice. */
+    if (strncmp(reason, word, length) == 0)
+        snprintf(out, size, "%s", reason);
+    else
+        snprintf(out, size, "%s%s%s", word, reason[0] ? ": " : "", reason);
+}
+
+/* order */
+
+static double sort_number(const struct results *r, const struct session *s, const struct results_row *row)
+{
+    const struct session_cell *c = &s->cell[row->cell];
+    const struct arm_summary *a = &row->summary;
+    const struct comparison *k = results_comparison(r, row);
+    const struct session_arm *arm = &c->arm[row->arm];
+    switch (r->sort) {
+    case RESULTS_BATCH:
+        return c->batch;
+    case RESULTS_SEQ:
+        return c->seq;
+    case RESULTS_ARM:
+        return row->arm;
+    case RESULTS_WORKLOAD:
+        return c->workload;
+    case RESULTS_PEAK:
+        return (double)(arm->has_measured ? arm->measured.peak : arm->predicted.peak);
+    case RESULTS_SPEEDUP:
+    case RESULTS_SPEEDUP_CI:
+        return k ? k->speedup : NAN;
+    case RESULTS_VERDICT:
+        return k ? (double)k->verdict + (k->final ? 0 : 8) : NAN;
+    default:
+        break;
+    }
+    if (!row->has_summary)
+        return NAN;
+    switch (r->sort) {
+    case RESULTS_N:
+        return a->n;
+    case RESULTS_MEAN:
+        return a->latency.mean;
+    case RESULTS_INTERVAL:
+        return (a->latency.ci.high - a->latency.ci.low) / a->latency.mean;
+    case RESULTS_MEDIAN:
+        return a->latency.median;
+    case RESULTS_P95:
+        return a->latency.p95;
+    case RESULTS_P99:
+        return a->latency.p99;
+    case RESULTS_RATE:
+        return a->tokens_per_second;
+    case RESULTS_BANDWIDTH:
+        return a->bandwidth;
+    case RESULTS_LIMIT:
+        return a->limit_share;
+    default:
+        return NAN;
+    }
+}
+
+struct sort_key {
+    double number;
+    const char *text;
+    int index;
+    bool reverse;
+};
+
+/* Rows without the figure stand last in either direction. */
+static int by_key(const void *x, const void *y)
+{
+    const struct sort_key *a = x, *b = y;
+    int order;
+    if (a->text && b->text) {
+        order = strcmp(a->text, b->text);
+    } else {
+        if (isnan(a->number) != isnan(b->number))
+            return isnan(a->number) ? 1 : -1;
+        order = a->number < b->number ? -1 : a->number > b->number;
+    }
+    if (order == 0)
+        return a->index - b->index;
+    return a->reverse ? -order : order;
+}
+
+static bool is_shown(const struct results *r, const struct session *s, const struct results_row *row)
+{
+    if (!r->filter[0])
+        return true;
+    char text[640], status[320] = "", verdict[RESULTS_TEXT];
+    const struct session_cell *c = &s->cell[row->cell];
+    results_text(r, s, row, RESULTS_VERDICT, verdict);
+    if (!row->has_summary)
+        results_status_text(s, row, status, sizeof status);
+    snprintf(text, sizeof text, "%.80s %s batch %d seq %d %.60s %s %s", c->model, workload_names[c->workload],
+             c->batch, c->seq, c->arm[row->arm].name, verdict, status);
+    return widget_matches(text, r->filter);
+}
+
+void results_arrange(struct results *r, const struct session *s)
+{
+    struct sort_key *key = calloc((size_t)r->n + 1, sizeof *key);
+    r->n_shown = 0;
+    for (int i = 0; i < r->n; i++)
+        if (is_shown(r, s, &r->row[i]))
+            r->shown[r->n_shown++] = i;
+    for (int i = 0; key && i < r->n_shown; i++) {
+        const struct results_row *row = &r->row[r->shown[i]];
+        key[i] = (struct sort_key){.index = r->shown[i], .reverse = r->reverse};
+        if (r->sort == RESULTS_MODEL)
+            key[i].text = s->cell[row->cell].model;
+        else
+            key[i].number = r->sort == RESULTS_PLAN_ORDER ? r->shown[i] : sort_number(r, s, row);
+    }
+    if (key)
+        qsort(key, (size_t)r->n_shown, sizeof *key, by_key);
+    for (int i = 0; key && i < r->n_shown; i++)
+        r->shown[i] = key[i].index;
+    free(key);
+}
+
+int results_find(const struct results *r, int cell, int arm)
+{
+    for (int i = 0; i < r->n_shown; i++)
+        if (r->row[r->shown[i]].cell == cell && r->row[r->shown[i]].arm == arm)
+            return i;
+    return -1;
+}

@@ -1,0 +1,278 @@
+#include "tui/results_details.h"
+#include "tui/format.h"
+#include "tui/theme.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TIMES      "\xc3\x97"
+#define DASH       "\xe2\x80\x93"
+#define DOT        " \xc2\xb7 "
+#define PLUS_MINUS "\xc2\xb1"
+
+enum { LABEL = 10 };
+
+/* Lines go to the grid as they are made; those above `top` and below the rect are only counted. */
+struct sheet {
+    struct grid *g;
+    struct rect r;
+    int top, n;
+};
+
+static void put_line(struct sheet *s, const char *label, enum style style, const char *text)
+{
+    int y = s->n++ - s->top;
+    if (y < 0 || y >= s->r.height)
+        return;
+    grid_text(s->g, s->r.x, s->r.y + y, LABEL - 1, STYLE_DIM, label);
+    grid_text(s->g, s->r.x + LABEL, s->r.y + y, s->r.width - LABEL, style, text);
+}
+
+/* Breaks at blanks; the label stands beside the first line. */
+static void say(struct sheet *s, const char *label, enum style style, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void say(struct sheet *s, const char *label, enum style style, const char *format, ...)
+{
+    char text[640], line[640] = "";
+    int columns = 0, room = s->r.width - LABEL;
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    for (const char *at = text; *at;) {
+        at += strspn(at, " ");
+        size_t length = strcspn(at, " ");
+        char word[256];
+        snprintf(word, sizeof word, "%.*s", (int)(length < 255 ? length : 255), at);
+        int width = grid_columns(word);
+        if (columns > 0 && columns + 1 + width > room) {
+            put_line(s, label, style, line);
+            label = "";
+            line[0] = 0;
+            columns = 0;
+        }
+        size_t used = strlen(line);
+        snprintf(line + used, sizeof line - used, "%s%s", columns ? " " : "", word);
+        columns += width + (columns > 0);
+        at += length;
+    }
+    if (columns > 0)
+        put_line(s, label, style, line);
+}
+
+static const char *d(char out[FORMAT_TEXT], double value, int digits)
+{
+    return format_digits(out, value, digits);
+}
+
+static void latency(struct sheet *o, const struct session *s, const struct arm_summary *a)
+{
+    char t[8][FORMAT_TEXT];
+    const struct stats_summary *l = &a->latency;
+    int percent = (int)lround(100 * summary_confidence(s));
+    if (isfinite(l->ci.low))
+        say(o, "latency", STYLE_TEXT, "%s ms, %d %% CI %s" DASH "%s", d(t[0], l->mean, 4), percent,
+            d(t[1], l->ci.low, 4), d(t[2], l->ci.high, 4));
+    else
+        say(o, "latency", STYLE_TEXT, "%s ms; one block gives no interval", d(t[0], l->mean, 4));
+    say(o, "", STYLE_TEXT, "min %s  median %s  max %s", d(t[0], l->min, 4), d(t[1], l->median, 4),
+        d(t[2], l->max, 4));
+    say(o, "", a->p95_supported ? STYLE_TEXT : STYLE_DIM, "p90 %s  p95 %s", d(t[0], l->p90, 4),
+        d(t[1], l->p95, 4));
+    if (a->p99_supported)
+        say(o, "", STYLE_TEXT, "p99 %s", d(t[0], l->p99, 4));
+    else
+        say(o, "", STYLE_DIM, "p99 %s: takes %d samples to bound", d(t[0], l->p99, 4),
+            stats_quantile_min_n(0.99, summary_confidence(s)));
+    say(o, "", STYLE_TEXT, "std %s  MAD %s  CV %s  lag-1 %s", d(t[0], l->std, 2), d(t[1], l->mad, 2),
+        format_percent(t[2], l->cv), isnan(l->lag1) ? DASH : d(t[3], l->lag1, 2));
+    say(o, "samples", STYLE_TEXT, "%d in %d %s; block means vary by %s", a->n, a->blocks,
+        a->blocks == 1 ? "block" : "blocks", format_percent(t[0], a->block_cv));
+    if (a->rejected > 0)
+        say(o, "", STYLE_WARNING, "%d refused: the clock went wrong", a->rejected);
+    if (fabs(a->host_mean_ms - l->mean) > 0.005 * l->mean)
+        say(o, "host", STYLE_TEXT, "%s ms from submit to done", d(t[0], a->host_mean_ms, 4));
+}
+
+static void rates(struct sheet *o, const struct session *s, const struct session_arm *arm,
+                  const struct arm_summary *a)
+{
+    char t[6][FORMAT_TEXT];
+    say(o, "rate", STYLE_TEXT, "%s tok/s; best block %s, worst %s", format_rate(t[0], a->tokens_per_second),
+        format_rate(t[1], a->tokens_per_second_peak), format_rate(t[2], a->tokens_per_second_sustained));
+    if (isfinite(a->time_to_first_token_ms) && isfinite(a->time_per_output_token_ms))
+        say(o, "tokens", STYLE_TEXT, "first after %s ms, then one in %s ms",
+            d(t[0], a->time_to_first_token_ms, 4), d(t[1], a->time_per_output_token_ms, 4));
+    const struct session_environment *env = &s->environment;
+    int dtype = (int)arm->implementation.precision;
+    double ceiling = dtype < 4 ? env->product_rate[dtype] : 0;
+    if (isfinite(a->bandwidth_share))
+        say(o, "memory", STYLE_TEXT, "%s GB/s, %s of the %s measured here", d(t[0], a->bandwidth / 1e9, 3),
+            format_percent(t[1], a->bandwidth_share), d(t[2], env->read_bandwidth / 1e9, 3));
+    else if (isfinite(a->bandwidth))
+        say(o, "memory", STYLE_TEXT, "%s GB/s; this machine's ceiling was not measured",
+            d(t[0], a->bandwidth / 1e9, 3));
+    if (isfinite(a->flop_share))
+        say(o, "products", STYLE_TEXT, "%s GFLOP/s, %s of the %s measured here",
+            d(t[0], a->flop_rate / 1e9, 3), format_percent(t[1], a->flop_share), d(t[2], ceiling / 1e9, 3));
+    else if (isfinite(a->flop_rate))
+        say(o, "products", STYLE_TEXT, "%s GFLOP/s", d(t[0], a->flop_rate / 1e9, 3));
+}
+
+static void tests(struct sheet *o, const struct comparison *c)
+{
+    char t[6][FORMAT_TEXT];
+    enum style style = c->final ? STYLE_BOLD : STYLE_TEXT;
+    say(o, "verdict", style, "%s", c->sentence);
+    if (c->reason[0] && !strstr(c->sentence, c->reason))
+        say(o, "", STYLE_DIM, "%s", c->reason);
+    if (isfinite(c->welch.t))
+        say(o, "Welch", STYLE_TEXT, "t %s, df %s, p %s", d(t[0], c->welch.t, 3), d(t[1], c->welch.df, 3),
+            format_p(t[2], c->welch.p));
+    if (c->paired.n >= 2)
+        say(o, "paired", STYLE_TEXT, "%d rounds, ratio %s (%s" DASH "%s), p %s", (int)c->paired.n,
+            d(t[0], exp(c->paired.mean_log_ratio), 4), d(t[1], exp(c->paired.ci.low), 4),
+            d(t[2], exp(c->paired.ci.high), 4), format_p(t[3], c->paired.p));
+    if (c->family > 1 && isfinite(c->p_holm))
+        say(o, "Holm", STYLE_TEXT, "p %s over %d comparisons", format_p(t[0], c->p_holm), c->family);
+    if (isfinite(c->effect.cohens_d))
+        say(o, "effect", STYLE_TEXT, "Cohen's d %s, Hedges' g %s: %s", d(t[0], c->effect.cohens_d, 2),
+            d(t[1], c->effect.hedges_g, 2), stats_effect_word(c->effect.cohens_d));
+}
+
+static void output(struct sheet *o, const struct output_check *check)
+{
+    char t[3][FORMAT_TEXT];
+    if (!check->checked)
+        return;
+    if (isnan(check->tolerance)) {
+        say(o, "output", check->passed ? STYLE_TEXT : STYLE_ERROR,
+            "lossy: same top token in %s of rows, relative error %.1e, KL %s nats%s",
+            format_percent(t[0], check->top1_agreement), check->max_relative_error,
+            isnan(check->kl) ? DASH : d(t[1], check->kl, 2), check->passed ? "" : ": refused");
+        return;
+    }
+    say(o, "output", check->passed ? STYLE_TEXT : STYLE_ERROR,
+        "%s the baseline: relative error %.1e, allowed %.0e; same top token in %s of rows",
+        check->passed ? "agrees with" : "differs from", check->max_relative_error, check->tolerance,
+        format_percent(t[0], check->top1_agreement));
+}
+
+static void memory(struct sheet *o, const struct session_arm *arm)
+{
+    char t[7][FORMAT_TEXT];
+    const struct memory_use *m = arm->has_measured ? &arm->measured : &arm->predicted;
+    if (m->peak <= 0)
+        return;
+    say(o, "peak", STYLE_TEXT, "%s%s (predicted %s), average %s", arm->has_measured ? "" : "predicted ",
+        format_bytes(t[0], (double)m->peak), format_bytes(t[1], (double)arm->predicted.peak),
+        format_bytes(t[2], (double)m->average));
+    say(o, "", STYLE_TEXT, "weights %s, KV %s, activations %s, overhead %s",
+        format_bytes(t[0], (double)m->weights), format_bytes(t[1], (double)m->kv_cache),
+        format_bytes(t[2], (double)m->activations), format_bytes(t[3], (double)m->overhead));
+}
+
+static void warmup(struct sheet *o, const struct session_arm *arm, const struct arm_summary *a)
+{
+    char t[3][FORMAT_TEXT];
+    int n = 0;
+    for (int i = 0; i < arm->n_blocks; i++)
+        n += arm->blocks[i]->n_warmup;
+    if (arm->time_to_steady_ns >= 0)
+        say(o, "warm-up", STYLE_TEXT, "steady after %s",
+            format_duration(t[0], (double)arm->time_to_steady_ns / 1e9));
+    if (n > 0)
+        say(o, arm->time_to_steady_ns >= 0 ? "" : "warm-up", STYLE_TEXT, "%d samples left out of the figures",
+            n);
+    if (isfinite(a->cold_start_ms))
+        say(o, "cold", STYLE_TEXT, "first pass %s ms", d(t[0], a->cold_start_ms, 4));
+    if (isfinite(a->load_ms))
+        say(o, "weights", STYLE_TEXT, "ready in %s", format_duration(t[0], a->load_ms / 1e3));
+    else
+        say(o, "weights", STYLE_TEXT, "shared with an earlier arm");
+}
+
+/* Telemetry over the blocks that have it, and what was flagged. */
+static void machine(struct sheet *o, const struct session_arm *arm)
+{
+    static const struct {
+        enum block_flag flag;
+        const char *what;
+    } flags[] = {{BLOCK_THROTTLED, "ran throttled"},
+                 {BLOCK_WARMUP_NOT_STEADY, "began before it was steady"},
+                 {BLOCK_CLOCK_FAULT, "had clock faults"},
+                 {BLOCK_PARTIAL, "was cut short"}};
+    char text[256] = "", t[FORMAT_TEXT];
+    double clock = 0, heat = 0, power = 0, load = 0;
+    int n_clock = 0, n_heat = 0, n_power = 0, n_load = 0;
+    for (int i = 0; i < arm->n_blocks; i++) {
+        const struct block_telemetry *b = &arm->blocks[i]->telemetry;
+        if (b->valid & TELEMETRY_CLOCK)
+            clock += b->clock_mhz, n_clock++;
+        if (b->valid & TELEMETRY_TEMPERATURE)
+            heat += b->temperature_c, n_heat++;
+        if (b->valid & TELEMETRY_POWER)
+            power += b->power_w, n_power++;
+        if (b->valid & TELEMETRY_LOAD)
+            load += b->load, n_load++;
+    }
+    size_t used = 0;
+#define ADD(count, ...)                                                                                      \
+    if (count)                                                                                               \
+    used += (size_t)snprintf(text + used, sizeof text - used, __VA_ARGS__)
+    ADD(n_clock, "%.0f MHz", clock / n_clock);
+    ADD(n_heat,
+        "%s%.0f \xc2\xb0"
+        "C",
+        used ? DOT : "", heat / n_heat);
+    ADD(n_power, "%s%.0f W", used ? DOT : "", power / n_power);
+    ADD(n_load, "%sother programs %s", used ? DOT : "", format_percent(t, load / n_load));
+#undef ADD
+    if (text[0])
+        say(o, "machine", STYLE_TEXT, "%s", text);
+    for (size_t f = 0; f < sizeof flags / sizeof flags[0]; f++) {
+        int n = 0;
+        for (int i = 0; i < arm->n_blocks; i++)
+            n += (arm->blocks[i]->flags & (unsigned)flags[f].flag) != 0;
+        if (n > 0)
+            say(o, "flagged", STYLE_WARNING, "%d of %d blocks: %s", n, arm->n_blocks, flags[f].what);
+    }
+}
+
+int results_details_draw(struct grid *g, struct rect r, int top, const struct results *results,
+                         const struct session *s, const struct results_row *row, bool subject)
+{
+    struct sheet o = {.g = g, .r = r, .top = top};
+    const struct session_cell *cell = &s->cell[row->cell];
+    const struct session_arm *arm = &cell->arm[row->arm];
+    const struct comparison *c = results_comparison(results, row);
+    char name[160], implementation[128];
+    if (r.width < LABEL + 8)
+        return 0;
+    results_cell_name(s, row->cell, name, sizeof name);
+    if (subject)
+        say(&o, "", theme_arm(row->arm), "%c %s" DOT "%s", theme_arm_letter(row->arm), arm->name, name);
+    if (!row->has_summary) {
+        char status[320];
+        results_status_text(s, row, status, sizeof status);
+        say(&o, "status", row->status == CELL_FAILED ? STYLE_ERROR : STYLE_WARNING, "%s", status);
+    } else {
+        if (c)
+            tests(&o, c);
+        latency(&o, s, &row->summary);
+        rates(&o, s, arm, &row->summary);
+        output(&o, &arm->output);
+    }
+    memory(&o, arm);
+    if (row->has_summary) {
+        warmup(&o, arm, &row->summary);
+        machine(&o, arm);
+    }
+    implementation_describe(&arm->implementation, implementation, sizeof implementation);
+    say(&o, "runs as", STYLE_TEXT, "%s", implementation);
+    if (cell->stop_rule[0])
+        say(&o, "ended by", STYLE_TEXT, "%s", cell->stop_rule);
+    return o.n;
+}
