@@ -80,6 +80,25 @@ void results_cell_name(const struct session *s, int cell, char *out, size_t size
              workload_names[c->workload], c->batch, c->seq);
 }
 
+void results_short_name(const struct results *r, const struct session *s, int cell, char *out, size_t size)
+{
+    const struct session_cell *c = &s->cell[cell];
+    char part[4][72] = {{0}};
+    size_t used = 0;
+    if (!r->same_model)
+        snprintf(part[0], sizeof part[0], "%.60s", c->model);
+    if (!r->same_workload)
+        snprintf(part[1], sizeof part[1], "%s", workload_names[c->workload]);
+    if (!r->same_batch || (r->same_seq && r->same_model && r->same_workload))
+        snprintf(part[2], sizeof part[2], "batch %d", c->batch);
+    if (!r->same_seq)
+        snprintf(part[3], sizeof part[3], "seq %d", c->seq);
+    out[0] = 0;
+    for (int i = 0; i < 4; i++)
+        if (part[i][0] && used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? " \xc2\xb7 " : "", part[i]);
+}
+
 /* the sentence */
 
 struct tally { /* of one candidate over the cells */
@@ -300,6 +319,18 @@ static void digits(char out[RESULTS_TEXT], double value, int n)
     snprintf(out, RESULTS_TEXT, "%s", format_digits(text, value, n));
 }
 
+/* At the decimals of the mean beside it. */
+static void half_width(char out[RESULTS_TEXT], const struct arm_summary *a)
+{
+    char mean[FORMAT_TEXT];
+    double half = (a->latency.ci.high - a->latency.ci.low) / 2;
+    const char *point = strchr(format_digits(mean, a->latency.mean, 4), '.');
+    if (isfinite(half))
+        snprintf(out, RESULTS_TEXT, "%.*f", point ? (int)strlen(point + 1) : 0, half);
+    else
+        digits(out, NAN, 1);
+}
+
 static enum style memory_text(const struct session_arm *arm, char out[RESULTS_TEXT])
 {
     char text[FORMAT_TEXT];
@@ -352,7 +383,7 @@ static enum style figure_text(const struct results_row *row, enum results_column
         digits(out, a->latency.mean, 4);
         return STYLE_TEXT;
     case RESULTS_INTERVAL:
-        digits(out, (a->latency.ci.high - a->latency.ci.low) / 2, 2);
+        half_width(out, a);
         return STYLE_DIM;
     case RESULTS_MEDIAN:
         digits(out, a->latency.median, 4);

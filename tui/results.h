@@ -72,5 +72,7 @@ enum style results_text(const struct results *r, const struct session *s, const 
 void results_status_text(const struct session *s, const struct results_row *row, char *out, size_t size);
 /* "gpt2-124m · decode · batch 4 · seq 128" */
 void results_cell_name(const struct session *s, int cell, char *out, size_t size);
+/* The same without what is common to all cells of the session: "batch 4 · seq 128". */
+void results_short_name(const struct results *r, const struct session *s, int cell, char *out, size_t size);
 /* Where row (cell, arm) stands among the shown; -1: it is filtered out. */
 int results_find(const struct results *r, int cell, int arm);

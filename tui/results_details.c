@@ -77,17 +77,17 @@ static void latency(struct sheet *o, const struct session *s, const struct arm_s
             d(t[1], l->ci.low, 4), d(t[2], l->ci.high, 4));
     else
         say(o, "latency", STYLE_TEXT, "%s ms; one block gives no interval", d(t[0], l->mean, 4));
-    say(o, "", STYLE_TEXT, "min %s  median %s  max %s", d(t[0], l->min, 4), d(t[1], l->median, 4),
+    say(o, "", STYLE_TEXT, "min %s" DOT "median %s" DOT "max %s", d(t[0], l->min, 4), d(t[1], l->median, 4),
         d(t[2], l->max, 4));
-    say(o, "", a->p95_supported ? STYLE_TEXT : STYLE_DIM, "p90 %s  p95 %s", d(t[0], l->p90, 4),
+    say(o, "", a->p95_supported ? STYLE_TEXT : STYLE_DIM, "p90 %s" DOT "p95 %s", d(t[0], l->p90, 4),
         d(t[1], l->p95, 4));
     if (a->p99_supported)
         say(o, "", STYLE_TEXT, "p99 %s", d(t[0], l->p99, 4));
     else
         say(o, "", STYLE_DIM, "p99 %s: takes %d samples to bound", d(t[0], l->p99, 4),
             stats_quantile_min_n(0.99, summary_confidence(s)));
-    say(o, "", STYLE_TEXT, "std %s  MAD %s  CV %s  lag-1 %s", d(t[0], l->std, 2), d(t[1], l->mad, 2),
-        format_percent(t[2], l->cv), isnan(l->lag1) ? DASH : d(t[3], l->lag1, 2));
+    say(o, "", STYLE_TEXT, "std %s" DOT "MAD %s" DOT "CV %s" DOT "lag-1 %s", d(t[0], l->std, 2),
+        d(t[1], l->mad, 2), format_percent(t[2], l->cv), isnan(l->lag1) ? DASH : d(t[3], l->lag1, 2));
     say(o, "samples", STYLE_TEXT, "%d in %d %s; block means vary by %s", a->n, a->blocks,
         a->blocks == 1 ? "block" : "blocks", format_percent(t[0], a->block_cv));
     if (a->rejected > 0)
@@ -242,18 +242,15 @@ static void machine(struct sheet *o, const struct session_arm *arm)
 }
 
 int results_details_draw(struct grid *g, struct rect r, int top, const struct results *results,
-                         const struct session *s, const struct results_row *row, bool subject)
+                         const struct session *s, const struct results_row *row)
 {
     struct sheet o = {.g = g, .r = r, .top = top};
     const struct session_cell *cell = &s->cell[row->cell];
     const struct session_arm *arm = &cell->arm[row->arm];
     const struct comparison *c = results_comparison(results, row);
-    char name[160], implementation[128];
+    char implementation[128];
     if (r.width < LABEL + 8)
         return 0;
-    results_cell_name(s, row->cell, name, sizeof name);
-    if (subject)
-        say(&o, "", theme_arm(row->arm), "%c %s" DOT "%s", theme_arm_letter(row->arm), arm->name, name);
     if (!row->has_summary) {
         char status[320];
         results_status_text(s, row, status, sizeof status);

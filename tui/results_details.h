@@ -5,6 +5,6 @@
 #include "tui/results.h"
 
 /* top: the first line shown; returns how many lines there are at this width, so that the caller can bound it.
- * The subject (cell and arm) is the first line where `subject`, else the caller tells it in a title. */
+ * Cell and arm are told by the caller, in a title. */
 int results_details_draw(struct grid *g, struct rect r, int top, const struct results *results,
-                         const struct session *s, const struct results_row *row, bool subject);
+                         const struct session *s, const struct results_row *row);

@@ -122,13 +122,10 @@ static void draw_heat(struct grid *g, struct rect r, const struct results *resul
                                    .span = span_of(value, w->n_batch * w->n_seq),
                                    .cursor_row = w->seq_at,
                                    .cursor_column = w->batch_at};
-    struct rect legend = {r.x, r.y + r.height - 1, r.width, 1};
-    if (r.height > w->n_seq + 2) {
-        r.height--;
-        grid_text(g, legend.x, legend.y, legend.width, STYLE_DIM,
-                  "columns batch, rows sequence; 1 is the baseline's speed");
-    }
     plot_heat(g, r, &heat);
+    if (r.height > w->n_seq + 2)
+        grid_text(g, r.x, r.y + w->n_seq + 2, r.width, STYLE_DIM,
+                  "batch \xe2\x86\x92, sequence \xe2\x86\x93, 1 is the baseline's speed");
 }
 
 static void draw_curve(struct grid *g, struct rect r, const struct results *results, const struct sweep *w)
@@ -259,6 +256,17 @@ static void draw_memory_bar(struct grid *g, int x, int y, int width, const doubl
     }
 }
 
+/* Under the bar: each part's mark and size. */
+static void memory_numbers(struct grid *g, int x, int y, int end, const double value[PARTS])
+{
+    for (int p = 0; p < PARTS && x < end; p++) {
+        char text[FORMAT_TEXT];
+        grid_put(g, x, y, g->ascii ? (uint32_t)memory_parts[p].ascii : memory_parts[p].code,
+                 memory_parts[p].style);
+        x += 2 + grid_text(g, x + 2, y, end - x - 2, STYLE_DIM, format_bytes(text, value[p])) + 2;
+    }
+}
+
 static void memory_legend(struct grid *g, struct rect r)
 {
     int x = r.x;
@@ -295,21 +303,18 @@ void results_memory_draw(struct grid *g, struct rect r, const struct session *s,
     for (int a = 0; a < c->n_arms && y < end; a++) {
         const struct session_arm *arm = &c->arm[a];
         const struct memory_use *m = arm->has_measured ? &arm->measured : &arm->predicted;
-        char text[PARTS][FORMAT_TEXT], peak[FORMAT_TEXT + 2];
+        char text[FORMAT_TEXT], peak[FORMAT_TEXT + 2];
         double part[PARTS];
         memory_values(m, part);
         grid_format(g, r.x, y, name, theme_arm(a), "%c %s", theme_arm_letter(a), arm->name);
         if (width > 3 && m->peak > 0)
             draw_memory_bar(g, r.x + name + 1, y, width, part, most);
         snprintf(peak, sizeof peak, "%s%s", arm->has_measured || m->peak <= 0 ? "" : "~",
-                 format_bytes(text[0], m->peak > 0 ? (double)m->peak : NAN));
+                 format_bytes(text, m->peak > 0 ? (double)m->peak : NAN));
         grid_text_right(g, r.x + r.width, y, 10, arm->has_measured ? STYLE_TEXT : STYLE_DIM, peak);
         y++;
         if (roomy && m->peak > 0 && y < end) {
-            grid_format(g, r.x + name + 1, y, r.width - name - 1, STYLE_DIM,
-                        "weights %s, KV %s, activations %s, overhead %s", format_bytes(text[0], part[0]),
-                        format_bytes(text[1], part[1]), format_bytes(text[2], part[2]),
-                        format_bytes(text[3], part[3]));
+            memory_numbers(g, r.x + name + 1, y, r.x + r.width, part);
             y++;
         }
     }
@@ -376,14 +381,18 @@ void results_roofline_draw(struct grid *g, struct rect r, const struct results *
 void results_criteria_draw(struct grid *g, struct rect r, const struct results *results,
                            const struct session *s)
 {
-    static const struct widget_column columns[] = {{"criterion", 22, 1, false, false},
-                                                   {"target", 8, 2, true, false},
-                                                   {"achieved", 8, 1, true, false},
-                                                   {"", 8, 1, false, false},
-                                                   {"worst case", 16, 3, false, true}};
+    struct widget_column columns[] = {{"criterion", 9, 1, false, false},
+                                      {"target", 8, 2, true, false},
+                                      {"achieved", 8, 1, true, false},
+                                      {"", 7, 1, false, false},
+                                      {"worst case", 16, 3, false, true}};
     if (results->n_criteria == 0) {
         widget_paragraph(g, r, STYLE_DIM, "This preset asks for nothing: criteria are set in its file.");
         return;
+    }
+    for (int i = 0; i < results->n_criteria; i++) {
+        int width = grid_columns(results->criterion[i].metric);
+        columns[0].width = width > columns[0].width ? width : columns[0].width;
     }
     struct widget_table t;
     widget_table_begin(&t, g, r, columns, 5);

@@ -126,27 +126,6 @@ static void draw_axes(const struct plane *p)
     }
 }
 
-static void draw_labels(const struct plane *p, const struct roofline *f)
-{
-    char number[FORMAT_TEXT], text[80];
-    for (int c = 0; c < f->n_ceilings; c++) {
-        int at = row(p, log2(f->ceiling[c].rate));
-        snprintf(text, sizeof text, "%sFLOP/s %s", format_si(number, f->ceiling[c].rate, 6),
-                 f->ceiling[c].name);
-        int width = grid_columns(text);
-        /* Under the line, at its right end. */
-        if (at + 1 < p->r.height && width < p->r.width / 2)
-            grid_text_right(p->g, p->r.x + p->r.width, p->r.y + at + 1, width, STYLE_DIM, text);
-    }
-    if (!(f->bandwidth > 0))
-        return;
-    snprintf(text, sizeof text, "%sB/s", format_si(number, f->bandwidth, 6));
-    double x = p->x_low + (p->x_high - p->x_low) * 0.04;
-    int at = row(p, log2(f->bandwidth) + x) - 1;
-    if (at >= 0 && at < p->r.height)
-        grid_text(p->g, p->r.x + column(p, x), p->r.y + at, p->r.width / 2, STYLE_DIM, text);
-}
-
 static void draw_points(const struct plane *p, const struct roofline *f)
 {
     for (int pass = 0; pass < 2; pass++)
@@ -166,6 +145,60 @@ static void draw_points(const struct plane *p, const struct roofline *f)
                                    : 0x2218,
                      at->style);
         }
+}
+
+/* Where nothing stands yet, with a blank on either side. */
+static bool is_free(const struct plane *p, int x, int y, int width)
+{
+    if (x < 0 || x + width > p->r.width || y < 0 || y >= p->r.height)
+        return false;
+    for (int i = x > 0 ? -1 : 0; i <= width && x + i < p->r.width; i++)
+        if (grid_code(p->g, p->r.x + x + i, p->r.y + y) != ' ')
+            return false;
+    return true;
+}
+
+static void rate_text(char *out, size_t size, double rate, const char *unit)
+{
+    char number[FORMAT_TEXT];
+    bool tera = rate >= 1e12;
+    snprintf(out, size, "%s %c%s", format_digits(number, rate / (tera ? 1e12 : 1e9), 3), tera ? 'T' : 'G',
+             unit);
+}
+
+/* Flat roofs are named under their right end, or above it, the slope above its left part; where a label would
+ * cover a point it moves along the line. */
+static void draw_labels(const struct plane *p, const struct roofline *f)
+{
+    char text[80];
+    for (int c = 0; c < f->n_ceilings; c++) {
+        char unit[32];
+        snprintf(unit, sizeof unit, "FLOP/s %s", f->ceiling[c].name);
+        rate_text(text, sizeof text, f->ceiling[c].rate, unit);
+        int at = row(p, log2(f->ceiling[c].rate)) + 1, width = grid_columns(text);
+        int x = p->r.width - width;
+        for (int side = 0; side < 2; side++, at -= 2) {
+            while (x > p->r.width / 2 && !is_free(p, x, at, width))
+                x--;
+            if (is_free(p, x, at, width)) {
+                grid_text(p->g, p->r.x + x, p->r.y + at, width, STYLE_DIM, text);
+                break;
+            }
+            x = p->r.width - width;
+        }
+    }
+    if (!(f->bandwidth > 0))
+        return;
+    rate_text(text, sizeof text, f->bandwidth, "B/s");
+    int width = grid_columns(text);
+    for (int x = width + 1; x < p->r.width * 3 / 4; x++) {
+        double at = p->x_low + (p->x_high - p->x_low) * x / (p->r.width - 1);
+        int y = row(p, log2(f->bandwidth) + at) - 1;
+        if (is_free(p, x - width, y, width)) {
+            grid_text(p->g, p->r.x + x - width, p->r.y + y, width, STYLE_DIM, text);
+            break;
+        }
+    }
 }
 
 /* No room for a picture: how near each arm comes to the nearer of both limits. */
@@ -215,6 +248,6 @@ void roofline_draw(struct grid *g, struct rect r, const struct roofline *f)
         draw_roof(&p, f, -1);
     for (int c = 0; c < f->n_ceilings; c++)
         draw_roof(&p, f, c);
-    draw_labels(&p, f);
     draw_points(&p, f);
+    draw_labels(&p, f);
 }

@@ -5,6 +5,7 @@
 #include "tui/results_details.h"
 #include "tui/results_pictures.h"
 #include "tui/screen.h"
+#include "tui/theme.h"
 #include "tui/widget.h"
 
 #include <stdio.h>
@@ -316,27 +317,25 @@ static bool action(struct app *a, enum action what)
 
 /* drawing */
 
-static const struct {
-    struct widget_column column;
-} table[RESULTS_COLUMNS] = {
-    [RESULTS_MODEL] = {{"model", 0, 2, false, false}},
-    [RESULTS_WORKLOAD] = {{"workload", 8, 3, false, false}},
-    [RESULTS_BATCH] = {{"batch", 5, 1, true, false}},
-    [RESULTS_SEQ] = {{"seq", 5, 1, true, false}},
-    [RESULTS_ARM] = {{"arm", 0, 1, false, false}},
-    [RESULTS_N] = {{"n", 6, 12, true, false}},
-    [RESULTS_MEAN] = {{"mean ms", 8, 1, true, false}},
-    [RESULTS_INTERVAL] = {{"\xc2\xb1 95 %", 7, 4, true, false}},
-    [RESULTS_MEDIAN] = {{"median", 7, 10, true, false}},
-    [RESULTS_P95] = {{"p95", 7, 11, true, false}},
-    [RESULTS_P99] = {{"p99", 7, 6, true, false}},
-    [RESULTS_RATE] = {{"tok/s", 6, 3, true, false}},
-    [RESULTS_BANDWIDTH] = {{"GB/s", 5, 9, true, false}},
-    [RESULTS_LIMIT] = {{"of limit", 8, 8, true, false}},
-    [RESULTS_PEAK] = {{"peak", 9, 7, true, false}},
-    [RESULTS_SPEEDUP] = {{"speed-up", 8, 1, true, false}},
-    [RESULTS_SPEEDUP_CI] = {{"95 % CI", 11, 5, true, false}},
-    [RESULTS_VERDICT] = {{"verdict", 12, 2, false, true}},
+static const struct widget_column table[RESULTS_COLUMNS] = {
+    [RESULTS_MODEL] = {"model", 0, 2, false, false},
+    [RESULTS_WORKLOAD] = {"workload", 8, 3, false, false},
+    [RESULTS_BATCH] = {"batch", 5, 1, true, false},
+    [RESULTS_SEQ] = {"seq", 5, 1, true, false},
+    [RESULTS_ARM] = {"arm", 0, 1, false, false},
+    [RESULTS_N] = {"n", 6, 12, true, false},
+    [RESULTS_MEAN] = {"mean ms", 8, 1, true, false},
+    [RESULTS_INTERVAL] = {"\xc2\xb1 95 %", 7, 4, true, false},
+    [RESULTS_MEDIAN] = {"median", 7, 10, true, false},
+    [RESULTS_P95] = {"p95", 7, 11, true, false},
+    [RESULTS_P99] = {"p99", 7, 6, true, false},
+    [RESULTS_RATE] = {"tok/s", 6, 3, true, false},
+    [RESULTS_BANDWIDTH] = {"GB/s", 5, 9, true, false},
+    [RESULTS_LIMIT] = {"of limit", 8, 8, true, false},
+    [RESULTS_PEAK] = {"peak", 9, 7, true, false},
+    [RESULTS_SPEEDUP] = {"speed-up", 8, 1, true, false},
+    [RESULTS_SPEEDUP_CI] = {"95 % CI", 11, 5, true, false},
+    [RESULTS_VERDICT] = {"verdict", 12, 2, false, true},
 };
 
 static bool is_common(const struct results *r, int column)
@@ -401,29 +400,60 @@ static void draw_filter(const struct results_state *s, struct grid *g, struct re
         grid_text(g, top.x + 2, top.y, top.width - 2, STYLE_KEY, s->filter.text);
 }
 
+struct column_titles {
+    char sorted[32], half[16], interval[16];
+};
+
+/* The columns that say something in this session; the sorted one carries an arrow. */
+static int choose_columns(const struct results *r, const struct session *s, int room,
+                          struct widget_column column[RESULTS_COLUMNS], int id[RESULTS_COLUMNS],
+                          struct column_titles *titles)
+{
+    int n = 0, percent = (int)(100 * summary_confidence(s) + 0.5);
+    snprintf(titles->half, sizeof titles->half, "\xc2\xb1 %d %%", percent);
+    snprintf(titles->interval, sizeof titles->interval, "%d %% CI", percent);
+    for (int i = 0; i < RESULTS_COLUMNS; i++) {
+        if (is_common(r, i) || (r->n_arms < 2 && i >= RESULTS_SPEEDUP))
+            continue;
+        struct widget_column *c = &column[n];
+        *c = table[i];
+        if (i == RESULTS_MODEL)
+            c->width = r->model_width;
+        if (i == RESULTS_ARM)
+            c->width = r->arm_width;
+        if (i == RESULTS_INTERVAL)
+            c->title = titles->half;
+        if (i == RESULTS_SPEEDUP_CI)
+            c->title = titles->interval;
+        if (i == RESULTS_SPEEDUP && room < 56) {
+            c->title = "speed";
+            c->width = 6;
+        }
+        if (i == RESULTS_MEAN && room < 56) {
+            c->title = "ms";
+            c->width = 6;
+        }
+        if (i == (int)r->sort) {
+            snprintf(titles->sorted, sizeof titles->sorted, "%s%s", c->title,
+                     r->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
+            c->title = titles->sorted;
+            int width = grid_columns(c->title);
+            c->width = c->width < width ? width : c->width;
+        }
+        id[n++] = i;
+    }
+    return n;
+}
+
 static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
 {
     struct results_state *s = a->results;
     const struct results *data = &s->data;
     struct widget_column column[RESULTS_COLUMNS];
-    int id[RESULTS_COLUMNS], n = 0;
-    char title[160], note[96], sorted[32];
-    for (int i = 0; i < RESULTS_COLUMNS; i++) {
-        if (is_common(data, i) || (data->n_arms < 2 && i >= RESULTS_SPEEDUP))
-            continue;
-        column[n] = table[i].column;
-        if (i == RESULTS_MODEL)
-            column[n].width = data->model_width;
-        if (i == RESULTS_ARM)
-            column[n].width = data->arm_width;
-        if (i == (int)data->sort) {
-            snprintf(sorted, sizeof sorted, "%s%s", column[n].title,
-                     data->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
-            column[n].title = sorted;
-            column[n].width += column[n].width < 8;
-        }
-        id[n++] = i;
-    }
+    struct column_titles titles;
+    int id[RESULTS_COLUMNS];
+    char title[160], note[96];
+    int n = choose_columns(data, a->session, r.width, column, id, &titles);
     table_title(data, a->session, title, sizeof title);
     if (data->n_shown < data->n)
         snprintf(note, sizeof note, "%d of %d shown", data->n_shown, data->n);
@@ -449,7 +479,7 @@ static void draw_details(struct app *a, struct grid *g, struct rect in, const st
 {
     struct results_state *s = a->results;
     s->details_height = in.height;
-    s->details_lines = results_details_draw(g, in, s->details_top, &s->data, a->session, row, true);
+    s->details_lines = results_details_draw(g, in, s->details_top, &s->data, a->session, row);
     int most = s->details_lines - in.height;
     if (s->details_top > most)
         s->details_top = most > 0 ? most : 0;
@@ -461,8 +491,14 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
     const struct results_row *row = selected(s);
     char title[160], note[128] = "";
     snprintf(title, sizeof title, "%s", picture_names[which]);
+    if (row && which == PICTURE_DETAILS) {
+        char name[128];
+        results_short_name(&s->data, a->session, row->cell, name, sizeof name);
+        snprintf(title, sizeof title, "%c %.40s" DOT "%.100s", theme_arm_letter(row->arm),
+                 a->session->cell[row->cell].arm[row->arm].name, name);
+    }
     if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE))
-        results_cell_name(a->session, row->cell, note, sizeof note);
+        results_short_name(&s->data, a->session, row->cell, note, sizeof note);
     if (row && which == PICTURE_SPEEDUP)
         results_speedup_title(a->session, row, note, sizeof note);
     struct rect in = widget_panel(g, r, title, note, focus);
@@ -526,6 +562,23 @@ static void draw_panels(struct app *a, struct grid *g, struct rect r)
     }
 }
 
+/* As many lines as the sentence takes, within what the screen can give. */
+static int sentence_lines(struct grid *g, struct rect r, const char *sentence)
+{
+    int room = r.height >= 24 ? 4 : r.height >= 20 ? 3 : r.height >= 15 ? 2 : 1;
+    /* Outside of the grid nothing is drawn: this only counts. */
+    int lines = widget_paragraph(g, (struct rect){0, -room, r.width - 2, room}, STYLE_TEXT, sentence);
+    return lines < 1 ? 1 : lines;
+}
+
+static void draw_sentence(struct grid *g, struct rect r, const char *sentence)
+{
+    if (r.height == 1)
+        grid_text(g, r.x + 1, r.y, r.width - 2, STYLE_SENTENCE, sentence);
+    else
+        widget_paragraph(g, (struct rect){r.x + 1, r.y, r.width - 2, r.height}, STYLE_SENTENCE, sentence);
+}
+
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
     struct results_state *s = a->results;
@@ -541,15 +594,7 @@ static void draw(struct app *a, struct grid *g, struct rect r)
         widget_paragraph(g, in, STYLE_ERROR, s->error.text);
         return;
     }
-    int room = r.width - 2, columns = grid_columns(s->data.sentence);
-    int lines = columns > room && r.height >= 20 ? (columns > 2 * room - 20 && r.height >= 24 ? 3 : 2) : 1;
-    struct rect sentence = layout_top(&r, lines);
-    sentence.x++;
-    sentence.width -= 2;
-    if (lines == 1)
-        grid_text(g, sentence.x, sentence.y, sentence.width, STYLE_SENTENCE, s->data.sentence);
-    else
-        widget_paragraph(g, sentence, STYLE_SENTENCE, s->data.sentence);
+    draw_sentence(g, layout_top(&r, sentence_lines(g, r, s->data.sentence)), s->data.sentence);
     draw_panels(a, g, r);
 }
 
