@@ -250,7 +250,7 @@ int journal_close(struct journal *j, bool remove_file, struct error *e)
 /* --- reading */
 
 /* The object of a whole line [text, text + n), NULL where the line is torn or damaged. */
-static cJSON *line_object(const char *text, size_t n, const char *path)
+static cJSON *line_object(char *text, size_t n, const char *path)
 {
     struct error ignored = {0};
     char expected[CRC_BYTES + 1];
@@ -259,7 +259,7 @@ static cJSON *line_object(const char *text, size_t n, const char *path)
     snprintf(expected, sizeof expected, "%s%08x\"}", CRC_MEMBER, (unsigned)crc32_of(text, n - CRC_BYTES));
     if (memcmp(text + n - CRC_BYTES, expected, CRC_BYTES) != 0)
         return NULL;
-    return json_parse(text, n, path, &ignored);
+    return session_parse(text, n, path, &ignored);
 }
 
 static struct session_cell *cell_at(const struct json_at *at, const cJSON *o, struct session *s, int *cell)
@@ -337,7 +337,7 @@ int journal_load(const char *path, struct session *out, struct error *warning, s
         return -1;
     struct session s = {0};
     for (size_t at = 0; at < size && !damaged;) {
-        const char *line = text + at, *end = memchr(line, '\n', size - at);
+        char *line = text + at, *end = memchr(line, '\n', size - at);
         cJSON *o = end ? line_object(line, (size_t)(end - line), path) : NULL;
         struct error found = {0};
         struct json_at where = {path, "", &found};

@@ -3,13 +3,16 @@
 #include "presets/catalog.h"
 #include <dirent.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 1024, HEAD_BYTES = 256 * 1024 };
+enum { PATH_BYTES = 1024, HEAD_BYTES = 256 * 1024, TRIM_BYTES = 4 << 20 };
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -61,11 +64,18 @@ static int resolve(const char *name, char *out, size_t size, struct error *e)
 
 static int load_file(const char *path, struct session *out, struct error *warning, struct error *e)
 {
-    cJSON *root = json_load(path, SESSION_FILE_BYTES, e);
+    size_t size = 0;
+    char *text = json_read_file(path, SESSION_FILE_BYTES, &size, e);
+    cJSON *root = text ? session_parse(text, size, path, e) : NULL;
+    free(text);
     if (!root)
         return -1;
     int result = session_from_json(path, root, out, warning, e);
     cJSON_Delete(root);
+#ifdef __GLIBC__
+    if (size > TRIM_BYTES) /* what the tree took stays with the process otherwise */
+        malloc_trim(0);
+#endif
     return result;
 }
 

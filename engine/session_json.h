@@ -10,6 +10,14 @@
 enum { SESSION_FILE_BYTES = 1 << 30 };
 #define SESSION_SCHEMA "benchtop/session/1"
 
+/* session_numbers.c: a tree node per sample would cost 64 bytes each. Long arrays of plain integers under the
+ * keys of samples are therefore parsed as one text each. */
+/* Parses the text of a session or a journal's line; text is changed. */
+cJSON *session_parse(char *text, size_t size, const char *name, struct error *e);
+/* json_int64_array for members that session_parse may have folded. */
+int session_read_numbers(const struct json_at *at, const cJSON *object, const char *key, int64_t **out,
+                         int64_t *n);
+
 /* session_write.c */
 /* figures: with summaries, comparisons and criteria (a journal's head has none: they are computed from
  * samples). */

@@ -96,11 +96,11 @@ static int read_columns(const struct json_at *at, const cJSON *object, const cha
                         const char *first, struct sample **out, int *n)
 {
     struct columns_read c = {0};
-    int result = json_int64_array(at, object, device, &c.device, &c.n);
+    int result = session_read_numbers(at, object, device, &c.device, &c.n);
     if (result == JSON_FOUND && c.n > INT_MAX)
         result = json_unexpected(at, device, "at most 2147483647 samples", NULL);
-    int has_host = json_int64_array(at, object, host, &c.host, &c.n_host);
-    int has_first = json_int64_array(at, object, first, &c.first, &c.n_first);
+    int has_host = session_read_numbers(at, object, host, &c.host, &c.n_host);
+    int has_first = session_read_numbers(at, object, first, &c.first, &c.n_first);
     if (has_host == JSON_FOUND && c.n_host != c.n)
         has_host = json_unexpected(at, host, "as many values as samples", NULL);
     if (has_first == JSON_FOUND && c.n_first != c.n)

@@ -228,6 +228,41 @@ TEST(bad_values_are_refused_with_file_key_and_what_was_expected)
     }
 }
 
+TEST(long_lists_of_samples_are_as_strict_as_short_ones)
+{
+    static const char *const bad[] = {"01",  "1.5",   "1e3",  "-",  "", "9007199254740993",
+                                      "1 2", "\"x\"", "0x10", "- 1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct session s = maker_session(1, 2, 6), t = {0};
+        struct error e = {0};
+        char to[64];
+        maker_fill(&s, 0, 0, 6, 10, 0.01);
+        snprintf(to, sizeof to, "\"samples_ns\": [%s, ", bad[i]);
+        char *text = edited(&s, "\"samples_ns\": [", to);
+        if (load_text(text, &t, NULL, &e) != -1) {
+            TEST_FAIL("%s was accepted", bad[i]);
+            session_free(&t);
+        }
+        CHECK(e.text[0] != '\0');
+        free(text);
+        session_free(&s);
+    }
+    struct session s = maker_session(1, 2, 6), t = {0};
+    struct error e = {0};
+    maker_fill(&s, 0, 0, 6, 10, 0.01);
+    maker_fill(&s, 0, 1, 6, 10, 0.01);
+    int64_t first = s.cell[0].arm[0].blocks[0]->samples[0].device_ns;
+    char from[64], to[64];
+    snprintf(from, sizeof from, "%lld,", (long long)first);
+    snprintf(to, sizeof to, "\n\t%lld \r\n ,", (long long)first);
+    char *text = edited(&s, from, to);
+    CHECK_INT(load_text(text, &t, NULL, &e), 0);
+    CHECK(maker_equal(&s, &t));
+    free(text);
+    session_free(&t);
+    session_free(&s);
+}
+
 TEST(every_prefix_of_a_session_file_is_refused_without_harm)
 {
     struct session s = maker_session(1, 2, 5), t;
