@@ -30,8 +30,9 @@ struct engine;
 /* Plans, validates, opens the journal beside the session's path, starts the thread. NULL: nothing was
  * started. */
 struct engine *engine_start(const struct engine_options *o, struct error *e);
-void engine_command(struct engine *g,
-                    enum engine_command c); /* any thread; one-slot mailbox, last one wins, STOP stays */
+/* Any thread. PAUSE and CONTINUE: the last one wins; STOP stays; MORE_ROUNDS add up. Heard between samples.
+ */
+void engine_command(struct engine *g, enum engine_command c);
 const struct log *engine_log(const struct engine *g);
 const struct preset *engine_preset(const struct engine *g);
 const struct plan *engine_plan(const struct engine *g);

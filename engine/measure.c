@@ -4,6 +4,7 @@
 #include "engine/schedule.h"
 #include "engine/stop.h"
 #include "engine/warmup.h"
+#include "stats/stats.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ struct run {
     struct sample *warmup[PRESET_ARMS];
     int n_warmup[PRESET_ARMS];
     bool unsteady[PRESET_ARMS];
-    double sample_s[PRESET_ARMS]; /* median of the warm samples */
+    double sample_s[PRESET_ARMS]; /* mean of the later half of the warm-up */
     double *mean[PRESET_ARMS];    /* block means by round, NAN: none */
     double *scratch;
     int rounds_capacity;
@@ -187,12 +188,6 @@ static double seconds(const struct sample *s)
     return (double)(s->device_ns > s->host_ns ? s->device_ns : s->host_ns) / 1e9;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* How many samples to ask for at once while warming: single ones at first, then parts of WARMUP_PART_S. */
 static int warmup_part(const struct run *r, const struct sample *s, int n, int most, int since_reset)
 {
@@ -260,9 +255,8 @@ static int warm_arm(struct run *r, int a)
     if (n > 0) {
         facts.cold_start_ns = s[0].device_ns;
         facts.time_to_steady_ns = steady_at - start;
-        int k = n / 2 > 0 ? n - n / 2 : n;
-        qsort(ms + n - k, (size_t)k, sizeof *ms, compare_doubles);
-        r->sample_s[a] = ms[n - k + k / 2] / 1e3;
+        int k = n - n / 2;
+        r->sample_s[a] = stats_mean(ms + n - k, (size_t)k) / 1e3;
     }
     free(ms);
     tell_arm(r, a, &facts);
@@ -553,6 +547,7 @@ static void finish_arms(struct run *r)
     }
 }
 
+/* Outputs are compared after the warm-up: the first pass of an arm is its cold start, and is measured. */
 static void run_cell(struct run *r)
 {
     int n_arms = r->m->preset->n_arms;

@@ -1,0 +1,113 @@
+/* The whole program against a known truth: the fake device's laws go in below the seam, verdicts and
+ * intervals come out above it. One run has hundreds of cells, each an experiment of its own; bounds are five
+ * standard deviations of a count wide. */
+#include "engine/summary.h"
+#include "tests/engine/fake_run.h"
+
+#define AXIS16 "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16"
+#define AXIS12 "1,2,3,4,5,6,7,8,9,10,11,12"
+enum { CELLS = 16 * 12 };
+
+#define EXPERIMENT(rounds, samples, rest, baseline, candidate)                                               \
+    "{\"schema\":\"benchtop/preset/1\",\"name\":\"t\",\"device\":\"fake\",\"models\":[\"gpt2-124m\"],"       \
+    "\"arms\":[\"baseline\",\"fused\"],\"workloads\":[\"prefill\"],\"batch\":[" AXIS16 "],\"seq\":[" AXIS12  \
+    "],"                                                                                                     \
+    "\"rounds\":" rounds "," rest "\"samples_per_block\":" samples                                           \
+    ",\"warmup_min\":2,\"warmup_max\":4,\"seed\":2026,"                                                      \
+    "\"fake\":{\"arms\":{\"baseline\":{" baseline "},\"fused\":{" candidate "}}}}"
+
+struct count {
+    int cells, covered, faster, slower, equivalent, inconclusive;
+};
+
+static struct count experiment(const char *json, double truth)
+{
+    struct count n = {0};
+    struct engine *g = fake_run(json);
+    if (!g)
+        return n;
+    const struct session *s = engine_session(g);
+    for (int c = 0; c < s->n_cells; c++) {
+        struct comparison r;
+        if (summary_compare_arms(s, c, 0, 1, &r) < 0)
+            continue;
+        n.cells++;
+        n.covered += r.speedup_ci.low <= truth && truth <= r.speedup_ci.high;
+        n.faster += r.verdict == VERDICT_FASTER;
+        n.slower += r.verdict == VERDICT_SLOWER;
+        n.equivalent += r.verdict == VERDICT_EQUIVALENT;
+        n.inconclusive += r.verdict == VERDICT_INCONCLUSIVE;
+    }
+    CHECK_INT(n.cells, CELLS);
+    fake_end(g);
+    return n;
+}
+
+/* 95 % of 192 is 182, with a standard deviation of 3. */
+static void check_coverage(struct count n)
+{
+    if (n.covered < 167)
+        TEST_FAIL("%d of %d intervals hold the truth, not 95 %%", n.covered, n.cells);
+}
+
+#define NOISY(mean, more)                                                                                    \
+    "\"law\":\"normal\",\"mean_ms\":" mean ",\"within_sd\":0.02,\"between_sd\":0.02" more
+
+TEST(equal_arms_are_rarely_called_different)
+{
+    struct count n =
+        experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", NOISY("10", ""), NOISY("10", "")), 1);
+    check_coverage(n);
+    CHECK(n.faster + n.slower <= 25); /* 5 % are 10, s.d. 3 */
+}
+
+TEST(a_real_difference_is_found_and_its_interval_holds_it)
+{
+    struct count n =
+        experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", NOISY("10", ""), NOISY("8", "")), 1.25);
+    check_coverage(n);
+    CHECK_INT(n.faster, CELLS);
+}
+
+TEST(a_slower_arm_is_found_too)
+{
+    struct count n =
+        experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", NOISY("8", ""), NOISY("10", "")), 0.8);
+    check_coverage(n);
+    CHECK_INT(n.slower, CELLS);
+}
+
+TEST(drift_of_the_machine_does_not_fake_a_difference)
+{
+    struct count n =
+        experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", NOISY("10", ",\"drift_per_round\":0.02"),
+                              NOISY("10", ",\"drift_per_round\":0.02")),
+                   1);
+    check_coverage(n);
+    CHECK(n.faster + n.slower <= 25);
+}
+
+/* Blocks long against the correlation are independent, whatever their samples are. */
+TEST(correlated_samples_do_not_fake_a_difference)
+{
+#define CORRELATED "\"law\":\"ar1\",\"mean_ms\":10,\"within_sd\":0.05,\"rho\":0.8,\"between_sd\":0"
+    struct count n = experiment(EXPERIMENT("10", "25", "\"max_rounds\":10,", CORRELATED, CORRELATED), 1);
+    CHECK(n.faster + n.slower <= 25);
+}
+
+TEST(stopping_at_a_precision_keeps_the_intervals_honest)
+{
+    struct count n = experiment(
+        EXPERIMENT("10", "4", "\"max_rounds\":60,\"half_width\":0.015,", NOISY("10", ""), NOISY("9", "")),
+        10.0 / 9);
+    if (n.covered < 158) /* optional stopping costs some: 92 % are 177, s.d. 3.8 */
+        TEST_FAIL("%d of %d intervals hold the truth", n.covered, n.cells);
+    CHECK_INT(n.faster, CELLS);
+}
+
+TEST(arms_that_are_equal_within_the_margin_are_called_equivalent)
+{
+#define QUIET "\"law\":\"normal\",\"mean_ms\":10,\"within_sd\":0.004,\"between_sd\":0.002"
+    struct count n = experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", QUIET, QUIET), 1);
+    CHECK(n.equivalent >= CELLS - 25);
+}
