@@ -1,9 +1,13 @@
 /* Products, their epilogues and fusions, against double loops, at every level, dtype and odd size. */
 #include "tests/kernels/fixture.h"
 
-/* Accumulating n products of values below 1 in fp32 errs by about n^(1/2) eps; the bound has room for n =
- * 1000. */
-static const double tolerance = 3e-6;
+/* Accumulating n products of values below 1 in fp32 errs by about n^(1/2) eps; the bound has room for
+ * n = 1000. Dot products of bf16 pairs (AVX512-BF16, more than 8 rows) round x to 8 bits first: 2^-9 per
+ * term. */
+static double tolerance_of(const char *level, enum kernel_dtype dtype, int rows)
+{
+    return dtype == KERNEL_BF16 && rows > 8 && strcmp(level, "avx512_bf16") == 0 ? 0x1p-8 : 4e-6;
+}
 
 static void oracle(double *out, const float *x, int x_stride, const float *w, const float *bias, int rows,
                    int n, int cols)
@@ -61,7 +65,8 @@ static void check_product(struct kernels *k, const char *level, enum kernel_dtyp
     char what[120];
     snprintf(what, sizeof what, "%s product %d x %d x %d activation %d", kernel_dtype_name(dtype), rows, n,
              cols, (int)epilogue.activation);
-    check_near(what, level, dense, want, (size_t)rows * (size_t)n, tolerance, sqrt((double)cols));
+    check_near(what, level, dense, want, (size_t)rows * (size_t)n, tolerance_of(level, dtype, rows),
+               sqrt((double)cols));
     k->ops->free(k, workspace, bytes);
     free_matrix(k, &m, plain);
     free(x), free(bias), free(out), free(old), free(want), free(dense);
@@ -120,7 +125,8 @@ TEST(gate_up_equals_silu_of_gate_times_up)
             size_t bytes = k->ops->gate_up_workspace(k, &m, rows);
             void *workspace = bytes ? k->ops->alloc(k, bytes) : NULL;
             k->ops->gate_up(k, out, x, &m, rows, workspace);
-            check_near("gate_up", levels[level_], out, want, (size_t)(rows * f), 4e-6, (double)cols);
+            check_near("gate_up", levels[level_], out, want, (size_t)(rows * f),
+                       tolerance_of(levels[level_], (enum kernel_dtype)dtype, rows), (double)cols);
             k->ops->free(k, workspace, bytes);
             free_matrix(k, &m, plain);
             free(x), free(out), free(both), free(want);
@@ -146,7 +152,8 @@ TEST(head_argmax_finds_the_first_largest_logit_for_few_and_many_rows)
                 int best = 0;
                 for (int o = 1; o < n; o++)
                     best = want[r * n + o] > want[r * n + best] ? o : best;
-                CHECK_INT(ids[r], best);
+                double least = want[r * n + best] - tolerance_of(levels[level_], m.dtype, rows) * sqrt(cols);
+                CHECK(ids[r] == best || want[r * n + ids[r]] >= least);
             }
             k->ops->free(k, workspace, bytes);
             free_matrix(k, &m, plain);
