@@ -247,9 +247,10 @@ void forward_sizes(const struct kernels *k, const struct forward_shape *shape, s
     kv_cache_sizes(&cache, &pool, &table);
     place(&scratch, k, shape, &need, &activations, &tables);
     take(&tables, need.piece_ints, sizeof(int32_t));
+    bool encoder = shape->model->family == MODEL_BERT; /* its keys and values outlive no layer */
     *out = (struct forward_sizes){
-        .activations = (int64_t)activations.used,
-        .kv_cache = pool,
+        .activations = (int64_t)activations.used + (encoder ? pool : 0),
+        .kv_cache = encoder ? 0 : pool,
         .overhead = (int64_t)tables.used + table,
     };
 }

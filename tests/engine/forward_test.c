@@ -243,6 +243,7 @@ TEST(sizes_say_what_a_forward_pass_allocates)
             forward_sizes(k, &shape, &sizes);
             struct weights *w = weights_create(k, &spec, PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
             struct forward *f = forward_create(k, w, &shape, ids, NULL);
+            CHECK(spec.family == MODEL_BERT ? sizes.kv_cache == 0 : sizes.kv_cache > 0);
             CHECK_INT((int64_t)k->ops->allocated(k) - w->bytes,
                       sizes.activations + sizes.kv_cache + sizes.overhead);
             forward_free(f);
