@@ -21,7 +21,11 @@ tm() { tmux -L "$server" -f /dev/null "$@"; }
 # start COLUMNS ROWS COMMAND: a shell stays behind the program, so that what it leaves on the terminal can be read
 start() {
     tm kill-server 2>/dev/null
-    tm new-session -d -x "$1" -y "$2" "PS1='\$ ' TERM=${TERM_INSIDE:-screen-256color} bash --norc --noprofile"
+    # The old server may still be on its way out and take the new session with it.
+    for _ in $(seq 20); do
+        tm new-session -d -x "$1" -y "$2" "PS1='\$ ' TERM=${TERM_INSIDE:-screen-256color} bash --norc --noprofile" 2>/dev/null && tm has-session 2>/dev/null && break
+        sleep 0.1
+    done
     tm set-option -g status off >/dev/null
     tm resize-window -x "$1" -y "$2" 2>/dev/null
     tm send-keys "clear; $3; echo exit=\$?" Enter

@@ -295,7 +295,19 @@ static void help_line(struct grid *g, struct rect r, int row, const struct actio
 static void draw_help(const struct app *a, struct grid *g)
 {
     struct dialog *d = a->dialog;
-    struct rect r = box(g, 112, action_count + 4, "Keys", "Esc close");
+    struct rect r = box(g, 112, action_count + 5, "Keys", "Esc close");
+    struct rect first = layout_top(&r, 1);
+    static const enum action always[] = {ACTION_QUIT, ACTION_BACK, ACTION_PALETTE};
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
+        for (int k = 0; k < action_count; k++)
+            if (action_table[k].action == always[i]) {
+                first.x +=
+                    grid_text(g, first.x, first.y, r.x + r.width - first.x, STYLE_KEY, action_table[k].keys) +
+                    1;
+                first.x += grid_text(g, first.x, first.y, r.x + r.width - first.x, STYLE_TEXT,
+                                     action_table[k].name) +
+                           3;
+            }
     int items = 2, line = 0;
     for (int i = 0; i < action_count; i++)
         items += (action_table[i].views >> a->view & 1u) != 0;

@@ -195,7 +195,7 @@ static void point_note(const struct live_state *s, const struct curve *k, int at
     for (int arm = 0; arm < n_arms && used < size; arm++)
         if (isfinite(k->y[arm][at]))
             used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(arm),
-                                     format_digits(text, k->y[arm][at], 4));
+                                     format_digits(text, k->y[arm][at], 3));
 }
 
 void live_draw_curve(struct app *a, struct grid *g, struct rect r)

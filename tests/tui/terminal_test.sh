@@ -21,7 +21,7 @@ start 100 30 "$fake"
 check 'Setup before a run' shows 'Setup'
 keys r
 check 'the run is shown' shows 'Live|round|baseline' 10
-check 'the run ends' shows 'faster|slower|equivalent|inconclusive|complete' 60
+check 'the run ends' shows ' complete' 60
 keys 3; check 'Results show the models' shows 'gpt2-124m'
 keys 4; check 'Sessions list the run' shows 'quick'
 keys q; check 'after q the table stays on the terminal' shows 'baseline'
