@@ -33,7 +33,7 @@ static bool wants_color(const struct screen_options *o)
     const char *no_color = getenv("NO_COLOR");
     if (o->color == COLOR_AUTO && no_color && *no_color)
         return false;
-    return o->color != COLOR_NEVER && COLORS >= 8;
+    return o->color != COLOR_NEVER && tigetnum("colors") >= 8;
 }
 
 /* Line settings that every full-screen program wants, and 25 ms to tell Esc from an escape sequence. */
@@ -49,8 +49,8 @@ static void prepare(struct screen *s, const struct screen_options *o)
     set_escdelay(25);
     curs_set(0);
     leaveok(stdscr, TRUE);
-    /* COLORS is known only after start_color(). */
-    s->monochrome = !has_colors() || start_color() != OK || !wants_color(o);
+    /* start_color() alone would paint white on black: it is called only where colors are wanted. */
+    s->monochrome = !wants_color(o) || start_color() != OK;
     if (!s->monochrome) {
         use_default_colors();
         s->rich = COLORS >= 256 && COLOR_PAIRS >= 1024;
