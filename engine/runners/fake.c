@@ -1,5 +1,6 @@
 #include "engine/runners/fake.h"
 
+#include "engine/random.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,12 +11,6 @@
  */
 enum { SLICE_NS = 20000000, HANG_STEP_NS = 100000000, HANG_REST_NS = 1000000 };
 
-struct generator {
-    uint64_t state;
-    bool has_spare;
-    double spare;
-};
-
 struct runner_arm {
     struct fake *fake;
     struct runner_arm *next;
@@ -24,7 +19,7 @@ struct runner_arm {
     struct implementation implementation;
     struct fake_law law;
     enum fake_fault fault;
-    struct generator random;
+    struct random random;
     double block_factor, ar1; /* ar1: the stationary state */
     bool throttled, at_start; /* at_start: reset, and nothing run since */
     int64_t samples;          /* since prepare */
@@ -42,32 +37,6 @@ struct fake {
     struct runner_arm *arms;
     int n_arms, blocks; /* blocks: started since the first arm of the cell was prepared */
 };
-
-/* SplitMix64 (Steele, Lea & Flood 2014). */
-static uint64_t next(struct generator *g)
-{
-    uint64_t z = g->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static double uniform(struct generator *g) /* (0, 1) */
-{
-    return ((double)(next(g) >> 11) + 0.5) * 0x1p-53;
-}
-
-static double normal(struct generator *g) /* Box & Muller 1958 */
-{
-    if (g->has_spare) {
-        g->has_spare = false;
-        return g->spare;
-    }
-    double r = sqrt(-2 * log(uniform(g))), angle = 2 * M_PI * uniform(g);
-    g->spare = r * sin(angle);
-    g->has_spare = true;
-    return r * cos(angle);
-}
 
 static int64_t real_now(void)
 {
@@ -237,10 +206,8 @@ static struct runner_arm *prepare(struct runner *r, const struct runner_request 
             model_work(q->model, q->implementation, WORKLOAD_PREFILL, q->batch, q->seq, 0);
         a->first_share = fmin(1, roofline_s(&prompt) / roofline_s(&a->work));
     }
-    a->random.state = q->seed;
-    a->random.state = next(&a->random) ^ (uint64_t)(uint32_t)q->cell;
-    a->random.state = next(&a->random) ^ (uint64_t)(uint32_t)q->arm;
-    a->ar1 = normal(&a->random);
+    a->random = random_of(q->seed, q->cell, q->arm);
+    a->ar1 = random_normal(&a->random);
     a->block_factor = 1;
     a->at_start = true;
     if (f->n_arms == 0)
@@ -255,39 +222,39 @@ static int reset(struct runner_arm *a, struct error *e)
 {
     (void)e;
     a->at_start = true;
-    a->block_factor = 1 + a->law.between_sd * normal(&a->random);
-    a->throttled = uniform(&a->random) < a->law.throttled;
+    a->block_factor = 1 + a->law.between_sd * random_normal(&a->random);
+    a->throttled = random_uniform(&a->random) < a->law.throttled;
     return 0;
 }
 
 static double draw_ms(struct runner_arm *a)
 {
     const struct fake_law *law = &a->law;
-    struct generator *g = &a->random;
+    struct random *g = &a->random;
     double mean = law->mean_ms, noise = 1;
     switch (law->kind) {
     case FAKE_NORMAL:
-        noise = 1 + law->within_sd * normal(g);
+        noise = 1 + law->within_sd * random_normal(g);
         break;
     case FAKE_LOGNORMAL:
-        noise = exp(law->sigma * normal(g) - law->sigma * law->sigma / 2);
+        noise = exp(law->sigma * random_normal(g) - law->sigma * law->sigma / 2);
         break;
     case FAKE_BIMODAL: {
         double shares = 0;
         for (int i = 0; i < law->n_modes; i++)
             shares += law->mode[i].share;
-        double u = uniform(g) * shares;
+        double u = random_uniform(g) * shares;
         for (int i = 0; i < law->n_modes; i++) {
             mean = law->mode[i].mean_ms;
             if ((u -= law->mode[i].share) < 0)
                 break;
         }
-        noise = 1 + law->within_sd * normal(g);
+        noise = 1 + law->within_sd * random_normal(g);
         break;
     }
     case FAKE_AR1:
         noise = 1 + law->within_sd * a->ar1;
-        a->ar1 = law->rho * a->ar1 + sqrt(fmax(0, 1 - law->rho * law->rho)) * normal(g);
+        a->ar1 = law->rho * a->ar1 + sqrt(fmax(0, 1 - law->rho * law->rho)) * random_normal(g);
         break;
     }
     double ms = mean * (1 + law->drift_per_round * a->round) * a->block_factor * noise;
@@ -335,9 +302,9 @@ static int output(struct runner_arm *a, struct runner_output *out, struct error 
     if (!logits)
         return error_set(e, ERROR_MEMORY,
                          "no memory for the logits of the fake device: close other programs");
-    struct generator g = {.state = a->request.seed};
+    struct random g = {.state = a->request.seed};
     for (size_t i = 0; i < n; i++)
-        logits[i] = (float)normal(&g);
+        logits[i] = (float)random_normal(&g);
     *out = (struct runner_output){logits, a->request.batch, width, a->request.seed};
     return 0;
 }
