@@ -81,11 +81,16 @@ static void tell(void *who, const struct log_entry *entry, size_t payload_size)
     if (log_append(g->log, entry, payload_size, g->wake) < 0 && entry->kind == LOG_RUN_FINISHED)
         atomic_store(&g->finished,
                      true); /* no memory for the news: whoever waits sees it in engine_running */
-    if (g->journal && !g->journal_failed && is_journaled(entry->kind) &&
-        journal_append(g->journal, entry, &e) < 0) {
-        g->journal_failed = true;
+    if (!g->journal || !is_journaled(entry->kind))
+        return;
+    /* A full disk may have room again later: every line stands for itself, so each is tried. */
+    bool failed = journal_append(g->journal, entry, &e) < 0;
+    if (failed && !g->journal_failed)
         message(g, e.text);
-    }
+    else if (!failed && g->journal_failed)
+        message(g,
+                "the journal can be written again: what was measured in between is in memory until the end");
+    g->journal_failed = failed;
 }
 
 static void tell_plain(struct engine *g, enum log_kind kind, int cell, double value, const char *text,

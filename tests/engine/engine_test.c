@@ -3,7 +3,9 @@
 #include "engine/session_file.h"
 #include "tests/engine/fake_run.h"
 #include <dirent.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
 #define HEAD      "\"schema\":\"benchtop/preset/1\",\"name\":\"t\",\"device\":\"fake\",\"models\":[\"gpt2-124m\"],"
@@ -220,6 +222,55 @@ TEST(a_place_that_cannot_be_written_is_refused_at_the_start)
     CHECK(!engine_start(&o, &e));
     CHECK_CONTAINS(e.text, "build/no/such/folder");
     preset_free(&p);
+}
+
+/* As the interface does it: woken by the eventfd, folding what is new, reading samples that the worker is
+ * still publishing. The thread sanitizer watches this one. */
+TEST(a_reader_folds_while_the_worker_writes)
+{
+    struct preset p = fake_preset(SWEEP("\"samples_per_block\":20,\"seed\":3"));
+    struct error e = {0};
+    struct session mine = {0};
+    p.rounds = p.max_rounds = 60;
+    int wake = eventfd(0, EFD_NONBLOCK);
+    struct engine_options o = {.preset = &p, .session_path = fake_path(), .wake_fd = wake};
+    struct engine *g = engine_start(&o, &e);
+    if (!g || session_layout(&mine, &p, &e) < 0) {
+        TEST_FAIL("%s", e.text);
+        return;
+    }
+    size_t seen = 0;
+    int64_t sum = 0;
+    while (mine.status == SESSION_RUNNING) {
+        struct pollfd poll_fd = {.fd = wake, .events = POLLIN};
+        if (poll(&poll_fd, 1, 5000) != 1) {
+            TEST_FAIL("nothing new for 5 s after %zu entries", seen);
+            break;
+        }
+        uint64_t count;
+        CHECK_INT(read(wake, &count, sizeof count), 8);
+        for (size_t n = log_length(engine_log(g)); seen < n; seen++)
+            CHECK_INT(session_apply(&mine, log_get(engine_log(g), seen), &e), 0);
+        sum = 0;
+        for (int c = 0; c < mine.n_cells; c++)
+            for (int a = 0; a < 2; a++)
+                for (int b = 0; b < mine.cell[c].arm[a].n_blocks; b++) {
+                    const struct block *k = mine.cell[c].arm[a].blocks[b];
+                    int ready = atomic_load_explicit(&k->n, memory_order_acquire);
+                    for (int i = 0; i < ready; i++)
+                        sum += k->samples[i].device_ns;
+                }
+        (void)engine_eta_s(g);
+    }
+    CHECK_INT(mine.status, SESSION_COMPLETE);
+    engine_join(g);
+    CHECK_INT(session_samples(&mine), session_samples(engine_session(g)));
+    CHECK_INT(session_samples(&mine), 3 * 2 * 60 * 20);
+    CHECK(sum > 0);
+    session_free(&mine);
+    preset_free(&p);
+    close(wake);
+    fake_end(g);
 }
 
 TEST(the_same_seed_gives_the_same_samples)
