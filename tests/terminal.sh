@@ -21,7 +21,8 @@ tm() { tmux -L "$server" -f /dev/null "$@"; }
 # start COLUMNS ROWS COMMAND: a shell stays behind the program, so that what it leaves on the terminal can be read
 start() {
     tm kill-server 2>/dev/null
-    # The old server may still be on its way out and take the new session with it.
+    # A server of its own: the old one may still be on its way out and take the new session with it.
+    starts=$((${starts:-0} + 1)) server=benchtop-test-$$-$starts
     for _ in $(seq 20); do
         tm new-session -d -x "$1" -y "$2" "PS1='\$ ' TERM=${TERM_INSIDE:-screen-256color} bash --norc --noprofile" 2>/dev/null && tm has-session 2>/dev/null && break
         sleep 0.1
