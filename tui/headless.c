@@ -186,14 +186,17 @@ static void leave_at_once(const struct progress *p, const struct engine *g)
 static void on_signals(int fd, struct headless_result *result, const struct progress *p)
 {
     struct signalfd_siginfo info;
-    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        if (result->interrupted)
-            leave_at_once(p, result->engine);
-        result->interrupted = true;
-        engine_command(result->engine, ENGINE_STOP);
-        clear_line(p);
-        output_say("stopping: what was measured is being saved; a second time leaves at once");
-    }
+    int arrived = 0;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info)
+        arrived++;
+    if (!arrived || !engine_running(result->engine))
+        return; /* once all is saved there is nothing to stop or to leave behind */
+    if (result->interrupted || arrived > 1)
+        leave_at_once(p, result->engine);
+    result->interrupted = true;
+    engine_command(result->engine, ENGINE_STOP);
+    clear_line(p);
+    output_say("stopping: what was measured is being saved; a second time leaves at once");
 }
 
 /* All is saved: a signal that came too late to stop anything is dropped, and from here on the next one ends
