@@ -1,8 +1,9 @@
 /* The judge: a double-precision forward pass in plain loops, written independently of the backends.
  *
- * No SIMD, no cache, no batching, no fusion, no threads: every position is recomputed from the whole sequence.
- * Weights are plain double arrays in the layout [out, in] (y = x W^T), which tests and selftest fill from the
- * values a backend really holds (after rounding to its precision), so that only arithmetic is judged. */
+ * No SIMD, no cache, no batching, no fusion, no threads: every position is recomputed from the whole
+ * sequence. Weights are plain double arrays in the layout [out, in] (y = x W^T), which tests and selftest
+ * fill from the values a backend really holds (after rounding to its precision), so that only arithmetic is
+ * judged. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,17 +21,17 @@ struct reference_layer {
 struct reference_model {
     enum reference_family family;
     int layers, d, heads, kv_heads, head_dim, ffn, vocab;
-    int rotary_dims;       /* 0: learned positions */
-    int window;            /* 0: none */
+    int rotary_dims; /* 0: learned positions */
+    int window;      /* 0: none */
     double eps;
-    bool gelu_erf;         /* bert; else tanh approximation */
-    const double *rope_frequency; /* [rotary_dims / 2], scaling applied */
-    const double *embedding;      /* [vocab, d] */
-    const double *positions;      /* [context, d] or NULL */
-    const double *type_row;       /* [d], bert */
+    bool gelu_erf;                                      /* bert; else tanh approximation */
+    const double *rope_frequency;                       /* [rotary_dims / 2], scaling applied */
+    const double *embedding;                            /* [vocab, d] */
+    const double *positions;                            /* [context, d] or NULL */
+    const double *type_row;                             /* [d], bert */
     const double *embedding_norm, *embedding_norm_bias; /* bert */
     const double *final_norm, *final_norm_bias;
-    const double *head, *head_bias; /* [vocab, d] (tied: == embedding) */
+    const double *head, *head_bias;                          /* [vocab, d] (tied: == embedding) */
     const double *mlm, *mlm_bias, *mlm_norm, *mlm_norm_bias; /* bert's MLM transform [d, d], NULL: none */
     const struct reference_layer *layer;
 };

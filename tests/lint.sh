@@ -37,7 +37,8 @@ rows=$(git grep -nE 'TODO|FIXME|XXX|not implemented' -- 'tui' 'engine' 'kernels'
 [ -z "$rows" ] || fail 'unfinished, by its own words' "$rows"
 
 flags="-std=gnu17 -Wall -Wextra -Wpedantic -I. $(pkg-config --cflags ncursesw libcjson gsl 2>/dev/null)"
-for h in $(echo "$product" | grep '\.h$'); do
+# kernels/cpu/level*.h and vector.h are one source compiled once per SIMD level, with the level's macros set before.
+for h in $(echo "$product" | grep '\.h$' | grep -vE '^kernels/cpu/(level.*|vector)\.h$'); do
     echo "#include \"$h\"" | ${CC:-gcc} $flags -Werror -fsyntax-only -xc - 2>/tmp/lint.$$ || fail "$h does not compile alone" "$(head -3 /tmp/lint.$$)"
 done
 rm -f /tmp/lint.$$

@@ -1,6 +1,6 @@
 /* The whole test framework: TEST(name) defines a test, CHECK* judge, main() runs all in file order.
- * Each program prints one line per failure and a last line "N passed, N failed, N skipped"; exit 1 on failure.
- * Tests run from the repository root. An argument selects the tests whose name contains it. */
+ * Each program prints one line per failure and a last line "N passed, N failed, N skipped"; exit 1 on
+ * failure. Tests run from the repository root. An argument selects the tests whose name contains it. */
 #pragma once
 
 #include <math.h>
