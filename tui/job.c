@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { JOB_SHOWN_NS = 150000000 };
+
 /* RUNNING ends once: either the thread says FINISHED and the UI frees the job, or the UI says ABANDONED and
  * the thread frees it. */
 enum { JOB_RUNNING, JOB_FINISHED, JOB_ABANDONED };
@@ -127,7 +129,8 @@ bool job_cancelled(const struct job *j)
 void job_draw(const struct app *a, struct grid *g, struct rect r)
 {
     const struct job *j = a->job;
-    if (!j || r.width < 20)
+    /* What is over within a blink is not worth a flicker. */
+    if (!j || r.width < 20 || a->now_ns() - j->started_ns < JOB_SHOWN_NS)
         return;
     grid_fill(g, r, ' ', STYLE_TEXT);
     int x = r.x + 1, end = r.x + r.width;

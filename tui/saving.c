@@ -241,63 +241,6 @@ void saving_export(struct app *a, const char *session_path, const char *id)
     dialog_menu(a, "Export as", item, n, 0, export_format_chosen, NULL);
 }
 
-/* opening a saved session */
-
-struct open_work {
-    char path[512];
-    struct session *session;
-    struct error warning;
-};
-
-static int open_in_thread(struct job *j, void *data, struct error *e)
-{
-    struct open_work *w = data;
-    job_report(j, "reading", NAN);
-    return session_load(w->path, w->session, &w->warning, e);
-}
-
-static void open_done(struct app *a, void *data, int result, const struct error *e)
-{
-    struct open_work *w = data;
-    if (result != 0) {
-        app_say(a, true, "%s", e->text);
-        return;
-    }
-    struct session *s = w->session;
-    w->session = NULL;
-    app_show_session(a, s);
-    app_go(a, VIEW_RESULTS);
-    if (w->warning.text[0])
-        app_say(a, false, "%s", w->warning.text);
-}
-
-static void open_release(void *data)
-{
-    struct open_work *w = data;
-    if (w->session) {
-        session_free(w->session);
-        free(w->session);
-    }
-    free(w);
-}
-
-void saving_open_session(struct app *a, const char *path)
-{
-    struct open_work *w = calloc(1, sizeof *w);
-    struct error e = {0};
-    if (w)
-        w->session = calloc(1, sizeof *w->session);
-    if (!w || !w->session) {
-        free(w);
-        app_say(a, true, "no memory to open a session: close other programs");
-        return;
-    }
-    snprintf(w->path, sizeof w->path, "%s", path);
-    const struct job_spec spec = {"opening", open_in_thread, open_done, open_release, w};
-    if (job_start(a, &spec, &e) != 0)
-        app_say(a, true, "%s", e.text);
-}
-
 /* the device */
 
 static int measure_in_thread(struct job *j, void *data, struct error *e)

@@ -7,5 +7,4 @@
 void saving_save_preset(struct app *a);
 void saving_load_preset(struct app *a);
 void saving_export(struct app *a, const char *session_path, const char *id);
-void saving_open_session(struct app *a, const char *path); /* then Results shows it */
 void saving_measure_device(struct app *a);
