@@ -308,6 +308,8 @@ bool app_update(struct app *a)
 bool app_can(const struct app *a, enum action action)
 {
     bool running = app_running(a);
+    if (app_views[a->view]->can && !app_views[a->view]->can(a, action))
+        return false;
     switch (action) {
     case ACTION_RUN:
         return !running && !a->plan_error.text[0];

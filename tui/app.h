@@ -91,6 +91,8 @@ struct view {
     bool (*action)(struct app *a, enum action action); /* false: not mine */
     bool (*text)(struct app *a, int key); /* while it takes text (filter, a number): true = consumed */
     void (*draw)(struct app *a, struct grid *g, struct rect r);
+    /* What app_can asks of the current view, beyond what it knows itself. NULL: everything. */
+    bool (*can)(const struct app *a, enum action action);
     /* Session about to be freed or replaced, or a new one shown: forget pointers into it. NULL is fine. */
     void (*session_changed)(struct app *a);
 };

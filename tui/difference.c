@@ -145,6 +145,8 @@ int difference_draw(struct grid *g, struct rect r, const struct difference *d, s
             snprintf(text, sizeof text, "The same machine, libraries and program.");
         used += widget_paragraph(g, head, d->differences[0] ? STYLE_WARNING : STYLE_DIM, text);
     }
+    if (d->n == 0)
+        return 0;
     int kept = used + 1 < most ? used + 1 : used;
     in = (struct rect){in.x, r.y + 1 + kept, in.width, r.y + r.height - 1 - (r.y + 1 + kept)};
     struct widget_table t;

@@ -257,6 +257,8 @@ static void x_axis(const struct canvas *c, const struct plot_lines *p)
     for (int i = 0; i < p->n_x; i++) {
         int width = grid_columns(p->x_label[i]);
         int from = c->r.x + x_dot(c, i, p->n_x) / 2 - width / 2;
+        if (i == 0 && from < free_from)
+            from = free_from;
         if (from + width > end)
             from = end - width;
         if (from < free_from)

@@ -329,22 +329,45 @@ static bool action(struct app *a, enum action what)
     }
 }
 
+static bool can(const struct app *a, enum action what)
+{
+    const struct sessions_state *s = a->sessions;
+    const struct session_entry *e = sessions_selected(s);
+    switch (what) {
+    case ACTION_RESUME:
+        return e && !s->on_difference && e->status != SESSION_COMPLETE && !app_running(a);
+    case ACTION_DELETE:
+    case ACTION_OPEN:
+    case ACTION_CHOOSE:
+    case ACTION_COMPARE:
+    case ACTION_RERUN:
+    case ACTION_EXPORT:
+        return e && !s->on_difference;
+    case ACTION_SORT:
+    case ACTION_FILTER:
+    case ACTION_CYCLE:
+        return s->n > 0 && !s->on_difference;
+    default:
+        return true;
+    }
+}
+
 /* drawing */
 
-/* "2026-11-21 06:30" of "2026-11-21T06:30:12Z" */
-static void date_text(char out[24], const struct session_entry *e)
+/* "2026-11-21 06:30:12" of "2026-11-21T06:30:12Z" */
+static void date_text(char out[24], const struct session_entry *e, bool seconds)
 {
     if (strlen(e->started) < 16)
         snprintf(out, 24, "%.20s", e->started[0] ? e->started : "no date");
     else
-        snprintf(out, 24, "%.10s %.5s", e->started, e->started + 11);
+        snprintf(out, 24, "%.10s %.*s", e->started, seconds ? 8 : 5, e->started + 11);
 }
 
 static void draw_row(const struct app *a, const struct widget_table *t, int y, const struct session_entry *e)
 {
     char date[24], size[FORMAT_TEXT];
     bool own = is_own_run(a, e);
-    date_text(date, e);
+    date_text(date, e, t->column[1].width > 16);
     if (strcmp(a->sessions->base, e->path) == 0)
         widget_table_cell(t, y, 0, STYLE_KEY, "\xe2\x97\x8f");
     widget_table_cell(t, y, 1, STYLE_TEXT, date);
@@ -405,12 +428,15 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     if (s->list_error.text[0] || s->n == 0) {
         const char *words = s->list_error.text[0] ? s->list_error.text
                             : s->listed           ? "No saved sessions yet: every run is saved here."
+                            : !a->job             ? "The list was not read: 4 reads it."
                                                   : "";
         widget_paragraph(g, in, s->list_error.text[0] ? STYLE_ERROR : STYLE_DIM, words);
         return;
     }
     draw_filter(s, g, &in);
     memcpy(column, columns, sizeof column);
+    if (r.width >= 90)
+        column[1].width = 19;
     struct widget_column *by = &column[sorted[s->sort]];
     if (s->sort != SESSIONS_DATE || s->reverse) {
         snprintf(title, sizeof title, "%s%s", by->title, s->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
@@ -473,6 +499,8 @@ static void draw_selected(struct app *a, struct grid *g, struct rect r)
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
     struct sessions_state *s = a->sessions;
+    if (!a->job)
+        s->listing = NULL; /* Esc may have ended it */
     if (s->stale && !a->job) {
         s->stale = false;
         sessions_job_list(a);
@@ -500,4 +528,5 @@ const struct view view_sessions = {.name = "Sessions",
                                    .enter = enter,
                                    .action = action,
                                    .text = text,
-                                   .draw = draw};
+                                   .draw = draw,
+                                   .can = can};

@@ -11,6 +11,11 @@
 static void start(struct app *a, const struct job_spec *spec)
 {
     struct error e = {0};
+    if (a->job && a->job == a->sessions->listing) {
+        job_cancel(a);
+        a->sessions->listing = NULL;
+        a->sessions->stale = true;
+    }
     if (job_start(a, spec, &e) != 0)
         app_say(a, true, "%s", e.text);
 }
@@ -41,6 +46,7 @@ static void list_done(struct app *a, void *data, int result, const struct error 
     const struct session_entry *old = sessions_selected(s);
     char path[512] = "";
     s->listed = true;
+    s->listing = NULL;
     memset(&s->list_error, 0, sizeof s->list_error);
     if (result != 0) {
         s->list_error = *e;
@@ -78,6 +84,7 @@ void sessions_job_list(struct app *a)
     }
     const struct job_spec spec = {"reading the sessions", list_in_thread, list_done, list_release, w};
     start(a, &spec);
+    a->sessions->listing = a->job;
 }
 
 /* one session: to look at, to run again, to go on with */

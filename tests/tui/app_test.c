@@ -162,6 +162,7 @@ TEST(a_run_is_folded_saved_and_shown)
     fixture_keys(&a, "3");
     check_shows(&a, 100, 30, "optimized");
     fixture_keys(&a, "4");
+    fixture_settle(&a);
     check_shows(&a, 100, 30, "fixture");
     fixture_keys(&a, "1r"); /* again: the old run is let go */
     run_to_the_end(&a);
@@ -281,6 +282,7 @@ TEST(escape_cancels_a_job_and_nothing_is_delivered)
     work.released = 0;
     const struct job_spec spec = {"counting", count_steps, deliver, let_go, &work};
     CHECK_INT(job_start(&a, &spec, &e), 0);
+    fixture_clock_ns += 1000000000; /* jobs shorter than a blink are not shown */
     check_shows(&a, 80, 24, "Esc cancel");
     struct work second = {0};
     const struct job_spec other = {"more", count_steps, deliver, let_go, &second};

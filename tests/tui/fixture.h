@@ -121,6 +121,20 @@ static inline struct session *fixture_session(int n_arms)
     return s;
 }
 
+static inline char *fixture_draw(struct app *a, int width, int height, bool ascii);
+
+/* Draws, so that a screen asks for what it shows, and waits for the job that brings it. */
+static inline void fixture_settle(struct app *a)
+{
+    free(fixture_draw(a, 80, 24, false));
+    for (int i = 0; i < 5000 && a->job; i++) {
+        app_update(a);
+        usleep(1000);
+    }
+    if (a->job)
+        TEST_FAIL("a job does not end");
+}
+
 static inline char *fixture_draw(struct app *a, int width, int height, bool ascii)
 {
     struct grid g;
