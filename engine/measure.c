@@ -195,7 +195,7 @@ static int warmup_part(const struct run *r, const struct sample *s, int n, int m
     if (n >= 4) {
         double t = fmax(seconds(&s[n - 1]), 1e-7);
         part = t * most > WARMUP_PART_S ? (int)(WARMUP_PART_S / t) : most;
-        part = part < 1 ? 1 : part > n ? n : part; /* at most doubling: steadiness is looked at in between */
+        part = part < 1 ? 1 : part > n / 2 ? n / 2 : part; /* steadiness is looked at in between */
     }
     int room = r->m->plan->samples_per_block - since_reset;
     part = part > most - n ? most - n : part;

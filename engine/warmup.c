@@ -8,7 +8,7 @@
 #define PRACTICALLY_LEVEL 0.005
 /* A few samples cannot show a slope; then the change itself must be small. */
 #define FEW_SAMPLES_LEVEL 0.05
-enum { FEW_SAMPLES = 6, MSER_SAMPLES = 10, WINDOW_MIN = 3, WINDOW_MAX = 32 };
+enum { FEW_SAMPLES = 6, SHORT_SAMPLES = 10, MSER_SAMPLES = 40, WINDOW_MIN = 3, WINDOW_MAX = 32 };
 
 static bool level(const double *ms, size_t k)
 {
@@ -30,8 +30,10 @@ bool warmup_steady(const double *ms, size_t n, size_t minimum, size_t *drop)
     k = k < WINDOW_MIN ? WINDOW_MIN : k > WINDOW_MAX ? WINDOW_MAX : k;
     if (!level(ms + n - k, k))
         return false;
-    if (n < MSER_SAMPLES)
+    if (n < SHORT_SAMPLES)
         return stats_mean(ms, n) * (double)n >= 1e3 * WARMUP_LONG_S;
+    if (n < MSER_SAMPLES) /* fewer than eight batches: its optimum is mostly noise */
+        return true;
     bool found;
     size_t transient = stats_mser5(ms, n, &found);
     if (transient > *drop)

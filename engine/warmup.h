@@ -1,9 +1,9 @@
 /* When an arm is warm: a judgment over its samples so far. Pure; takes no samples itself.
  *
- * Steady means: at least `minimum` samples, the level of the last half (3 to 32 samples, the first pass never
- * among them) without a slope, statistically (ordinary least squares) or for practical purposes, and, while
- * samples are short enough to take ten within WARMUP_LONG_S, MSER-5 (White 1997) finding its optimum with as
- * many samples after it as before. */
+ * Steady means: at least `minimum` samples, and ten unless they took WARMUP_LONG_S; the level of the last
+ * half (3 to 32 samples, the first pass never among them) without a slope, statistically (ordinary least
+ * squares) or for practical purposes; from forty samples on also MSER-5 (White 1997) finding its optimum with
+ * as many samples after it as before. */
 #pragma once
 
 #include <stdbool.h>

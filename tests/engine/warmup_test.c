@@ -39,7 +39,7 @@ TEST(a_level_arm_is_steady_at_ten_short_samples)
         CHECK(at >= 10);
         late += at > 20 || at < 0;
     }
-    CHECK(late < 40); /* of about 200: a slope test errs in 5 %, each try again */
+    CHECK(late < 10); /* of about 200: the slope test errs in 5 %, and is repeated */
 }
 
 TEST(a_decaying_arm_is_not_called_steady_at_once)
