@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS_MOST = 24, GAP = 2, NARROWEST = 6 };
+enum { COLUMNS_MOST = 24, GAP = 2, NARROWEST = 6, WORD = 1024 };
 
 struct columns {
     const struct column *column;
@@ -34,7 +34,7 @@ void columns_cell(struct columns *c, const char *text)
         c->cell = larger;
         c->room = room;
     }
-    c->cell[c->n_cells] = strdup(text);
+    c->cell[c->n_cells] = text ? strdup(text) : NULL;
     if (!c->cell[c->n_cells]) {
         c->failed = true;
         return;
@@ -144,14 +144,11 @@ void columns_wrap(const char *text, int width, int indent, struct text *out)
     int at = 0;
     while (*text) {
         size_t n = strcspn(text, " ");
-        char *word = strndup(text, n);
-        if (!word) {
-            out->failed = true;
-            return;
-        }
-        char plain[1024];
-        text_fit(word, width > indent ? width - indent : 1000, plain, sizeof plain);
-        free(word);
+        char word[WORD], plain[WORD];
+        size_t kept = n < sizeof word ? n : sizeof word - 1;
+        memcpy(word, text, kept);
+        word[kept] = '\0';
+        text_fit(word, width > indent ? width - indent : WORD, plain, sizeof plain);
         int w = text_width(plain);
         if (at > 0 && width > 0 && at + 1 + w > width) {
             text_add(out, "\n");

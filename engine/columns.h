@@ -13,7 +13,8 @@ struct column {
 
 struct columns;
 struct columns *columns_new(const struct column *column, int n); /* column must outlive it; NULL: no memory */
-void columns_cell(struct columns *c, const char *text);          /* the next cell, row by row; copied */
+void columns_cell(struct columns *c,
+                  const char *text); /* the next cell, row by row; copied. NULL: memory ran out for it */
 void columns_free(struct columns *c);
 /* Appends header and rows, at most `width` columns wide (0: no limit). Columns without any text are left out.
  */

@@ -37,7 +37,7 @@ static void environment_differences(const struct session *a, const struct sessio
 {
     const struct session_environment *x = &a->environment, *y = &b->environment;
     char memory_a[FIGURE_TEXT], memory_b[FIGURE_TEXT];
-    struct text t = {0};
+    struct text t = text_in(out, size);
     differ_text(&t, "host", x->host, y->host);
     differ_text(&t, "cpu", x->cpu, y->cpu);
     differ_number(&t, "cores", x->cores, y->cores);
@@ -59,9 +59,7 @@ static void environment_differences(const struct session *a, const struct sessio
     if (a->preset.seed != b->preset.seed)
         text_format(&t, "%sseed: %llu / %llu", t.n ? "; " : "", (unsigned long long)a->preset.seed,
                     (unsigned long long)b->preset.seed);
-    char *whole = text_take(&t, NULL);
-    text_fit(whole ? whole : "", (int)size - 8, out, size);
-    free(whole);
+    error_clean_text(out);
 }
 
 /* --- rows */
@@ -88,9 +86,9 @@ static void judge_threshold(struct compare_result *r, double pct)
 }
 
 /* Rows of one pair of cells; differs[i] is the text that k[i] points to. */
-static void add_rows(const struct session *base, const struct session *candidate, int x, int y,
-                     struct compare_result *out, struct comparison *c, struct summary_case *k,
-                     char (*differs)[128])
+static int add_rows(const struct session *base, const struct session *candidate, int x, int y,
+                    struct compare_result *out, struct comparison *c, struct summary_case *k,
+                    char (*differs)[128])
 {
     const struct session_cell *a = &base->cell[x], *b = &candidate->cell[y];
     for (int i = 0; i < a->n_arms; i++) {
@@ -103,7 +101,10 @@ static void add_rows(const struct session *base, const struct session *candidate
                                          .confidence = summary_confidence(candidate),
                                          .margin = candidate->preset.margin,
                                          .differs = differs[n]};
-            if (summary_compare_unpaired(&a->arm[i], &b->arm[j], k[n].confidence, &c[n], &k[n]) != 0)
+            int result = summary_compare_unpaired(&a->arm[i], &b->arm[j], k[n].confidence, &c[n], &k[n]);
+            if (result == SUMMARY_NO_MEMORY)
+                return -1;
+            if (result != 0)
                 continue;
             summary_refusal(&b->arm[j].output, differs[n], sizeof differs[n]);
             summary_judge(&c[n], &k[n]);
@@ -112,6 +113,7 @@ static void add_rows(const struct session *base, const struct session *candidate
             break;
         }
     }
+    return 0;
 }
 
 static int find_cell(const struct session *s, const struct session_cell *c)
@@ -143,8 +145,10 @@ int compare_sessions(const struct session *base, const struct session *candidate
         int partner = find_cell(candidate, &base->cell[i]);
         if (partner < 0)
             r.only_base++;
-        else
-            add_rows(base, candidate, i, partner, &r, c, k, differs);
+        else if (add_rows(base, candidate, i, partner, &r, c, k, differs) != 0) {
+            error_set(e, ERROR_MEMORY, "no memory to compare the sessions: close other programs");
+            goto done;
+        }
     }
     for (int i = 0; i < candidate->n_cells; i++)
         r.only_new += find_cell(base, &candidate->cell[i]) < 0;
@@ -179,7 +183,7 @@ static const struct column columns[] = {{"model", true, 0},    {"workload", true
                                         {"seq", false, 0},     {"arm", true, 0},      {"base ms", false, 6},
                                         {"new ms", false, 5},  {"change", false, 0},  {"interval", true, 4},
                                         {"Welch p", false, 7}, {"Holm p", false, 8},  {"verdict", true, 0}};
-enum { COLUMNS = sizeof columns / sizeof columns[0] };
+enum { COLUMNS = sizeof columns / sizeof columns[0], LINE = 2048 };
 
 static void put(struct columns *t, const char *format, int value)
 {
@@ -194,7 +198,8 @@ static void put_mean(struct columns *t, const struct session *s, int cell, int a
     char number[FIGURE_TEXT * 12];
     summary_arm(s, cell, arm, &a);
     double half = (a.latency.ci.high - a.latency.ci.low) / 2;
-    columns_cell(t, isfinite(half) && half > 0
+    columns_cell(t, a.incomplete ? NULL
+                    : isfinite(half) && half > 0
                         ? figure_fixed(a.latency.mean, figure_decimals(half), number, sizeof number)
                         : figure_digits(a.latency.mean, 4, number, sizeof number));
 }
@@ -225,51 +230,46 @@ static void put_row(struct columns *t, const struct session *base, const struct 
     columns_cell(t, text);
 }
 
-static void put_line(struct text *line, int width, struct text *out)
-{
-    char *whole = text_take(line, NULL);
-    if (whole)
-        columns_wrap(whole, width, 2, out);
-    else
-        out->failed = true;
-    free(whole);
-}
-
 static void put_notes(const struct session *base, const struct compare_result *r, int width, struct text *out)
 {
-    struct text line = {0};
+    char buffer[LINE];
     for (int i = 0; i < r->n; i++) {
         const struct compare_row *row = &r->row[i];
+        struct text line = text_in(buffer, sizeof buffer);
         const struct session_cell *cell = &base->cell[row->base_cell];
         text_format(&line, "%s %s, batch %d, seq %d, %s: %s", cell->model, workload_names[cell->workload],
                     cell->batch, cell->seq, cell->arm[row->base_arm].name, row->comparison.sentence);
-        put_line(&line, width, out);
+        columns_wrap(buffer, width, 2, out);
     }
+    struct text line = text_in(buffer, sizeof buffer);
     if (r->n > 0) {
         text_format(&line,
                     "Unpaired and exposed to drift between the runs: Welch on block means, over %d "
                     "comparisons (Holm).",
                     r->row[0].comparison.family);
-        put_line(&line, width, out);
+        columns_wrap(buffer, width, 2, out);
     }
     if (r->only_base > 0 || r->only_new > 0) {
+        line = text_in(buffer, sizeof buffer);
         text_format(&line, "%d cells are in the base alone, %d in the new session alone.", r->only_base,
                     r->only_new);
-        put_line(&line, width, out);
+        columns_wrap(buffer, width, 2, out);
     }
     if (r->differences[0]) {
+        line = text_in(buffer, sizeof buffer);
         text_format(&line, "The environments differ: %s", r->differences);
-        put_line(&line, width, out);
+        columns_wrap(buffer, width, 2, out);
     }
 }
 
 char *compare_print(const struct session *base, const struct session *candidate,
                     const struct compare_result *r, int width, struct error *e)
 {
-    struct text out = {0}, line = {0};
+    char buffer[LINE];
+    struct text out = {0}, line = text_in(buffer, sizeof buffer);
     struct columns *t = columns_new(columns, COLUMNS);
     text_format(&line, "base %s · new %s", base->id, candidate->id);
-    put_line(&line, width, &out);
+    columns_wrap(buffer, width, 2, &out);
     text_add(&out, "\n");
     for (int i = 0; t && i < r->n; i++)
         put_row(t, base, candidate, &r->row[i]);

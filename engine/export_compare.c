@@ -9,7 +9,7 @@ static int put_identity(cJSON *root, const char *key, const struct session *s)
     return session_put_text(o, "id", s->id) || session_put_text(o, "path", s->path) ||
            session_put_text(o, "started", s->started) || session_put_text(o, "version", s->version) ||
            session_put_text(o, "git_commit", s->git_commit) || session_put_text(o, "build", s->build) ||
-           !cJSON_AddItemToObject(o, "environment", session_write_environment(&s->environment));
+           session_put_item(o, "environment", session_write_environment(&s->environment)) != 0;
 }
 
 static int put_side(cJSON *o, const char *key, const struct session *s, int cell, int arm)
@@ -17,7 +17,7 @@ static int put_side(cJSON *o, const char *key, const struct session *s, int cell
     cJSON *side = cJSON_AddObjectToObject(o, key);
     struct arm_summary a;
     summary_arm(s, cell, arm, &a);
-    return session_put_text(side, "session", s->id) ||
+    return a.incomplete || session_put_text(side, "session", s->id) ||
            session_put_text(side, "arm", s->cell[cell].arm[arm].name) ||
            !json_add_int64(side, "cell", cell) || !json_add_int64(side, "n", a.n) ||
            !json_add_int64(side, "blocks", a.blocks) || session_put_double(side, "mean_ms", a.latency.mean);
@@ -27,14 +27,15 @@ static int put_row(cJSON *list, const struct session *base, const struct session
                    const struct compare_row *row)
 {
     cJSON *o = cJSON_CreateObject();
-    if (!cJSON_AddItemToArray(list, o))
+    if (session_push_item(list, o) != 0)
         return -1;
     struct comparison at95;
     struct summary_case unused = {0};
-    summary_compare_unpaired(&base->cell[row->base_cell].arm[row->base_arm],
-                             &candidate->cell[row->new_cell].arm[row->new_arm], 0.95, &at95, &unused);
+    int failed =
+        summary_compare_unpaired(&base->cell[row->base_cell].arm[row->base_arm],
+                                 &candidate->cell[row->new_cell].arm[row->new_arm], 0.95, &at95, &unused);
     const char *arm = base->cell[row->base_cell].arm[row->base_arm].name;
-    return session_put_text(o, "baseline", arm) || session_put_text(o, "candidate", arm) ||
+    return failed || session_put_text(o, "baseline", arm) || session_put_text(o, "candidate", arm) ||
            put_side(o, "base", base, row->base_cell, row->base_arm) ||
            put_side(o, "new", candidate, row->new_cell, row->new_arm) ||
            session_write_comparison(o, &row->comparison, &at95, summary_confidence(candidate)) ||
@@ -49,7 +50,7 @@ static int put_cells(cJSON *root, const struct session *base, const struct sessi
     for (int i = 0; i < r->n; i++) {
         if (i == 0 || r->row[i].base_cell != r->row[i - 1].base_cell) {
             cJSON *cell = cJSON_CreateObject();
-            if (!cJSON_AddItemToArray(cells, cell) ||
+            if (session_push_item(cells, cell) != 0 ||
                 session_write_cell(cell, &candidate->cell[r->row[i].new_cell]) != 0)
                 return -1;
             list = cJSON_AddArrayToObject(cell, "comparisons");

@@ -111,6 +111,7 @@ void export_metrics(struct text *out, const struct session *s, const struct comp
     put_metric(out, "Memory Efficiency", s, comparisons, memory_gain, 0);
     struct criterion_result r[SUMMARY_CRITERIA];
     int n = summary_criteria(s, r);
+    out->failed = out->failed || n < 0;
     for (int i = 0; i < n; i++) {
         char t[2][WIDE];
         bool least = strncmp(r[i].metric, "min_", 4) == 0;

@@ -13,13 +13,13 @@
 /* The members of one object, moved behind those of another. */
 static int append_members(cJSON *to, cJSON *from)
 {
+    int bad = 0;
     while (from && from->child) {
         cJSON *item = cJSON_DetachItemViaPointer(from, from->child);
-        if (!cJSON_AddItemToArray(to, item)) /* the item brings its key along */
-            return -1;
+        bad |= session_push_item(to, item); /* the item brings its key along */
     }
     cJSON_Delete(from);
-    return from ? 0 : -1;
+    return bad || !from ? -1 : 0;
 }
 
 static cJSON *block_line(const struct session *s, int cell, int arm, const struct block *b)
@@ -197,6 +197,7 @@ char *export_csv(const struct session *s, struct error *e)
             const struct session_arm *arm = &c->arm[j];
             struct arm_summary a;
             summary_arm(s, i, j, &a);
+            out.failed = out.failed || a.incomplete;
             csv_text(&out, s->id);
             csv_text(&out, c->model);
             csv_text(&out, workload_names[c->workload]);

@@ -137,6 +137,7 @@ static void put_figure(struct text *out, const struct session *s, int cell, int 
     struct arm_summary a;
     char number[WIDE], more[WIDE * 2];
     if (summary_arm(s, cell, arm, &a) != 0) {
+        out->failed = out->failed || a.incomplete;
         put_why(out, &s->cell[cell], &s->cell[cell].arm[arm]);
         return;
     }
@@ -378,6 +379,7 @@ static void put_full_row(struct text *out, const struct session *s, int cell, in
     export_markdown_text(out, at->arm[arm].name);
     text_add(out, " | ");
     if (summary_arm(s, cell, arm, &a) != 0) {
+        out->failed = out->failed || a.incomplete;
         put_why(out, at, &at->arm[arm]);
         text_add(out, "– | – | – | – | – | – | – | – | – | – |\n");
         return;

@@ -151,7 +151,7 @@ static int put_llama_figures(cJSON *o, const struct bench *b)
               !json_add_int64_array(o, "samples_ns", b->samples.ns, n);
     cJSON *list = cJSON_AddArrayToObject(o, "samples_ts");
     for (int i = 0; i < n && !bad; i++)
-        bad = !cJSON_AddItemToArray(list, cJSON_CreateNumber(rates[i]));
+        bad = session_push_item(list, cJSON_CreateNumber(rates[i])) != 0;
     free(values);
     return bad || !list;
 }
@@ -220,7 +220,7 @@ char *export_llama_bench(const struct session *s, struct error *e)
             struct bench b = {.s = s, .cell = &s->cell[i], .arm = j};
             bad = prepare_bench(&b) != 0;
             if (!bad && b.samples.n > 0)
-                bad = !cJSON_AddItemToArray(root, bench_row(&b));
+                bad = session_push_item(root, bench_row(&b)) != 0;
             free(b.samples.ns);
         }
     }
@@ -250,7 +250,7 @@ static int put_vllm(cJSON *o, const struct series *x)
               !cJSON_AddNumberToObject(o, "std_latency", spread);
     cJSON *list = cJSON_AddArrayToObject(o, "latencies");
     for (size_t i = 0; i < n && !bad; i++)
-        bad = !cJSON_AddItemToArray(list, cJSON_CreateNumber(seconds[i]));
+        bad = session_push_item(list, cJSON_CreateNumber(seconds[i])) != 0;
     qsort(seconds, n, sizeof *seconds, compare_doubles);
     cJSON *table = cJSON_AddObjectToObject(o, "percentiles");
     for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0] && !bad; i++) {
@@ -283,7 +283,7 @@ char *export_vllm_latency(const struct session *s, struct error *e)
             bad = collect(&s->cell[i].arm[j], false, 0, &x) != 0;
             if (!bad && x.n > 0) {
                 cJSON *o = cJSON_CreateObject();
-                bad = !cJSON_AddItemToArray(root, o) || put_vllm_names(o, &s->cell[i], j) || put_vllm(o, &x);
+                bad = session_push_item(root, o) != 0 || put_vllm_names(o, &s->cell[i], j) || put_vllm(o, &x);
                 first = found++ == 0 ? o : first;
             }
             free(x.ns);

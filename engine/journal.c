@@ -169,11 +169,13 @@ fail:
 static cJSON *fact(const struct log_entry *entry, const char *key, cJSON *object)
 {
     cJSON *line = cJSON_CreateObject();
-    if (object && (entry->cell < 0 || cJSON_AddNumberToObject(line, "cell", entry->cell)) &&
-        (entry->arm < 0 || cJSON_AddNumberToObject(line, "arm", entry->arm)) &&
-        cJSON_AddItemToObject(line, key, object))
+    int bad = session_put_item(line, key, object);
+    if (entry->arm >= 0)
+        bad |= !cJSON_AddNumberToObject(line, "arm", entry->arm);
+    if (entry->cell >= 0)
+        bad |= !cJSON_AddNumberToObject(line, "cell", entry->cell);
+    if (!bad)
         return line;
-    cJSON_Delete(object);
     cJSON_Delete(line);
     return NULL;
 }

@@ -37,7 +37,7 @@ cJSON *session_write_summary(const struct session *s, int cell, int arm)
         summary_arm(&view, cell, arm, &at95);
     }
     cJSON *o = cJSON_CreateObject();
-    int bad = put_latency(o, &a, at95.latency.ci);
+    int bad = a.incomplete || at95.incomplete || put_latency(o, &a, at95.latency.ci);
     cJSON *t = cJSON_AddObjectToObject(o, "tokens_per_second");
     bad |= session_put_double(t, "mean", a.tokens_per_second) ||
            session_put_interval(t, "ci95", at95.tokens_per_second_ci) ||

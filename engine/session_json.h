@@ -31,6 +31,9 @@ int session_write_cell(cJSON *object, const struct session_cell *c); /* all but 
 int session_write_comparison(cJSON *object, const struct comparison *c, const struct comparison *at95,
                              double confidence);
 cJSON *session_write_summary(const struct session *s, int cell, int arm);
+/* Both own the item: what cannot be added is deleted. */
+int session_put_item(cJSON *object, const char *key, cJSON *item);
+int session_push_item(cJSON *array, cJSON *item);
 /* null where absent: an empty text, a NaN or an infinity. */
 int session_put_text(cJSON *object, const char *key, const char *text);
 int session_put_double(cJSON *object, const char *key, double value);

@@ -9,6 +9,22 @@
 const char *const session_flag_names[SESSION_FLAGS] = {"warmup_not_steady", "throttled", "clock_fault",
                                                        "partial"};
 
+int session_put_item(cJSON *object, const char *key, cJSON *item)
+{
+    if (item && cJSON_AddItemToObject(object, key, item))
+        return 0;
+    cJSON_Delete(item);
+    return -1;
+}
+
+int session_push_item(cJSON *array, cJSON *item)
+{
+    if (item && cJSON_AddItemToArray(array, item))
+        return 0;
+    cJSON_Delete(item);
+    return -1;
+}
+
 int session_put_text(cJSON *object, const char *key, const char *text)
 {
     char plain[1024]; /* what the reader refuses (a line end from some library's message) is not written */
@@ -33,7 +49,7 @@ int session_put_interval(cJSON *object, const char *key, struct stats_interval c
     double ends[2] = {ci.low, ci.high};
     for (int i = 0; i < 2; i++) { /* unbounded is null */
         cJSON *end = isfinite(ends[i]) ? cJSON_CreateNumber(ends[i]) : cJSON_CreateNull();
-        if (!cJSON_AddItemToArray(pair, end))
+        if (session_push_item(pair, end) != 0)
             return -1;
     }
     return 0;
@@ -54,7 +70,7 @@ static int put_int(cJSON *object, const char *key, int64_t value)
 static int put_raw(cJSON *object, const char *key, const char *json)
 {
     cJSON *item = json && json[0] ? cJSON_Parse(json) : NULL;
-    return cJSON_AddItemToObject(object, key, item ? item : cJSON_CreateNull()) ? 0 : -1;
+    return session_put_item(object, key, item ? item : cJSON_CreateNull());
 }
 
 cJSON *session_write_environment(const struct session_environment *v)
@@ -201,9 +217,10 @@ cJSON *session_write_block(const struct block *b)
         put_column(o, "host_ns", b->samples, n, offsetof(struct sample, host_ns), false) ||
         put_column(o, "first_ns", b->samples, n, offsetof(struct sample, first_ns), true);
     list = cJSON_AddArrayToObject(o, "flags");
+    bad |= !list;
     for (int i = 0; i < SESSION_FLAGS; i++) {
         if (flags & (1u << i))
-            bad |= cJSON_AddItemToArray(list, cJSON_CreateString(session_flag_names[i])) ? 0 : -1;
+            bad |= session_push_item(list, cJSON_CreateString(session_flag_names[i]));
     }
     bad |= put_telemetry(o, &b->telemetry);
     if (bad) {
@@ -227,9 +244,9 @@ int session_write_head(cJSON *root, const struct session *s)
            session_put_text(root, "message", s->message);
     bad |= json_add_uint64(root, "seed", s->preset.seed) ? 0 : -1;
     bad |= put_raw(root, "argv", s->argv);
-    bad |= cJSON_AddItemToObject(root, "environment", session_write_environment(&s->environment)) ? 0 : -1;
+    bad |= session_put_item(root, "environment", session_write_environment(&s->environment));
     char *preset = preset_print(&s->preset, &e);
-    bad |= preset ? put_raw(root, "preset", preset) : -1;
+    bad |= preset ? session_put_item(root, "preset", cJSON_Parse(preset)) : -1;
     free(preset);
     return bad;
 }
@@ -250,7 +267,7 @@ static int put_blocks(cJSON *arm, const struct session_arm *a)
 {
     cJSON *list = cJSON_AddArrayToObject(arm, "blocks");
     for (int i = 0; i < a->n_blocks; i++) {
-        if (!cJSON_AddItemToArray(list, session_write_block(a->blocks[i])))
+        if (session_push_item(list, session_write_block(a->blocks[i])) != 0)
             return -1;
     }
     return list ? 0 : -1;
@@ -266,7 +283,7 @@ static int put_comparisons(cJSON *cell, const struct session *s, int index, cons
         if (x->verdict == VERDICT_NONE)
             continue;
         cJSON *o = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(list, o) || session_put_text(o, "baseline", c->arm[0].name) != 0 ||
+        if (session_push_item(list, o) != 0 || session_put_text(o, "baseline", c->arm[0].name) != 0 ||
             session_put_text(o, "candidate", c->arm[arm].name) != 0 ||
             session_write_comparison(o, x, &at95[index * s->preset.n_arms + arm], summary_confidence(s)) != 0)
             return -1;
@@ -280,14 +297,14 @@ static int put_cells(cJSON *root, const struct session *s, const struct comparis
     cJSON *cells = cJSON_AddArrayToObject(root, "cells");
     for (int i = 0; i < s->n_cells; i++) {
         cJSON *cell = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(cells, cell) || session_write_cell(cell, &s->cell[i]) != 0)
+        if (session_push_item(cells, cell) != 0 || session_write_cell(cell, &s->cell[i]) != 0)
             return -1;
         cJSON *arms = cJSON_AddArrayToObject(cell, "arms");
         for (int j = 0; j < s->cell[i].n_arms; j++) {
             cJSON *arm = cJSON_CreateObject();
-            if (!cJSON_AddItemToArray(arms, arm) || session_write_arm(arm, &s->cell[i].arm[j]) != 0 ||
+            if (session_push_item(arms, arm) != 0 || session_write_arm(arm, &s->cell[i].arm[j]) != 0 ||
                 put_blocks(arm, &s->cell[i].arm[j]) != 0 ||
-                (all && !cJSON_AddItemToObject(arm, "summary", session_write_summary(s, i, j))))
+                (all && session_put_item(arm, "summary", session_write_summary(s, i, j)) != 0))
                 return -1;
         }
         if (all && put_comparisons(cell, s, i, all, at95) != 0)
@@ -300,10 +317,12 @@ static int put_criteria(cJSON *root, const struct session *s)
 {
     struct criterion_result r[SUMMARY_CRITERIA];
     int n = summary_criteria(s, r);
+    if (n < 0)
+        return -1;
     cJSON *list = cJSON_AddArrayToObject(root, "criteria");
     for (int i = 0; i < n; i++) {
         cJSON *o = cJSON_CreateObject();
-        if (!cJSON_AddItemToArray(list, o))
+        if (session_push_item(list, o) != 0)
             return -1;
         int bad = session_put_text(o, "metric", r[i].metric) ||
                   session_put_double(o, "target", r[i].target) ||

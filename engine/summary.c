@@ -161,8 +161,10 @@ int summary_arm(const struct session *s, int cell_index, int arm_index, struct a
         room += (size_t)arm->blocks[i]->capacity; /* n may still grow below it while we read */
     }
     double *latency = malloc((2 * room + 1) * sizeof *latency);
-    if (!latency)
+    if (!latency) {
+        out->incomplete = true;
         return -1;
+    }
     struct sums sums = {0};
     double tokens = (double)arm->work.tokens;
     for (int i = 0; i < arm->n_blocks; i++) {

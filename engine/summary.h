@@ -28,6 +28,7 @@ struct arm_summary {
     double limit_share;                 /* the larger of both: how near to the nearer ceiling */
     bool p90_supported, p95_supported, p99_supported; /* n is large enough for order-statistic limits */
     int flagged_blocks;
+    bool incomplete; /* memory ran out: nothing else in it counts */
 };
 /* Mean latency of a complete block, ms; NAN while it is being filled, cut short, or without a good sample. */
 double summary_block_mean(const struct block *b);
@@ -77,6 +78,7 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
 int summary_compare_arms(const struct session *s, int cell, int baseline, int candidate,
                          struct comparison *out);
 
+enum { SUMMARY_NO_MEMORY = -2 };
 /* An arm of one session against an arm of another: no rounds in common, so Welch and the ratio on block
  * means. Fills the figures of out and the counts of k; verdict and words are left to summary_judge. -1: no
  * complete block. */
@@ -92,5 +94,6 @@ struct criterion_result {
     bool passed, known; /* known = false: no data */
 };
 enum { SUMMARY_CRITERIA = 6 };
-int summary_criteria(const struct session *s,
-                     struct criterion_result out[SUMMARY_CRITERIA]); /* how many were asked for */
+int summary_criteria(
+    const struct session *s,
+    struct criterion_result out[SUMMARY_CRITERIA]); /* how many were asked for; -1: no memory */

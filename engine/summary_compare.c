@@ -8,21 +8,6 @@
 
 const char *const verdict_names[] = {"", "faster", "slower", "equivalent", "inconclusive"};
 
-/* Moves a built text into a field of the comparison, whole characters only. */
-static void finish(struct text *t, char *out, size_t size)
-{
-    char *whole = text_take(t, NULL);
-    size_t n = whole ? strlen(whole) : 0;
-    if (n >= size) {
-        n = size - 1;
-        while (n > 0 && ((unsigned char)whole[n] & 0xC0) == 0x80)
-            n--;
-    }
-    memcpy(out, whole ? whole : "", n);
-    out[n] = '\0';
-    free(whole);
-}
-
 static void add_interval(struct text *t, const struct comparison *c, const struct summary_case *k,
                          bool inverse)
 {
@@ -61,7 +46,7 @@ static void add_ratio(struct text *t, const struct comparison *c, bool slower)
 
 static void write_sentence(struct comparison *c, const struct summary_case *k)
 {
-    struct text t = {0};
+    struct text t = text_in(c->sentence, sizeof c->sentence);
     const char *a = k->baseline_name, *b = k->candidate_name;
     char margin[FIGURE_TEXT], number[FIGURE_TEXT];
     bool slower = c->speedup < 1;
@@ -99,7 +84,6 @@ static void write_sentence(struct comparison *c, const struct summary_case *k)
         add_interval(&t, c, k, false);
         text_format(&t, "): %s", c->reason);
     }
-    finish(&t, c->sentence, sizeof c->sentence);
 }
 
 /* Rounds still needed until the interval is so narrow that one verdict or another must hold. */
@@ -148,7 +132,7 @@ static void judge_interval(struct comparison *c, const struct summary_case *k, s
 
 void summary_judge(struct comparison *c, const struct summary_case *k)
 {
-    struct text reason = {0};
+    struct text reason = text_in(c->reason, sizeof c->reason);
     bool no_variance = (c->paired.n >= 2 && isnan(c->paired.p)) || (c->paired.n < 2 && isnan(c->welch.p));
     int needed = k->planned > SUMMARY_MIN_ROUNDS ? k->planned : SUMMARY_MIN_ROUNDS;
     c->verdict = VERDICT_INCONCLUSIVE;
@@ -169,13 +153,12 @@ void summary_judge(struct comparison *c, const struct summary_case *k)
     }
     if (c->verdict == VERDICT_INCONCLUSIVE && k->throttled > 0 && !k->differs[0])
         text_format(&reason, "; %d of %d blocks flagged throttled", k->throttled, k->blocks);
-    finish(&reason, c->reason, sizeof c->reason);
     write_sentence(c, k);
 }
 
 int summary_family(struct comparison *c, const struct summary_case *k, int n, struct error *e)
 {
-    double *p = calloc((size_t)n + 1, sizeof *p);
+    double *p = calloc(2 * (size_t)n + 1, sizeof *p), *adjusted = p + n;
     if (!p)
         return error_set(e, ERROR_MEMORY, "no memory to compare %d pairs: close other programs", n);
     int family = 0;
@@ -184,20 +167,25 @@ int summary_family(struct comparison *c, const struct summary_case *k, int n, st
         p[i] = !ranked ? NAN : c[i].paired.n >= 2 ? c[i].paired.p : c[i].welch.p;
         family += !isnan(p[i]);
     }
-    stats_holm(p, (size_t)n, p);
+    stats_holm(p, (size_t)n, adjusted);
     for (int i = 0; i < n; i++) {
-        c[i].p_holm = p[i];
+        if (!isnan(p[i]) && isnan(adjusted[i])) {
+            free(p);
+            return error_set(e, ERROR_MEMORY, "no memory to compare %d pairs: close other programs", n);
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        c[i].p_holm = adjusted[i];
         c[i].family = family;
         double alone = c[i].paired.n >= 2 ? c[i].paired.p : c[i].welch.p;
         bool claimed = c[i].verdict == VERDICT_FASTER || c[i].verdict == VERDICT_SLOWER;
-        if (!claimed || p[i] < 1 - k[i].confidence)
+        if (!claimed || adjusted[i] < 1 - k[i].confidence)
             continue;
         char a[FIGURE_TEXT], b[FIGURE_TEXT];
-        struct text reason = {0};
+        struct text reason = text_in(c[i].reason, sizeof c[i].reason);
         text_format(&reason, "p = %s alone, but %s among %d comparisons (Holm): run more rounds",
-                    figure_p(alone, a, sizeof a), figure_p(p[i], b, sizeof b), family);
+                    figure_p(alone, a, sizeof a), figure_p(adjusted[i], b, sizeof b), family);
         c[i].verdict = VERDICT_INCONCLUSIVE;
-        finish(&reason, c[i].reason, sizeof c[i].reason);
         write_sentence(&c[i], &k[i]);
     }
     free(p);
@@ -255,7 +243,8 @@ static int collect(const struct session_arm *a, const struct session_arm *b, str
     return 0;
 }
 
-static void figures(const struct means *m, double confidence, struct comparison *c)
+/* -1: no memory. */
+static int figures(const struct means *m, double confidence, struct comparison *c)
 {
     struct stats_interval none = {NAN, NAN};
     size_t nx = (size_t)m->nx, ny = (size_t)m->ny;
@@ -276,6 +265,7 @@ static void figures(const struct means *m, double confidence, struct comparison 
             c->speedup_ci = ratio.log_delta;
     }
     c->improvement_pct = 100 * (1 - 1 / c->speedup);
+    return m->n_pairs >= 2 && c->paired.n < 2 ? -1 : 0;
 }
 
 void summary_refusal(const struct output_check *o, char *out, size_t size)
@@ -293,7 +283,7 @@ void summary_refusal(const struct output_check *o, char *out, size_t size)
         snprintf(out, size, "top-1 agreement %s", top1);
 }
 
-/* differs must outlive the case. */
+/* differs must outlive the case. -1: an arm has no complete block; SUMMARY_NO_MEMORY. */
 static int compare_pair(const struct session *s, int cell, int baseline, int candidate, struct comparison *c,
                         struct summary_case *k, char *differs, size_t size)
 {
@@ -302,12 +292,14 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
     struct means m;
     *c = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN};
     differs[0] = '\0';
-    if (a->n_blocks == 0 || b->n_blocks == 0 || collect(a, b, &m) != 0)
+    if (a->n_blocks == 0 || b->n_blocks == 0)
         return -1;
+    if (collect(a, b, &m) != 0)
+        return SUMMARY_NO_MEMORY;
     int result = -1;
     if (m.nx > 0 && m.ny > 0) {
         double confidence = summary_confidence(s);
-        figures(&m, confidence, c);
+        result = figures(&m, confidence, c) == 0 ? 0 : SUMMARY_NO_MEMORY;
         summary_refusal(&b->output, differs, size);
         int few = m.nx < m.ny ? m.nx : m.ny;
         *k = (struct summary_case){.baseline_name = a->name,
@@ -319,8 +311,8 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
                                    .blocks = m.nx + m.ny,
                                    .throttled = m.throttled,
                                    .differs = differs};
-        summary_judge(c, k);
-        result = 0;
+        if (result == 0)
+            summary_judge(c, k);
     }
     free(m.x);
     return result;
@@ -331,16 +323,17 @@ int summary_compare_unpaired(const struct session_arm *baseline, const struct se
 {
     struct means m;
     *out = (struct comparison){.p_holm = NAN};
-    if (baseline->n_blocks == 0 || candidate->n_blocks == 0 || collect(baseline, candidate, &m) != 0)
+    if (baseline->n_blocks == 0 || candidate->n_blocks == 0)
         return -1;
+    if (collect(baseline, candidate, &m) != 0)
+        return SUMMARY_NO_MEMORY;
     m.n_pairs = 0; /* equal round numbers of two runs are no pairs: nothing ties them in time */
     int result = -1;
     if (m.nx > 0 && m.ny > 0) {
-        figures(&m, confidence, out);
+        result = figures(&m, confidence, out);
         k->rounds = m.nx < m.ny ? m.nx : m.ny;
         k->blocks = m.nx + m.ny;
         k->throttled = m.throttled;
-        result = 0;
     }
     free(m.x);
     return result;
@@ -375,8 +368,12 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
             int i = cell * arms + arm;
             k[i].differs = "";
             c[i] = (struct comparison){.candidate = arm, .p_holm = NAN};
-            if (arm > 0 && arm < s->cell[cell].n_arms)
-                compare_pair(s, cell, 0, arm, &c[i], &k[i], differs[i], sizeof differs[i]);
+            if (arm > 0 && arm < s->cell[cell].n_arms &&
+                compare_pair(s, cell, 0, arm, &c[i], &k[i], differs[i], sizeof differs[i]) ==
+                    SUMMARY_NO_MEMORY) {
+                error_set(e, ERROR_MEMORY, "no memory to compare the arms: close other programs");
+                goto fail;
+            }
         }
     }
     if (summary_family(c, k, n, e) != 0)

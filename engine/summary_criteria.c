@@ -79,19 +79,22 @@ static void judge(const struct criterion *c, const struct view *v, struct criter
     r->passed = c->at_least ? value >= r->target : value <= r->target;
 }
 
-static void judge_cell(const struct session *s, int cell, const struct comparison *comparisons,
-                       const double targets[SUMMARY_CRITERIA], struct criterion_result *all)
+static int judge_cell(const struct session *s, int cell, const struct comparison *comparisons,
+                      const double targets[SUMMARY_CRITERIA], struct criterion_result *all)
 {
     struct arm_summary baseline, candidate;
     summary_arm(s, cell, 0, &baseline);
     for (int arm = 0; arm < s->cell[cell].n_arms && arm < s->preset.n_arms; arm++) {
         summary_arm(s, cell, arm, &candidate);
+        if (baseline.incomplete || candidate.incomplete)
+            return -1;
         struct view v = {s, cell, arm, &comparisons[cell * s->preset.n_arms + arm], &baseline, &candidate};
         for (int i = 0; i < SUMMARY_CRITERIA; i++) {
             if (!isnan(targets[i]) && (arm > 0 || criteria[i].baseline_as_well))
                 judge(&criteria[i], &v, &all[i]);
         }
     }
+    return 0;
 }
 
 int summary_criteria(const struct session *s, struct criterion_result out[SUMMARY_CRITERIA])
@@ -108,11 +111,14 @@ int summary_criteria(const struct session *s, struct criterion_result out[SUMMAR
         asked += !isnan(targets[i]);
     }
     struct comparison *comparisons = NULL;
-    if (asked > 0 && summary_comparisons(s, &comparisons, NULL) == 0) {
-        for (int cell = 0; cell < s->n_cells; cell++)
-            judge_cell(s, cell, comparisons, targets, all);
-        free(comparisons);
-    }
+    if (asked == 0)
+        return 0;
+    int bad = summary_comparisons(s, &comparisons, NULL);
+    for (int cell = 0; cell < s->n_cells && !bad; cell++)
+        bad = judge_cell(s, cell, comparisons, targets, all);
+    free(comparisons);
+    if (bad)
+        return -1;
     int n = 0;
     for (int i = 0; i < SUMMARY_CRITERIA; i++) {
         if (!isnan(targets[i]))

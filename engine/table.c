@@ -12,7 +12,7 @@ static const struct column results[] = {
     {"± ms", false, 4},     {"p50 ms", false, 10},  {"p90 ms", false, 12}, {"p95 ms", false, 11},
     {"p99 ms", false, 7},   {"tok/s", false, 2},    {"GB/s", false, 6},    {"of limit", false, 5},
     {"peak MiB", false, 3}, {"speed-up", false, 0}, {"interval", true, 1}, {"verdict", true, 0}};
-enum { RESULTS = sizeof results / sizeof results[0] };
+enum { RESULTS = sizeof results / sizeof results[0], LINE = 2048 };
 
 static void cell_words(const struct session_cell *c, char *out, size_t size)
 {
@@ -140,6 +140,7 @@ static int print_results(const struct session *s, const struct comparison *compa
         for (int j = 0; j < cell->n_arms && j < s->preset.n_arms; j++) {
             struct arm_summary a;
             summary_arm(s, i, j, &a);
+            out->failed = out->failed || a.incomplete;
             bool first = j == 0;
             columns_cell(t, first && !same.model ? cell->model : "");
             columns_cell(t, first && !same.workload ? workload_names[cell->workload] : "");
@@ -156,18 +157,8 @@ static int print_results(const struct session *s, const struct comparison *compa
     return 0;
 }
 
-static void put_line(struct text *line, int width, struct text *out)
-{
-    char *whole = text_take(line, NULL);
-    if (whole)
-        columns_wrap(whole, width, 2, out);
-    else
-        out->failed = true;
-    free(whole);
-}
-
 /* Which flags the blocks of an arm carry: "2 of 10 blocks throttled, 1 of 10 blocks not steady". */
-static void add_flags(const struct session_arm *arm, struct text *line)
+static void add_flags(const struct session_arm *arm, const char *separator, struct text *line)
 {
     static const struct {
         unsigned bit;
@@ -182,7 +173,8 @@ static void add_flags(const struct session_arm *arm, struct text *line)
         for (int i = 0; i < arm->n_blocks; i++)
             n += (arm->blocks[i]->flags & flags[f].bit) != 0;
         if (n > 0)
-            text_format(line, "%s%d of %d blocks %s", any ? ", " : "", n, arm->n_blocks, flags[f].words);
+            text_format(line, "%s%d of %d blocks %s", any ? ", " : separator, n, arm->n_blocks,
+                        flags[f].words);
         any = any || n > 0;
     }
 }
@@ -193,32 +185,29 @@ static void print_notes(const struct session *s, int width, struct text *out)
 {
     for (int i = 0; i < s->n_cells; i++) {
         const struct session_cell *cell = &s->cell[i];
-        char where[400];
+        char where[400], buffer[LINE];
         cell_words(cell, where, sizeof where);
-        struct text line = {0};
         if (cell->reason[0]) {
+            struct text line = text_in(buffer, sizeof buffer);
             text_format(&line, "%s: %s: %s", where, cell_status_names[cell->status], cell->reason);
-            put_line(&line, width, out);
+            columns_wrap(buffer, width, 2, out);
         }
         for (int j = 0; j < cell->n_arms; j++) {
             const struct session_arm *arm = &cell->arm[j];
             struct arm_summary a;
             summary_arm(s, i, j, &a);
+            out->failed = out->failed || a.incomplete;
+            struct text line = text_in(buffer, sizeof buffer);
+            text_format(&line, "%s, %s: ", where, arm->name);
+            size_t start = line.n;
             if (arm->reason[0] && strcmp(arm->reason, cell->reason) != 0)
                 text_format(&line, "%s: %s", cell_status_names[arm->status], arm->reason);
             if (a.rejected > 0)
-                text_format(&line, "%s%d samples refused: clock fault", line.n ? "; " : "", a.rejected);
-            struct text flags = {0};
-            add_flags(arm, &flags);
-            if (flags.n > 0)
-                text_format(&line, "%s%s", line.n ? "; " : "", flags.bytes);
-            text_free(&flags);
-            if (line.n > 0) {
-                char *what = text_take(&line, NULL);
-                text_format(&line, "%s, %s: %s", where, arm->name, what ? what : "");
-                free(what);
-                put_line(&line, width, out);
-            }
+                text_format(&line, "%s%d samples refused: clock fault", line.n > start ? "; " : "",
+                            a.rejected);
+            add_flags(arm, line.n > start ? "; " : "", &line);
+            if (line.n > start)
+                columns_wrap(buffer, width, 2, out);
         }
     }
 }
@@ -231,6 +220,7 @@ static void print_percentile_note(const struct session *s, int width, struct tex
         for (int j = 0; j < s->cell[i].n_arms; j++) {
             struct arm_summary a;
             any = any || (summary_arm(s, i, j, &a) == 0 && !a.p99_supported);
+            out->failed = out->failed || a.incomplete;
         }
     }
     char line[160];
@@ -251,13 +241,13 @@ static void print_sentences(const struct session *s, const struct comparison *co
             if (c->verdict == VERDICT_NONE)
                 continue;
             family = c->family > family ? c->family : family;
-            struct text line = {0};
-            char where[400];
+            char where[400], buffer[LINE];
+            struct text line = text_in(buffer, sizeof buffer);
             cell_words(&s->cell[i], where, sizeof where);
             if (s->n_cells > 1)
                 text_format(&line, "%s: ", where);
             text_add(&line, c->sentence);
-            put_line(&line, width, out);
+            columns_wrap(buffer, width, 2, out);
         }
     }
     if (family > 1) {
@@ -276,6 +266,7 @@ static void print_criteria(const struct session *s, int width, struct text *out)
                                          {"worst case", true, 1}};
     struct criterion_result r[SUMMARY_CRITERIA];
     int n = summary_criteria(s, r);
+    out->failed = out->failed || n < 0;
     struct columns *t = n > 0 ? columns_new(head, 5) : NULL;
     for (int i = 0; i < n && t; i++) {
         char where[512] = "no data", arm[PRESET_NAME + 4] = "";
@@ -290,7 +281,7 @@ static void print_criteria(const struct session *s, int width, struct text *out)
         columns_cell(t, !r[i].known ? "no data" : r[i].passed ? "passed" : "FAILED");
         columns_cell(t, where);
     }
-    if (n > 0) {
+    if (n > 0) { /* without memory t is NULL, and columns_print says so */
         text_add(out, "\n");
         columns_print(t, width, out);
     }
@@ -302,7 +293,8 @@ char *table_print(const struct session *s, int width, struct error *e)
     struct comparison *comparisons;
     if (summary_comparisons(s, &comparisons, e) != 0)
         return NULL;
-    struct text out = {0}, head = {0}, notes = {0}, sentences = {0};
+    char buffer[LINE];
+    struct text out = {0}, head = text_in(buffer, sizeof buffer), notes = {0}, sentences = {0};
     text_format(&head, "%s · %s", s->preset.title[0] ? s->preset.title : s->preset.name,
                 session_status_names[s->status]);
     add_common(s, &head);
@@ -312,7 +304,7 @@ char *table_print(const struct session *s, int width, struct error *e)
         text_format(&head, " · %d threads", s->environment.threads);
     if (s->started[0])
         text_format(&head, " · %s", s->started);
-    put_line(&head, width, &out);
+    columns_wrap(buffer, width, 2, &out);
     if (s->message[0])
         columns_wrap(s->message, width, 2, &out);
     text_add(&out, "\n");

@@ -5,10 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct text text_in(char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    return (struct text){.bytes = buffer, .room = size, .fixed = true};
+}
+
 void text_put(struct text *t, const char *bytes, size_t n)
 {
     if (t->failed)
         return;
+    if (t->fixed && n > t->room - 1 - t->n) {
+        n = t->room - 1 - t->n;
+        while (n > 0 && ((unsigned char)bytes[n] & 0xC0) == 0x80)
+            n--;
+        t->room = t->n + n + 1; /* nothing may follow the cut */
+    }
     if (t->n + n + 1 > t->room) {
         size_t room = t->room ? t->room : 1024;
         while (room < t->n + n + 1)
@@ -43,8 +55,10 @@ void text_format(struct text *t, const char *format, ...)
     if (n >= 0 && (size_t)n < sizeof small) {
         text_put(t, small, (size_t)n);
     } else if (n >= 0) {
-        char *large = malloc((size_t)n + 1);
-        if (large) {
+        char *large = t->fixed ? NULL : malloc((size_t)n + 1);
+        if (t->fixed) {
+            text_put(t, small, sizeof small - 1);
+        } else if (large) {
             vsnprintf(large, (size_t)n + 1, format, again);
             text_put(t, large, (size_t)n);
             free(large);

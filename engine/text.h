@@ -10,8 +10,12 @@ struct text {
     char *bytes; /* NUL-terminated once anything was put */
     size_t n, room;
     bool failed;
+    bool fixed; /* bytes is the caller's buffer: what does not fit is cut off at a whole character */
 };
 
+/* A text in a buffer of the caller's; nothing is allocated and nothing fails. text_take and text_free are not
+ * for it. */
+struct text text_in(char *buffer, size_t size);
 void text_put(struct text *t, const char *bytes, size_t n);
 void text_add(struct text *t, const char *word);
 void text_format(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
