@@ -261,17 +261,25 @@ static int print_plan(const struct prepared *p, const struct request *r)
     int code = print_report(report, r);
     if (code != EXIT_DONE)
         return code;
-    char free_memory[FORMAT_TEXT], time[FORMAT_TEXT], text[640], fit[128] = "";
-    format_bytes(free_memory, (double)p->plan.memory_free_bytes);
-    format_duration(time, p->plan.time_s);
-    if (p->plan.memory_bytes > 0)
-        snprintf(fit, sizeof fit, "; %d of them do not fit the %s that are free", p->plan.n_unfit,
-                 free_memory);
-    snprintf(text, sizeof text, "\n%d cells on %s, %s: about %s%s; %d unsupported%s\n", p->plan.n_cells,
-             p->device.id, p->device.title, time, fit, p->plan.n_unsupported,
-             p->device.measured || p->plan.memory_bytes <= 0
-                 ? ""
-                 : ". Times come from estimated ceilings: `benchtop doctor --measure` measures them");
+    const struct plan *plan = &p->plan;
+    char amount[FORMAT_TEXT], text[640];
+    int runs = 0;
+    for (int i = 0; i < plan->n_cells; i++)
+        runs += plan->cell[i].fits && plan->cell[i].supported;
+    int used = snprintf(text, sizeof text, "\n%s, %s: %d of %d cells run", p->device.id, p->device.title,
+                        runs, plan->n_cells);
+    if (runs > 0)
+        used += snprintf(text + used, sizeof text - (size_t)used, ", in about %s",
+                         format_duration(amount, plan->time_s));
+    if (plan->n_unfit > 0)
+        used += snprintf(text + used, sizeof text - (size_t)used, "; %d do not fit the %s that are free",
+                         plan->n_unfit, format_bytes(amount, (double)plan->memory_free_bytes));
+    if (plan->n_unsupported > 0)
+        used +=
+            snprintf(text + used, sizeof text - (size_t)used, "; %d are unsupported", plan->n_unsupported);
+    if (runs > 0 && !p->device.measured && plan->memory_bytes > 0)
+        snprintf(text + used, sizeof text - (size_t)used,
+                 ". Times come from estimated ceilings: `benchtop doctor --measure` measures them");
     return output_text(text);
 }
 

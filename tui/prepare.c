@@ -152,10 +152,8 @@ int prepare_tell_unfit(const struct prepared *p, struct error *e)
     if (left_out < p->plan.n_cells)
         return 0;
     return error_set(
-        e, ERROR_FAILED,
-        "no cell of %s can run on %s (%s): choose smaller models, batches or sequences, or another "
-        "precision",
-        p->preset.name, p->device.id, first);
+        e, ERROR_FAILED, "no cell of %s can run on %s: %s%s", p->preset.name, p->device.id, first,
+        p->plan.n_unfit > 0 ? ": choose smaller models, batches or sequences, or another precision" : "");
 }
 
 int prepare_check_out(const char *path, struct error *e)
