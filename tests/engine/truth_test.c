@@ -8,12 +8,12 @@
 #define AXIS12 "1,2,3,4,5,6,7,8,9,10,11,12"
 enum { CELLS = 16 * 12 };
 
+#define WARMUP "\"warmup_min\":2,\"warmup_max\":4,"
 #define EXPERIMENT(rounds, samples, rest, baseline, candidate)                                               \
     "{\"schema\":\"benchtop/preset/1\",\"name\":\"t\",\"device\":\"fake\",\"models\":[\"gpt2-124m\"],"       \
     "\"arms\":[\"baseline\",\"fused\"],\"workloads\":[\"prefill\"],\"batch\":[" AXIS16 "],\"seq\":[" AXIS12  \
     "],"                                                                                                     \
-    "\"rounds\":" rounds "," rest "\"samples_per_block\":" samples                                           \
-    ",\"warmup_min\":2,\"warmup_max\":4,\"seed\":2026,"                                                      \
+    "\"rounds\":" rounds "," rest "\"samples_per_block\":" samples "," WARMUP "\"seed\":2026,"               \
     "\"fake\":{\"arms\":{\"baseline\":{" baseline "},\"fused\":{" candidate "}}}}"
 
 struct count {
@@ -110,4 +110,32 @@ TEST(arms_that_are_equal_within_the_margin_are_called_equivalent)
 #define QUIET "\"law\":\"normal\",\"mean_ms\":10,\"within_sd\":0.004,\"between_sd\":0.002"
     struct count n = experiment(EXPERIMENT("10", "4", "\"max_rounds\":10,", QUIET, QUIET), 1);
     CHECK(n.equivalent >= CELLS - 25);
+}
+
+static double block_mean(const struct block *b)
+{
+    double sum = 0;
+    for (int i = 0; i < b->n; i++)
+        sum += (double)b->samples[i].device_ns;
+    return sum / b->n;
+}
+
+TEST(a_transient_is_left_in_the_warm_up)
+{
+#undef WARMUP
+#define WARMUP "\"warmup_min\":2,\"warmup_max\":60,"
+    struct engine *g = fake_run(EXPERIMENT("3", "10", "\"max_rounds\":3,", NOISY("10", ""),
+                                           NOISY("10", ",\"warmup\":{\"size\":0.5,\"tau\":5}")));
+    if (!g)
+        return;
+    double first = 0, later = 0;
+    const struct session *s = engine_session(g);
+    for (int c = 0; c < s->n_cells; c++) {
+        first += block_mean(s->cell[c].arm[1].blocks[0]);
+        later += block_mean(s->cell[c].arm[1].blocks[2]);
+    }
+    /* 1.18 without a warm-up; noise of the ratio 0.0022 */
+    if (!(first / later < 1.012 && first / later > 0.988))
+        TEST_FAIL("first blocks take %.4f of the later ones", first / later);
+    fake_end(g);
 }
