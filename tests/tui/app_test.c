@@ -336,3 +336,43 @@ TEST(every_screen_draws_in_every_state_at_every_size)
     draw_at_many_sizes(&a);
     app_free(&a);
 }
+
+/* A seeded monkey: keys of every kind, at changing sizes, with and without a run. */
+TEST(random_keys_never_break_anything)
+{
+    static const int special[] = {
+        KEY_CODE_UP,        KEY_CODE_DOWN,   KEY_CODE_LEFT,    KEY_CODE_RIGHT,     KEY_CODE_HOME,
+        KEY_CODE_END,       KEY_CODE_TAB,    KEY_CODE_BACKTAB, KEY_CODE_ENTER,     KEY_CODE_ESCAPE,
+        KEY_CODE_BACKSPACE, KEY_CODE_DELETE, KEY_CODE_PAGE_UP, KEY_CODE_PAGE_DOWN, 0x6f22};
+    struct app a;
+    struct grid g;
+    int runs = 0;
+    fixture_open(&a);
+    app_show_session(&a, fixture_session(3));
+    if (grid_init(&g, 80, 24) != 0)
+        abort();
+    maker_state = 7;
+    for (int i = 0; i < 20000; i++) {
+        int key =
+            maker_uniform() < 0.5 ? special[(int)(maker_uniform() * 15)] : 32 + (int)(maker_uniform() * 95);
+        /* Measuring the device takes seconds, and every run writes a file: few of them are enough. */
+        bool is_text = a.dialog != NULL;
+        if (!is_text && (key == 'M' || key == 'e' || (key == 'r' && runs++ > 3)))
+            continue;
+        app_key(&a, key);
+        if (i % 16 == 0)
+            app_update(&a);
+        if (i % 64 == 0 &&
+            grid_resize(&g, 20 + (int)(maker_uniform() * 200), 5 + (int)(maker_uniform() * 60)) != 0)
+            abort();
+        if (i % 4 == 0)
+            app_draw(&a, &g);
+        a.quit = false;
+        if (strcmp(a.device.id, "fake") != 0) { /* it found the menu of devices: no real runs here */
+            a.device = fixture_device();
+            strcpy(a.preset.device, "fake");
+        }
+    }
+    grid_free(&g);
+    app_free(&a);
+}
