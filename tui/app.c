@@ -467,9 +467,23 @@ void app_do(struct app *a, enum action action)
         app_replan(a);
 }
 
+void app_click(struct app *a, int x, int y)
+{
+    if (a->dialog)
+        return;
+    if (y > 0) {
+        if (app_views[a->view]->click)
+            app_views[a->view]->click(a, x, y);
+        return;
+    }
+    for (int i = 0; i < VIEWS; i++)
+        if (x >= a->tab_x[i] && x < a->tab_x[i + 1])
+            app_go(a, (enum view_id)i);
+}
+
 void app_key(struct app *a, int key)
 {
-    if (key == 0 || key == KEY_CODE_RESIZE)
+    if (key == 0 || key == KEY_CODE_CLICK || key == KEY_CODE_RESIZE)
         return;
     if (key == KEY_CODE_LOST) {
         a->quit = true;

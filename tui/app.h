@@ -54,7 +54,8 @@ struct app {
     bool realtime;        /* the fake runner sleeps */
     const char
         *session_path; /* where the next run's session goes (--out); used once; NULL: the sessions folder */
-    char message[512]; /* last thing told to the user, status line */
+    int tab_x[VIEWS + 1]; /* where the tabs were drawn, for clicks */
+    char message[512];    /* last thing told to the user, status line */
     bool message_is_error;
     const char *argv_json;
     int wake_fd;             /* eventfd for engine and jobs */
@@ -67,6 +68,7 @@ int app_init(struct app *a, const struct preset *preset, const struct device *de
 void app_free(struct app *a);                   /* stops a run, waits for it */
 void app_stop_run(struct app *a);               /* the same alone: what was measured is saved and folded in */
 void app_key(struct app *a, int key);           /* key codes of tui/screen.h */
+void app_click(struct app *a, int x, int y);    /* a tab, or what the view has there */
 void app_do(struct app *a, enum action action); /* the same, from the palette */
 bool app_update(struct app *a); /* folds the log's news and finished jobs; true: something to draw */
 bool app_running(const struct app *a);
@@ -93,6 +95,8 @@ struct view {
     void (*draw)(struct app *a, struct grid *g, struct rect r);
     /* What app_can asks of the current view, beyond what it knows itself. NULL: everything. */
     bool (*can)(const struct app *a, enum action action);
+    /* The mouse, in cells of the screen: focus what is there. NULL is fine. */
+    void (*click)(struct app *a, int x, int y);
     /* Session about to be freed or replaced, or a new one shown: forget pointers into it. NULL is fine. */
     void (*session_changed)(struct app *a);
 };

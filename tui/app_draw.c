@@ -26,7 +26,7 @@ static void corner_text(const struct app *a, char *out, size_t size)
     }
 }
 
-static void draw_tabs(const struct app *a, struct grid *g, struct rect r)
+static void draw_tabs(struct app *a, struct grid *g, struct rect r)
 {
     int x = r.x + 1, end = r.x + r.width;
     if (r.width >= 56) {
@@ -38,7 +38,9 @@ static void draw_tabs(const struct app *a, struct grid *g, struct rect r)
         bool current = i == (int)a->view;
         snprintf(text, sizeof text, current && (g->ascii || g->monochrome) ? "[%s]" : " %s ",
                  app_views[i]->name);
+        a->tab_x[i] = x;
         x += grid_text(g, x, r.y, end - x, current ? STYLE_TAB_CURRENT : STYLE_TAB, text);
+        a->tab_x[i + 1] = x;
         x += r.width >= 60;
     }
     char corner[256];

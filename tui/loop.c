@@ -92,7 +92,10 @@ static void read_keys(struct loop *l)
         int key = screen_key(l->screen, &x, &y);
         if (key == 0)
             return;
-        app_key(a, key);
+        if (key == KEY_CODE_CLICK)
+            app_click(a, x, y);
+        else
+            app_key(a, key);
         l->now = true;
     }
 }

@@ -370,7 +370,7 @@ static void draw_progress(struct app *a, struct grid *g, struct rect r)
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
     struct live_state *s = a->live;
-    struct rect panel[LIVE_PANELS];
+    struct rect *panel = s->panel;
     follow(a);
     if (!s->of || s->of->n_cells == 0) {
         struct rect in = widget_panel(g, r, "Live", "", false);
@@ -394,10 +394,18 @@ static void draw(struct app *a, struct grid *g, struct rect r)
             drawer[i](a, g, panel[i]);
 }
 
+static void click(struct app *a, int x, int y)
+{
+    for (int i = LIVE_LATENCY; a->live->of && i < LIVE_PANELS; i++)
+        if (widget_hit(a->live->panel[i], x, y))
+            a->live->focus = i;
+}
+
 const struct view view_live = {.name = "Live",
                                .init = init,
                                .free = release,
                                .enter = enter,
                                .action = action,
+                               .click = click,
                                .draw = draw,
                                .session_changed = session_changed};

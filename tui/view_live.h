@@ -12,11 +12,12 @@ enum { LIVE_COLUMNS_MAX = 320 };
 
 struct live_state {
     struct live *statistics;
-    const struct session *of; /* what is drawn: the run, else what Results shows */
-    int cell;                 /* shown */
-    bool pinned;              /* chosen by the user: does not follow the run */
-    int focus;                /* enum layout_live_panel */
-    int candidate;            /* the arm that the sentence speaks of, 1.. */
+    const struct session *of;       /* what is drawn: the run, else what Results shows */
+    int cell;                       /* shown */
+    bool pinned;                    /* chosen by the user: does not follow the run */
+    int focus;                      /* enum layout_live_panel */
+    struct rect panel[LIVE_PANELS]; /* where they were drawn */
+    int candidate;                  /* the arm that the sentence speaks of, 1.. */
     enum live_quantity quantity;
     enum live_axis axis;
     struct live_range range;

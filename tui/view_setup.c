@@ -63,7 +63,7 @@ static bool text(struct app *a, int key)
 
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
-    struct rect panel[SETUP_PANELS];
+    struct rect *panel = a->setup->panel;
     void (*const drawer[SETUP_PANELS])(struct app *, struct grid *, struct rect) = {
         setup_models_draw, setup_arms_draw, setup_sweep_draw, setup_plan_draw};
     layout_setup(r, a->preset.n_arms, a->setup->focus, panel);
@@ -72,10 +72,36 @@ static void draw(struct app *a, struct grid *g, struct rect r)
             drawer[i](a, g, panel[i]);
 }
 
+/* Focuses the panel, and in lists puts the cursor on the row. */
+static void click(struct app *a, int x, int y)
+{
+    struct setup_state *s = a->setup;
+    for (int i = 0; i < SETUP_PANELS; i++) {
+        if (!widget_hit(s->panel[i], x, y))
+            continue;
+        s->focus = i;
+        int row = y - s->panel[i].y - 1;
+        if (i == SETUP_MODELS)
+            row -= s->filtering || s->filter.text[0];
+        else if (i != SETUP_SWEEP)
+            row -= 1; /* the header */
+        if (row < 0)
+            return;
+        if (i == SETUP_MODELS && s->models.top + row < s->n_shown)
+            s->models.cursor = s->models.top + row;
+        if (i == SETUP_ARMS && s->arms.top + row <= a->preset.n_arms)
+            s->arms.cursor = s->arms.top + row;
+        if (i == SETUP_PLAN && s->plan.top + row < a->plan.n_cells)
+            s->plan.cursor = s->plan.top + row;
+        return;
+    }
+}
+
 const struct view view_setup = {.name = "Setup",
                                 .init = init,
                                 .free = release,
                                 .enter = enter,
                                 .action = action,
                                 .text = text,
+                                .click = click,
                                 .draw = draw};

@@ -16,7 +16,8 @@ struct setup_model {
 };
 
 struct setup_state {
-    int focus; /* enum layout_setup_panel */
+    int focus;                       /* enum layout_setup_panel */
+    struct rect panel[SETUP_PANELS]; /* where they were drawn */
 
     struct setup_model *model;
     int n_models;

@@ -183,7 +183,7 @@ static void append_arm(struct app *a, const char *bundle, const struct implement
     memset(arm, 0, sizeof *arm);
     snprintf(arm->name, sizeof arm->name, "%s", bundle);
     for (int n = 2; name_taken(p, arm->name, p->n_arms) && n < 100; n++)
-        snprintf(arm->name, sizeof arm->name, "%.56s-%d", bundle, n);
+        snprintf(arm->name, sizeof arm->name, "%.50s-%d", bundle, n);
     snprintf(arm->bundle, sizeof arm->bundle, "%s", bundle);
     arm->implementation = *i;
     a->setup->arms.cursor = p->n_arms++;

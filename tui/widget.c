@@ -288,6 +288,11 @@ void widget_entry_draw(struct grid *g, int x, int y, int width, const struct wid
     grid_restyle(g, (struct rect){x + column, y, 1, 1}, STYLE_CURSOR);
 }
 
+bool widget_hit(struct rect r, int x, int y)
+{
+    return x >= r.x && x < r.x + r.width && y >= r.y && y < r.y + r.height;
+}
+
 int widget_paragraph(struct grid *g, struct rect r, enum style style, const char *text)
 {
     int row = 0, x = 0;

@@ -50,6 +50,8 @@ void widget_entry_set(struct widget_entry *e, const char *text); /* cursor at th
 bool widget_entry_key(struct widget_entry *e, int key);          /* true: consumed */
 void widget_entry_draw(struct grid *g, int x, int y, int width, const struct widget_entry *e);
 
+/* Is the cell inside r? */
+bool widget_hit(struct rect r, int x, int y);
 /* The words of `text` in lines of at most r.width columns; returns the rows used. */
 int widget_paragraph(struct grid *g, struct rect r, enum style style, const char *text);
 /* Case-insensitive: does `text` contain every space-separated word of `filter`? */

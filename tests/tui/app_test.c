@@ -70,6 +70,23 @@ TEST(digits_and_brackets_change_the_screen_and_escape_leads_back)
     app_free(&a);
 }
 
+TEST(a_click_focuses_a_tab_or_a_panel)
+{
+    struct app a;
+    fixture_open(&a);
+    free(fixture_draw(&a, 100, 30, false));
+    app_click(&a, 5, 6); /* a model in the list at the left */
+    char *text = fixture_draw(&a, 100, 30, false);
+    CHECK_CONTAINS(text, "\xe2\x94\x82 \xe2\x96\xb8 "); /* its pointer, right at the frame */
+    free(text);
+    app_click(&a, a.tab_x[VIEW_SESSIONS] + 1, 0);
+    CHECK_INT(a.view, VIEW_SESSIONS);
+    app_click(&a, 99, 0);
+    app_click(&a, 50, 10);
+    CHECK_INT(a.view, VIEW_SESSIONS);
+    app_free(&a);
+}
+
 TEST(help_comes_from_the_table_and_any_key_closes_it)
 {
     struct app a;
