@@ -101,10 +101,9 @@ INLINE bool gemm_in_pairs(enum kernel_dtype dtype, int64_t cols)
     return SIMD_BF16DOT && dtype == KERNEL_BF16 && cols % 2 == 0;
 }
 
-/* W x W elements transposed: to[c * to_stride + r] = from[r * from_stride + c]. */
-INLINE void transpose(float *to, int64_t to_stride, const float *from, int64_t from_stride)
+#if SIMD_AVX2
+INLINE void transpose8(float *to, int64_t to_stride, const float *from, int64_t from_stride)
 {
-#if SIMD_AVX2 && !SIMD_AVX512
     __m256 a[8], b[8];
     for (int i = 0; i < 8; i++)
         a[i] = _mm256_loadu_ps(from + i * from_stride);
@@ -122,6 +121,16 @@ INLINE void transpose(float *to, int64_t to_stride, const float *from, int64_t f
         _mm256_storeu_ps(to + i * to_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
         _mm256_storeu_ps(to + (i + 4) * to_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
     }
+}
+#endif
+
+/* W x W elements transposed: to[c * to_stride + r] = from[r * from_stride + c]. */
+INLINE void transpose(float *to, int64_t to_stride, const float *from, int64_t from_stride)
+{
+#if SIMD_AVX2
+    for (int r = 0; r < W; r += 8)
+        for (int c = 0; c < W; c += 8)
+            transpose8(to + c * to_stride + r, to_stride, from + r * from_stride + c, from_stride);
 #else
     vf rows[W];
     for (int r = 0; r < W; r++)
@@ -171,17 +180,16 @@ static void gemm_pack(void *panel, const float *x, int64_t x_stride, int rows, i
         transpose_all(xt, lanes, x, x_stride, rows, cols);
         return;
     }
-    uint16_t *pairs = panel, rounded[W];
-    float column[W * GEMM_LANES];
+    float column[W * GEMM_LANES], *pairs = panel; /* a float holds a pair, the first column in its low half */
     for (int64_t c = 0; c < cols; c += W) {
         int64_t count = cols - c < W ? cols - c : W;
         memset(column, 0, sizeof column);
         transpose_all(column, lanes, x + c, x_stride, rows, count);
-        for (int64_t i = 0; i < count; i++)
+        for (int64_t i = 0; i < count; i += 2)
             for (int lane = 0; lane < lanes; lane += W) {
-                v_store_bf16(rounded, v_load(column + i * lanes + lane));
-                for (int j = 0; j < W; j++)
-                    pairs[((c + i) / 2 * lanes + lane + j) * 2 + (c + i) % 2] = rounded[j];
+                vu low = v_to_bf16_bits(v_load(column + i * lanes + lane));
+                vu high = v_to_bf16_bits(v_load(column + (i + 1) * lanes + lane));
+                v_store(pairs + (c + i) / 2 * lanes + lane, (vf)(low | (high << 16)));
             }
     }
 }

@@ -148,11 +148,17 @@ INLINE vf v_load_bf16(const uint16_t *p)
 #endif
 }
 
-INLINE void v_store_bf16(uint16_t *p, vf v)
+/* Rounded to nearest even, in the low halves. */
+INLINE vu v_to_bf16_bits(vf v)
 {
     vu bits = (vu)v, is_nan = (vu)(v != v);
     vu rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    *(vu16_any *)p = __builtin_convertvector((rounded & ~is_nan) | (is_nan & 0x7fc0u), vu16);
+    return (rounded & ~is_nan) | (is_nan & 0x7fc0u);
+}
+
+INLINE void v_store_bf16(uint16_t *p, vf v)
+{
+    *(vu16_any *)p = __builtin_convertvector(v_to_bf16_bits(v), vu16);
 }
 
 INLINE vf v_load_int8(const int8_t *p)
