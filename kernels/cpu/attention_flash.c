@@ -27,6 +27,8 @@ static struct plan plan_of(const struct cpu *c, const struct kernel_attention *a
     p.heads = p.group < SIMD_ATTENTION_ROWS ? p.group : SIMD_ATTENTION_ROWS;
     p.head_groups = (p.group + p.heads - 1) / p.heads;
     p.tokens = SIMD_ATTENTION_ROWS / p.heads;
+    if (p.tokens > batch->max_rows)
+        p.tokens = batch->max_rows;
     p.token_groups = (batch->max_rows + p.tokens - 1) / p.tokens;
     p.tasks = (int64_t)batch->sequences * a->kv_heads * p.head_groups * p.token_groups;
     p.splits = 1;
@@ -42,6 +44,12 @@ static struct plan plan_of(const struct cpu *c, const struct kernel_attention *a
 static size_t partial_floats(const struct plan *p, const struct kernel_attention *a)
 {
     return (size_t)p->tokens * (size_t)p->heads * (size_t)(a->head_dim + 2);
+}
+
+/* Partials kept at once: unsplit tasks are finished at once by the thread that ran them. */
+static size_t partial_count(const struct plan *p, int threads)
+{
+    return p->splits == 1 ? (size_t)threads : (size_t)(p->tasks * p->splits);
 }
 
 struct job {
@@ -80,7 +88,8 @@ static struct task task_of(const struct job *j, int64_t index)
 
 static float *partial_of(const struct job *j, int64_t task, int split)
 {
-    return j->partials + (size_t)(task * j->plan.splits + split) * partial_floats(&j->plan, j->a);
+    int64_t place = j->plan.splits == 1 ? omp_get_thread_num() : task * j->plan.splits + split;
+    return j->partials + (size_t)place * partial_floats(&j->plan, j->a);
 }
 
 /* The rows of a task see keys of [first, last); this split takes its share of them. */
@@ -150,23 +159,30 @@ void cpu_attention_flash(struct kernels *k, void *out, const void *q, int q_stri
                          const struct kernel_batch *batch, void *workspace)
 {
     struct job j = {cpu_of(k), kv, a, batch, plan_of(cpu_of(k), a, batch), out, workspace, NULL, q, q_stride};
-    j.scratch = j.partials + (size_t)(j.plan.tasks * j.plan.splits) * partial_floats(&j.plan, a);
-    int64_t pieces = j.plan.tasks * j.plan.splits;
+    j.scratch = j.partials + partial_count(&j.plan, j.c->threads) * partial_floats(&j.plan, a);
+    int splits = j.plan.splits;
+    int64_t pieces = j.plan.tasks * splits;
     int64_t work = (int64_t)batch->rows * a->heads * batch->max_context * a->head_dim;
 #pragma omp parallel num_threads(cpu_threads_for(j.c, work))
     {
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < pieces; i++) {
-            int64_t index = i / j.plan.splits;
+            int64_t piece = pieces - 1 - i, index = piece / splits; /* the last rows see most keys: first */
+            int split = (int)(piece % splits);
             struct task t = task_of(&j, index);
-            if (t.tokens > 0)
-                run_split(&j, &t, (int)(i % j.plan.splits), partial_of(&j, index, (int)(i % j.plan.splits)));
+            if (t.tokens <= 0)
+                continue;
+            run_split(&j, &t, split, partial_of(&j, index, split));
+            if (splits == 1)
+                merge_splits(&j, &t, index);
         }
+        if (splits > 1) {
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < j.plan.tasks; i++) {
-            struct task t = task_of(&j, i);
-            if (t.tokens > 0)
-                merge_splits(&j, &t, i);
+            for (int64_t i = 0; i < j.plan.tasks; i++) {
+                struct task t = task_of(&j, i);
+                if (t.tokens > 0)
+                    merge_splits(&j, &t, i);
+            }
         }
     }
 }
@@ -174,7 +190,8 @@ void cpu_attention_flash(struct kernels *k, void *out, const void *q, int q_stri
 size_t cpu_attention_flash_workspace(const struct kernels *k, const struct kernel_attention *a,
                                      const struct kernel_batch *batch)
 {
+    int threads = cpu_of_const(k)->threads;
     struct plan p = plan_of(cpu_of_const(k), a, batch);
-    size_t scratch = (size_t)cpu_of_const(k)->threads * simd_attention_scratch(a->head_dim);
-    return ((size_t)(p.tasks * p.splits) * partial_floats(&p, a) + scratch) * sizeof(float);
+    size_t scratch = (size_t)threads * simd_attention_scratch(a->head_dim);
+    return (partial_count(&p, threads) * partial_floats(&p, a) + scratch) * sizeof(float);
 }

@@ -159,15 +159,36 @@ static void norm_row(float *out, const float *x, const struct kernel_norm *norm)
     }
 }
 
+/* Cosines and sines stand alternately: two vectors of pairs come apart by shuffles. */
+#if SIMD_WIDTH == 4
+#define EVEN 0, 2, 4, 6
+#define ODD  1, 3, 5, 7
+#elif SIMD_WIDTH == 8
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD  1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD  1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#endif
+
 static void rotate(float *x, const float *table_row, int dims)
 {
-    int half = dims / 2;
-    for (int i = 0; i < half; i++) {
+    int half = dims / 2, i = 0;
+    for (; i + W <= half; i += W) {
+        vf low = v_load(table_row + 2 * i), high = v_load(table_row + 2 * i + W);
+        vf c = __builtin_shufflevector(low, high, EVEN), s = __builtin_shufflevector(low, high, ODD);
+        vf a = v_load(x + i), b = v_load(x + i + half);
+        v_store(x + i, v_fma(a, c, -(b * s)));
+        v_store(x + i + half, v_fma(b, c, a * s));
+    }
+    for (; i < half; i++) {
         float c = table_row[2 * i], s = table_row[2 * i + 1], a = x[i], b = x[i + half];
         x[i] = a * c - b * s;
         x[i + half] = b * c + a * s;
     }
 }
+#undef EVEN
+#undef ODD
 
 /* exp(x * scale - max) in place, the sum returned. */
 INLINE float exponentials(float *x, float scale, float max, int64_t n)

@@ -15,20 +15,60 @@ static size_t rounded(size_t bytes)
     return (bytes + unit - 1) / unit * unit;
 }
 
-/* What the kernel could give us without swapping, or SIZE_MAX when it does not say. malloc and mmap succeed
- * beyond it (overcommit) and the process is killed at the first touch, so it is asked before. */
-static size_t available_memory(void)
+/* The number behind `key` in a file of lines "key number", times `unit`; key "" takes the first number.
+ * SIZE_MAX where there is none ("max" in the files of control groups). */
+static size_t number_in(const char *path, const char *key, size_t unit)
 {
-    FILE *f = fopen("/proc/meminfo", "r");
+    FILE *f = fopen(path, "r");
     if (!f)
         return SIZE_MAX;
     char line[128];
-    unsigned long long kib;
-    size_t available = SIZE_MAX;
-    while (fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
-            available = (size_t)kib * 1024;
+    size_t length = strlen(key), found = SIZE_MAX;
+    while (found == SIZE_MAX && fgets(line, sizeof line, f)) {
+        char *end;
+        if (strncmp(line, key, length) != 0)
+            continue;
+        unsigned long long number = strtoull(line + length, &end, 10);
+        if (end != line + length)
+            found = (size_t)number * unit;
+    }
     fclose(f);
+    return found;
+}
+
+/* What the control group (version 2) in `folder` still allows; cached files can be dropped. */
+static size_t group_memory(const char *folder)
+{
+    char path[320];
+    snprintf(path, sizeof path, "%s/memory.max", folder);
+    size_t limit = number_in(path, "", 1);
+    snprintf(path, sizeof path, "%s/memory.current", folder);
+    size_t used = number_in(path, "", 1);
+    snprintf(path, sizeof path, "%s/memory.stat", folder);
+    size_t files = number_in(path, "inactive_file ", 1);
+    if (limit == SIZE_MAX || used == SIZE_MAX)
+        return SIZE_MAX;
+    used -= files < used ? files : 0;
+    return used < limit ? limit - used : 0;
+}
+
+/* What the kernel could give us without swapping or killing, or SIZE_MAX when it does not say. malloc and
+ * mmap succeed beyond it (overcommit) and the process is killed at the first touch, so it is asked before. */
+static size_t available_memory(void)
+{
+    size_t available = number_in("/proc/meminfo", "MemAvailable:", 1024);
+    size_t group = group_memory("/sys/fs/cgroup"); /* the root of a container */
+    available = group < available ? group : available;
+    char line[256], folder[300];
+    FILE *f = fopen("/proc/self/cgroup", "r");
+    if (f && fgets(line, sizeof line, f) && strncmp(line, "0::/", 4) == 0) {
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(folder, sizeof folder, "/sys/fs/cgroup%s", line + 3);
+        group = group_memory(folder);
+        available = group < available ? group : available;
+    }
+    if (f)
+        fclose(f);
     return available;
 }
 

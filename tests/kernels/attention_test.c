@@ -136,34 +136,75 @@ static void oracle(const struct setup *s, double *out)
 }
 
 /* Scores up to about 15 and their exponentials in fp32: errors of a few 1e-6 of values below 1. */
+static void check_shape(struct kernels *k, const char *level, const struct shape *shape, const char *name,
+                        enum kernel_dtype dtype, bool flash)
+{
+    struct setup s;
+    set_up(&s, k, shape, dtype);
+    size_t n = (size_t)(s.batch.rows * s.a.heads * s.a.head_dim);
+    double *want = malloc(n * sizeof *want);
+    float *out = noise_array(n);
+    oracle(&s, want);
+    size_t bytes = flash ? k->ops->attention_flash_workspace(k, &s.a, &s.batch)
+                         : k->ops->attention_naive_workspace(k, &s.a, &s.batch);
+    void *workspace = bytes ? k->ops->alloc(k, bytes) : NULL;
+    (flash ? k->ops->attention_flash : k->ops->attention_naive)(k, out, s.q, s.q_stride, &s.kv, &s.a,
+                                                                &s.batch, workspace);
+    char what[120];
+    snprintf(what, sizeof what, "%s, %s, %s cache", flash ? "flash" : "naive", name,
+             kernel_dtype_name(dtype));
+    check_near(what, level, out, want, n, 5e-6, 1);
+    k->ops->free(k, workspace, bytes);
+    free(want), free(out);
+    tear_down(&s);
+}
+
 static void check_attention(bool flash, int threads)
 {
     static const enum kernel_dtype dtypes[] = {KERNEL_FP32, KERNEL_FP16, KERNEL_BF16};
     for (int level = 0; level < LEVELS; level++) {
         struct kernels *k = open_level(levels[level], "own", threads);
-        if (!k)
-            continue;
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; k && i < 3; i++)
             for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++) {
-                struct setup s;
-                set_up(&s, k, &shapes[j], dtypes[i]);
-                size_t n = (size_t)(s.batch.rows * s.a.heads * s.a.head_dim);
-                double *want = malloc(n * sizeof *want);
-                float *out = noise_array(n);
-                oracle(&s, want);
-                size_t bytes = flash ? k->ops->attention_flash_workspace(k, &s.a, &s.batch)
-                                     : k->ops->attention_naive_workspace(k, &s.a, &s.batch);
-                void *workspace = bytes ? k->ops->alloc(k, bytes) : NULL;
-                (flash ? k->ops->attention_flash : k->ops->attention_naive)(k, out, s.q, s.q_stride, &s.kv,
-                                                                            &s.a, &s.batch, workspace);
-                char what[80];
-                snprintf(what, sizeof what, "%s, shape %zu, %s cache", flash ? "flash" : "naive", j,
-                         kernel_dtype_name(dtypes[i]));
-                check_near(what, levels[level], out, want, n, 5e-6, 1);
-                k->ops->free(k, workspace, bytes);
-                free(want), free(out);
-                tear_down(&s);
+                char name[20];
+                snprintf(name, sizeof name, "shape %zu", j);
+                check_shape(k, levels[level], &shapes[j], name, dtypes[i], flash);
             }
+        if (k)
+            k->ops->close(k);
+    }
+}
+
+static int below(int n)
+{
+    return (int)((noise() + 1) / 2 * (float)n) % n;
+}
+
+TEST(random_ragged_shapes_equal_the_double_loops)
+{
+    noise_state = 2026;
+    for (int i = 0; i < 60; i++) {
+        struct shape shape = {
+            .kv_heads = 1 + below(3), .head_dim = 8 * (1 + below(12)), .sequences = 1 + below(4)};
+        shape.heads = shape.kv_heads * (1 + below(5));
+        shape.causal = below(4) > 0;
+        shape.window = shape.causal && below(2) ? 1 + below(80) : 0;
+        shape.block_size = below(2) ? 1 << below(7) : 0;
+        for (int j = 0; j < shape.sequences; j++) {
+            shape.context[j] = shape.causal && below(2) ? below(150) : 0;
+            shape.rows[j] = 1 + below(below(2) ? 3 : 90);
+        }
+        char name[120];
+        snprintf(name, sizeof name, "random %d: heads %d/%d x %d window %d block %d sequences %d", i,
+                 shape.heads, shape.kv_heads, shape.head_dim, shape.window, shape.block_size,
+                 shape.sequences);
+        const char *level = levels[below(LEVELS)];
+        struct kernels *k = open_level(level, "own", 1 + below(5));
+        if (!k)
+            k = open_level(level = "auto", "own", 1 + below(5));
+        enum kernel_dtype dtype = (enum kernel_dtype)below(3);
+        check_shape(k, level, &shape, name, dtype, true);
+        check_shape(k, level, &shape, name, dtype, false);
         k->ops->close(k);
     }
 }
