@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DASH "\xe2\x80\x93"
+#define DOT " \xc2\xb7 "
 
 void difference_free(struct difference *d)
 {
@@ -50,6 +50,18 @@ static void make_sentence(struct difference *d, const struct compare_result *r)
         snprintf(d->sentence + used, size - used, "; %d cells without a partner", r->only_base + r->only_new);
 }
 
+static void find_common(struct difference *d)
+{
+    const struct difference_row *first = d->row;
+    d->same_model = d->same_workload = d->same_batch = d->same_seq = true;
+    for (int i = 1; i < d->n; i++) {
+        d->same_model = d->same_model && strcmp(d->row[i].model, first->model) == 0;
+        d->same_workload = d->same_workload && d->row[i].workload == first->workload;
+        d->same_batch = d->same_batch && d->row[i].batch == first->batch;
+        d->same_seq = d->same_seq && d->row[i].seq == first->seq;
+    }
+}
+
 int difference_make(const struct session *base, const struct session *candidate, struct difference *out,
                     struct error *e)
 {
@@ -72,8 +84,10 @@ int difference_make(const struct session *base, const struct session *candidate,
         struct arm_summary a, b;
         summary_arm(base, from->base_cell, from->base_arm, &a);
         summary_arm(candidate, from->new_cell, from->new_arm, &b);
-        snprintf(to->cell, sizeof to->cell, "%.60s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", c->model,
-                 workload_names[c->workload], c->batch, c->seq);
+        snprintf(to->model, sizeof to->model, "%s", c->model);
+        to->workload = c->workload;
+        to->batch = c->batch;
+        to->seq = c->seq;
         snprintf(to->arm, sizeof to->arm, "%s", c->arm[from->base_arm].name);
         to->base_ms = a.latency.mean;
         to->new_ms = b.latency.mean;
@@ -81,79 +95,150 @@ int difference_make(const struct session *base, const struct session *candidate,
         to->comparison = from->comparison;
         to->regression = from->regression;
     }
+    find_common(out);
     make_sentence(out, &r);
     compare_free(&r);
     return 0;
 }
 
-static void draw_row(const struct widget_table *t, int y, const struct difference_row *d)
+enum column { MODEL, WORKLOAD, BATCH, SEQ, ARM, BASE, NEW, CHANGE, INTERVAL, HOLM, VERDICT, COLUMNS };
+
+static enum style cell_text(const struct difference_row *d, enum column column, char *out, size_t size)
 {
     char text[FORMAT_TEXT];
     const struct comparison *c = &d->comparison;
-    widget_table_cell(t, y, 0, STYLE_TEXT, d->cell);
-    widget_table_cell(t, y, 1, STYLE_TEXT, d->arm);
-    widget_table_cell(t, y, 2, STYLE_TEXT, format_digits(text, d->base_ms, 4));
-    widget_table_cell(t, y, 3, STYLE_TEXT, format_digits(text, d->new_ms, 4));
-    if (isfinite(d->change_pct))
-        widget_table_format(t, y, 4, STYLE_TEXT, "%+.1f %%", d->change_pct);
-    if (isfinite(c->speedup_ci.low) && isfinite(c->speedup_ci.high))
-        widget_table_format(t, y, 5, STYLE_DIM, "%+.1f to %+.1f", 100 * (1 / c->speedup_ci.high - 1),
-                            100 * (1 / c->speedup_ci.low - 1));
-    widget_table_cell(t, y, 6, STYLE_DIM, format_p(text, c->p_holm));
-    widget_table_cell(t, y, 7,
-                      d->regression                      ? STYLE_ERROR
-                      : !c->final                        ? STYLE_DIM
-                      : c->verdict == VERDICT_SLOWER     ? STYLE_WARNING
-                      : c->verdict == VERDICT_FASTER     ? STYLE_GOOD
-                      : c->verdict == VERDICT_EQUIVALENT ? STYLE_TEXT
-                                                         : STYLE_DIM,
-                      d->regression ? "regression"
-                      : !c->final   ? "open"
-                                    : verdict_names[c->verdict]);
+    struct stats_interval change = {100 * (1 / c->speedup_ci.high - 1), 100 * (1 / c->speedup_ci.low - 1)};
+    out[0] = 0;
+    switch (column) {
+    case MODEL:
+        snprintf(out, size, "%s", d->model);
+        return STYLE_TEXT;
+    case WORKLOAD:
+        snprintf(out, size, "%s", workload_names[d->workload]);
+        return STYLE_TEXT;
+    case BATCH:
+    case SEQ:
+        snprintf(out, size, "%d", column == BATCH ? d->batch : d->seq);
+        return STYLE_TEXT;
+    case ARM:
+        snprintf(out, size, "%s", d->arm);
+        return STYLE_TEXT;
+    case BASE:
+    case NEW:
+        snprintf(out, size, "%s", format_digits(text, column == BASE ? d->base_ms : d->new_ms, 4));
+        return STYLE_TEXT;
+    case CHANGE:
+        if (isfinite(d->change_pct))
+            snprintf(out, size, "%+.1f %%", d->change_pct);
+        return STYLE_TEXT;
+    case INTERVAL:
+        if (isfinite(change.low) && isfinite(change.high))
+            snprintf(out, size, "%+.1f to %+.1f", change.low, change.high);
+        return STYLE_DIM;
+    case HOLM:
+        snprintf(out, size, "%s", format_p(text, c->p_holm));
+        return STYLE_DIM;
+    default:
+        snprintf(out, size, "%s",
+                 d->regression ? "regression"
+                 : !c->final   ? "open"
+                               : verdict_names[c->verdict]);
+        return d->regression                      ? STYLE_ERROR
+               : !c->final                        ? STYLE_DIM
+               : c->verdict == VERDICT_SLOWER     ? STYLE_WARNING
+               : c->verdict == VERDICT_FASTER     ? STYLE_GOOD
+               : c->verdict == VERDICT_EQUIVALENT ? STYLE_TEXT
+                                                  : STYLE_DIM;
+    }
 }
 
-int difference_draw(struct grid *g, struct rect r, const struct difference *d, struct widget_scroll *scroll)
+/* Columns that say the same in every row are told in the title instead. */
+static int choose_columns(const struct difference *d, struct widget_column column[COLUMNS],
+                          enum column id[COLUMNS])
 {
-    struct widget_column columns[] = {
-        {"cell", 20, 1, false, true},    {"arm", 8, 1, false, false},      {"base ms", 8, 4, true, false},
-        {"new ms", 8, 3, true, false},   {"change", 8, 1, true, false},    {"interval", 15, 5, true, false},
-        {"p (Holm)", 8, 6, true, false}, {"verdict", 12, 2, false, false},
+    static const struct widget_column all[COLUMNS] = {
+        [MODEL] = {"model", 5, 2, false, false},       [WORKLOAD] = {"workload", 8, 4, false, false},
+        [BATCH] = {"batch", 5, 1, true, false},        [SEQ] = {"seq", 5, 1, true, false},
+        [ARM] = {"arm", 5, 1, false, false},           [BASE] = {"base ms", 8, 6, true, false},
+        [NEW] = {"new ms", 8, 5, true, false},         [CHANGE] = {"change", 8, 1, true, false},
+        [INTERVAL] = {"interval", 15, 7, true, false}, [HOLM] = {"p (Holm)", 8, 8, true, false},
+        [VERDICT] = {"verdict", 12, 2, false, true},
     };
-    char note[64];
-    snprintf(note, sizeof note, "%d of %d", d->n ? scroll->cursor + 1 : 0, d->n);
-    for (int i = 0; i < d->n; i++) {
-        int width = grid_columns(d->row[i].arm);
-        columns[1].width = width > columns[1].width ? width > 16 ? 16 : width : columns[1].width;
+    int n = 0;
+    for (int i = 0; i < COLUMNS; i++) {
+        if ((i == MODEL && d->same_model) || (i == WORKLOAD && d->same_workload) ||
+            (i == BATCH && d->same_batch) || (i == SEQ && d->same_seq))
+            continue;
+        column[n] = all[i];
+        for (int row = 0; row < d->n && (i == MODEL || i == ARM); row++) {
+            int width = grid_columns(i == MODEL ? d->row[row].model : d->row[row].arm);
+            width = width > 20 ? 20 : width;
+            column[n].width = width > column[n].width ? width : column[n].width;
+        }
+        id[n++] = (enum column)i;
     }
-    struct rect in = widget_panel(g, r, "New against base", note, true);
-    int most = in.height / 2;
-    struct rect head = layout_top(&in, most < 6 ? most : 6);
+    return n;
+}
+
+static void make_title(const struct difference *d, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "New against base");
+    const struct difference_row *first = d->row;
+    if (d->n == 0)
+        return;
+    if (d->same_model)
+        used += (size_t)snprintf(out + used, size - used, DOT "%.60s", first->model);
+    if (d->same_workload)
+        used += (size_t)snprintf(out + used, size - used, DOT "%s", workload_names[first->workload]);
+    if (d->same_batch)
+        used += (size_t)snprintf(out + used, size - used, DOT "batch %d", first->batch);
+    if (d->same_seq)
+        snprintf(out + used, size - used, DOT "seq %d", first->seq);
+}
+
+/* Sentence, names and what differs between the machines; returns the rows taken. */
+static int draw_head(struct grid *g, struct rect head, const struct difference *d)
+{
+    char text[1100];
     int used = widget_paragraph(g, head, STYLE_SENTENCE, d->sentence);
-    head.y += used;
-    head.height -= used;
-    if (head.height > 0) {
-        grid_format(g, head.x, head.y, head.width, STYLE_DIM, "base %s   new %s", d->base, d->candidate);
-        head.y++;
-        head.height--;
-        used++;
+    if (used < head.height) {
+        snprintf(text, sizeof text, "base %s, new %s", d->base, d->candidate);
+        used += widget_paragraph(g, (struct rect){head.x, head.y + used, head.width, head.height - used},
+                                 STYLE_DIM, text);
     }
-    if (head.height > 0) {
-        char text[1100];
+    if (used < head.height) {
         if (d->differences[0])
             snprintf(text, sizeof text, "Not the same (base / new): %s", d->differences);
         else
             snprintf(text, sizeof text, "The same machine, libraries and program.");
-        used += widget_paragraph(g, head, d->differences[0] ? STYLE_WARNING : STYLE_DIM, text);
+        used += widget_paragraph(g, (struct rect){head.x, head.y + used, head.width, head.height - used},
+                                 d->differences[0] ? STYLE_WARNING : STYLE_DIM, text);
     }
+    return used;
+}
+
+int difference_draw(struct grid *g, struct rect r, const struct difference *d, struct widget_scroll *scroll)
+{
+    struct widget_column column[COLUMNS];
+    enum column id[COLUMNS];
+    int n = choose_columns(d, column, id);
+    char note[64], title[160], text[256];
+    snprintf(note, sizeof note, "%d of %d" DOT "Esc back", d->n ? scroll->cursor + 1 : 0, d->n);
+    make_title(d, title, sizeof title);
+    struct rect in = widget_panel(g, r, title, note, true), head = in;
+    head.height = in.height / 2 < 9 ? in.height / 2 : 9;
+    int used = draw_head(g, head, d);
     if (d->n == 0)
         return 0;
-    int kept = used + 1 < most ? used + 1 : used;
-    in = (struct rect){in.x, r.y + 1 + kept, in.width, r.y + r.height - 1 - (r.y + 1 + kept)};
+    layout_top(&in, used + (in.height - used > 6));
     struct widget_table t;
-    widget_table_begin(&t, g, in, columns, 8);
+    widget_table_begin(&t, g, in, column, n);
     widget_scroll_fit(scroll, d->n, t.area.height);
     for (int y = 0; y < t.area.height && scroll->top + y < d->n; y++) {
-        draw_row(&t, y, &d->row[scroll->top + y]);
+        for (int i = 0; i < n; i++) {
+            enum style style = cell_text(&d->row[scroll->top + y], id[i], text, sizeof text);
+            widget_table_cell(&t, y, i, style, text);
+        }
         if (scroll->top + y == scroll->cursor)
             widget_table_select(&t, y, true);
     }

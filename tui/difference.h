@@ -9,7 +9,9 @@
 #define DIFFERENCE_REGRESSION_PCT 5.0
 
 struct difference_row {
-    char cell[160], arm[PRESET_NAME];
+    char model[256], arm[PRESET_NAME];
+    enum workload workload;
+    int batch, seq;
     double base_ms, new_ms, change_pct;
     struct comparison comparison;
     bool regression;
@@ -19,6 +21,7 @@ struct difference {
     char sentence[400], differences[1024];
     struct difference_row *row;
     int n;
+    bool same_model, same_workload, same_batch, same_seq; /* in every row: told once, above the table */
 };
 int difference_make(const struct session *base, const struct session *candidate, struct difference *out,
                     struct error *e);

@@ -184,21 +184,23 @@ static void add_candidate(char *out, size_t size, const struct session *s, int a
             in);
     else if (t->equivalent)
         add(out, size, "%s is equivalent%s%s", name, than, in);
+    else if (t->inconclusive)
+        add(out, size, "%s is not shown to differ from %s in %d of %d cells", name, s->preset.arms[0].name,
+            t->inconclusive, t->compared);
+    else if (t->open)
+        add(out, size, "%s against %s: too few rounds for a verdict", name, s->preset.arms[0].name);
     else
-        add(out, size, "%s is not yet decided against %s", name, s->preset.arms[0].name);
+        add(out, size, "%s is not ranked: its output is not that of %s", name, s->preset.arms[0].name);
     if (t->faster)
         add_part(out, size, "slower", t->slower);
     if (t->faster || t->slower)
         add_part(out, size, "equivalent", t->equivalent);
-    if (led > 0) {
+    if (led > 0)
         add_part(out, size, "inconclusive", t->inconclusive);
+    if (led > 0 || t->inconclusive > 0) {
         add_part(out, size, "too few rounds", t->open);
-    } else if (t->inconclusive) {
-        add(out, size, ": inconclusive in %d of %d cells", t->inconclusive, t->compared);
-    } else if (t->open) {
-        add(out, size, ": too few rounds for a verdict");
+        add_part(out, size, "wrong output", t->refused);
     }
-    add_part(out, size, "wrong output", t->refused);
 }
 
 static void add_statuses(char *out, size_t size, const struct results *r, const struct session *s)

@@ -12,7 +12,7 @@
 #define DOT        " \xc2\xb7 "
 #define PLUS_MINUS "\xc2\xb1"
 
-enum { LABEL = 10 };
+enum { LABEL = 9 };
 
 /* Lines go to the grid as they are made; those above `top` and below the rect are only counted. */
 struct sheet {
@@ -84,12 +84,14 @@ static void latency(struct sheet *o, const struct session *s, const struct arm_s
     if (a->p99_supported)
         say(o, "", STYLE_TEXT, "p99 %s", d(t[0], l->p99, 4));
     else
-        say(o, "", STYLE_DIM, "p99 %s: takes %d samples to bound", d(t[0], l->p99, 4),
+        say(o, "", STYLE_DIM, "p99 %s: needs %d samples", d(t[0], l->p99, 4),
             stats_quantile_min_n(0.99, summary_confidence(s)));
-    say(o, "", STYLE_TEXT, "std %s" DOT "MAD %s" DOT "CV %s" DOT "lag-1 %s", d(t[0], l->std, 2),
-        d(t[1], l->mad, 2), format_percent(t[2], l->cv), isnan(l->lag1) ? DASH : d(t[3], l->lag1, 2));
-    say(o, "samples", STYLE_TEXT, "%d in %d %s; block means vary by %s", a->n, a->blocks,
+    say(o, "", STYLE_TEXT, "std %s" DOT "MAD %s" DOT "CV %s", d(t[0], l->std, 3), d(t[1], l->mad, 3),
+        format_percent(t[2], l->cv));
+    say(o, "samples", STYLE_TEXT, "%d in %d %s, block CV %s", a->n, a->blocks,
         a->blocks == 1 ? "block" : "blocks", format_percent(t[0], a->block_cv));
+    if (fabs(l->lag1) >= 0.1)
+        say(o, "", STYLE_DIM, "neighbors correlate: lag-1 %s", d(t[0], l->lag1, 2));
     if (a->rejected > 0)
         say(o, "", STYLE_WARNING, "%d refused: the clock went wrong", a->rejected);
     if (fabs(a->host_mean_ms - l->mean) > 0.005 * l->mean)
@@ -100,8 +102,8 @@ static void rates(struct sheet *o, const struct session *s, const struct session
                   const struct arm_summary *a)
 {
     char t[6][FORMAT_TEXT];
-    say(o, "rate", STYLE_TEXT, "%s tok/s; best block %s, worst %s", format_rate(t[0], a->tokens_per_second),
-        format_rate(t[1], a->tokens_per_second_peak), format_rate(t[2], a->tokens_per_second_sustained));
+    say(o, "rate", STYLE_TEXT, "%s tok/s, blocks %s" DASH "%s", format_rate(t[0], a->tokens_per_second),
+        format_rate(t[1], a->tokens_per_second_sustained), format_rate(t[2], a->tokens_per_second_peak));
     if (isfinite(a->time_to_first_token_ms) && isfinite(a->time_per_output_token_ms))
         say(o, "tokens", STYLE_TEXT, "first after %s ms, then one in %s ms",
             d(t[0], a->time_to_first_token_ms, 4), d(t[1], a->time_per_output_token_ms, 4));
@@ -109,14 +111,13 @@ static void rates(struct sheet *o, const struct session *s, const struct session
     int dtype = (int)arm->implementation.precision;
     double ceiling = dtype < 4 ? env->product_rate[dtype] : 0;
     if (isfinite(a->bandwidth_share))
-        say(o, "memory", STYLE_TEXT, "%s GB/s, %s of the %s measured here", d(t[0], a->bandwidth / 1e9, 3),
+        say(o, "memory", STYLE_TEXT, "%s GB/s, %s of the %s measured", d(t[0], a->bandwidth / 1e9, 3),
             format_percent(t[1], a->bandwidth_share), d(t[2], env->read_bandwidth / 1e9, 3));
     else if (isfinite(a->bandwidth))
-        say(o, "memory", STYLE_TEXT, "%s GB/s; this machine's ceiling was not measured",
-            d(t[0], a->bandwidth / 1e9, 3));
+        say(o, "memory", STYLE_TEXT, "%s GB/s; ceiling not measured", d(t[0], a->bandwidth / 1e9, 3));
     if (isfinite(a->flop_share))
-        say(o, "products", STYLE_TEXT, "%s GFLOP/s, %s of the %s measured here",
-            d(t[0], a->flop_rate / 1e9, 3), format_percent(t[1], a->flop_share), d(t[2], ceiling / 1e9, 3));
+        say(o, "products", STYLE_TEXT, "%s GFLOP/s, %s of the %s measured", d(t[0], a->flop_rate / 1e9, 3),
+            format_percent(t[1], a->flop_share), d(t[2], ceiling / 1e9, 3));
     else if (isfinite(a->flop_rate))
         say(o, "products", STYLE_TEXT, "%s GFLOP/s", d(t[0], a->flop_rate / 1e9, 3));
 }
@@ -166,9 +167,13 @@ static void memory(struct sheet *o, const struct session_arm *arm)
     const struct memory_use *m = arm->has_measured ? &arm->measured : &arm->predicted;
     if (m->peak <= 0)
         return;
-    say(o, "peak", STYLE_TEXT, "%s%s (predicted %s), average %s", arm->has_measured ? "" : "predicted ",
-        format_bytes(t[0], (double)m->peak), format_bytes(t[1], (double)arm->predicted.peak),
-        format_bytes(t[2], (double)m->average));
+    if (arm->has_measured)
+        say(o, "peak", STYLE_TEXT, "%s, predicted %s", format_bytes(t[0], (double)m->peak),
+            format_bytes(t[1], (double)arm->predicted.peak));
+    else
+        say(o, "peak", STYLE_TEXT, "predicted %s", format_bytes(t[0], (double)m->peak));
+    if (arm->has_measured && (double)m->average < 0.99 * (double)m->peak)
+        say(o, "", STYLE_TEXT, "average %s", format_bytes(t[0], (double)m->average));
     say(o, "", STYLE_TEXT, "weights %s, KV %s, activations %s, overhead %s",
         format_bytes(t[0], (double)m->weights), format_bytes(t[1], (double)m->kv_cache),
         format_bytes(t[2], (double)m->activations), format_bytes(t[3], (double)m->overhead));
@@ -184,8 +189,7 @@ static void warmup(struct sheet *o, const struct session_arm *arm, const struct 
         say(o, "warm-up", STYLE_TEXT, "steady after %s",
             format_duration(t[0], (double)arm->time_to_steady_ns / 1e9));
     if (n > 0)
-        say(o, arm->time_to_steady_ns >= 0 ? "" : "warm-up", STYLE_TEXT, "%d samples left out of the figures",
-            n);
+        say(o, arm->time_to_steady_ns >= 0 ? "" : "warm-up", STYLE_TEXT, "%d samples left out", n);
     if (isfinite(a->cold_start_ms))
         say(o, "cold", STYLE_TEXT, "first pass %s ms", d(t[0], a->cold_start_ms, 4));
     if (isfinite(a->load_ms))

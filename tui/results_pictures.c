@@ -175,16 +175,20 @@ static void draw_one_cell(struct grid *g, struct rect r, const struct results *r
     for (int arm = 0; arm < s->cell[cell].n_arms && arm < r.height; arm++) {
         const struct comparison *c = arm > 0 ? comparison_of(results, cell, arm) : NULL;
         double ratio = arm == 0 ? 1 : c ? c->speedup : NAN;
-        char text[FORMAT_TEXT];
-        int name = results->arm_width, width = r.width - name - 9;
+        char number[3][FORMAT_TEXT], words[3 * FORMAT_TEXT + 16];
+        int name = results->arm_width, wide = r.width >= 56 ? 20 : 8, width = r.width - name - wide - 1;
         grid_format(g, r.x, r.y + arm, name, theme_arm(arm), "%c %s", theme_arm_letter(arm),
                     s->cell[cell].arm[arm].name);
         if (width > 3)
             plot_bar(g, r.x + name + 1, r.y + arm, width, ratio / most, theme_arm(arm));
-        char ratio_text[FORMAT_TEXT + 4];
-        snprintf(ratio_text, sizeof ratio_text, "%s%s", format_digits(text, ratio, 3),
-                 isfinite(ratio) ? TIMES : "");
-        grid_text_right(g, r.x + r.width, r.y + arm, 7, STYLE_TEXT, ratio_text);
+        format_digits(number[0], ratio, 3);
+        if (c && wide > 8 && isfinite(c->speedup_ci.low) && isfinite(c->speedup_ci.high))
+            snprintf(words, sizeof words, "%s" TIMES " (%s\xe2\x80\x93%s)", number[0],
+                     format_digits(number[1], c->speedup_ci.low, 3),
+                     format_digits(number[2], c->speedup_ci.high, 3));
+        else
+            snprintf(words, sizeof words, "%s%s", number[0], isfinite(ratio) ? TIMES : "");
+        grid_text(g, r.x + r.width - wide + 1, r.y + arm, wide - 1, STYLE_TEXT, words);
     }
 }
 

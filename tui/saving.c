@@ -14,11 +14,18 @@
 
 /* presets */
 
+/* What is being saved while its name is asked for: Setup's preset, or that of the session shown in Results.
+ */
+static struct preset draft;
+static bool draft_is_setup;
+
 static void write_preset(struct app *a)
 {
     char path[512];
     struct error e = {0};
-    if (catalog_save_preset(&a->preset, path, sizeof path, &e) != 0)
+    if (draft_is_setup)
+        snprintf(a->preset.name, sizeof a->preset.name, "%s", draft.name);
+    if (catalog_save_preset(&draft, path, sizeof path, &e) != 0)
         app_say(a, true, "%s", e.text);
     else
         app_say(a, false, "saved as %s", path);
@@ -55,7 +62,7 @@ static bool name_preset(struct app *a, const char *text, void *data, struct erro
                   PRESET_NAME - 1);
         return false;
     }
-    snprintf(a->preset.name, sizeof a->preset.name, "%s", text);
+    snprintf(draft.name, sizeof draft.name, "%s", text);
     if (is_in_catalog(text)) {
         char question[PRESET_NAME + 48];
         snprintf(question, sizeof question, "Replace your preset %s?", text);
@@ -69,11 +76,15 @@ static bool name_preset(struct app *a, const char *text, void *data, struct erro
 void saving_save_preset(struct app *a)
 {
     struct error e = {0};
-    if (preset_validate(&a->preset, &e) != 0) {
+    draft_is_setup = a->view != VIEW_RESULTS || !a->session;
+    preset_free(&draft);
+    memset(&draft, 0, sizeof draft);
+    if (preset_copy(&draft, draft_is_setup ? &a->preset : &a->session->preset, &e) != 0 ||
+        preset_validate(&draft, &e) != 0) {
         app_say(a, true, "%s", e.text);
         return;
     }
-    dialog_entry(a, "Save preset as", a->preset.name, "A name: the preset is then found by `benchtop NAME`.",
+    dialog_entry(a, "Save preset as", draft.name, "A name: the preset is then found by `benchtop NAME`.",
                  name_preset, NULL);
 }
 

@@ -296,6 +296,31 @@ static bool back(struct sessions_state *s)
     return true;
 }
 
+static bool can(const struct app *a, enum action what)
+{
+    const struct sessions_state *s = a->sessions;
+    const struct session_entry *e = sessions_selected(s);
+    switch (what) {
+    case ACTION_RESUME:
+        return e && !s->on_difference && e->status != SESSION_COMPLETE && !app_running(a);
+    case ACTION_DELETE:
+    case ACTION_OPEN:
+    case ACTION_CHOOSE:
+    case ACTION_COMPARE:
+    case ACTION_RERUN:
+    case ACTION_EXPORT:
+        return e && !s->on_difference;
+    case ACTION_TOGGLE:
+    case ACTION_SORT:
+    case ACTION_SORT_REVERSE:
+    case ACTION_FILTER:
+    case ACTION_CYCLE:
+        return s->n > 0 && !s->on_difference;
+    default:
+        return true;
+    }
+}
+
 static bool action(struct app *a, enum action what)
 {
     struct sessions_state *s = a->sessions;
@@ -303,12 +328,10 @@ static bool action(struct app *a, enum action what)
         return true;
     if (what == ACTION_BACK)
         return back(s);
-    if (s->on_difference && what != ACTION_EXPORT)
-        /* The list is not seen: what would change it waits until Esc. */
-        return what == ACTION_CHOOSE || what == ACTION_TOGGLE || what == ACTION_DELETE ||
-               what == ACTION_OPEN || what == ACTION_RESUME || what == ACTION_RERUN ||
-               what == ACTION_COMPARE || what == ACTION_CYCLE || what == ACTION_FILTER ||
-               what == ACTION_SORT || what == ACTION_SORT_REVERSE;
+    if (s->on_difference && !can(a, what)) {
+        app_say(a, false, "Esc leaves the comparison first");
+        return true;
+    }
     switch (what) {
     case ACTION_CYCLE:
         toggle_trend(a);
@@ -326,29 +349,6 @@ static bool action(struct app *a, enum action what)
         return true;
     default:
         return act_on(a, what, sessions_selected(s));
-    }
-}
-
-static bool can(const struct app *a, enum action what)
-{
-    const struct sessions_state *s = a->sessions;
-    const struct session_entry *e = sessions_selected(s);
-    switch (what) {
-    case ACTION_RESUME:
-        return e && !s->on_difference && e->status != SESSION_COMPLETE && !app_running(a);
-    case ACTION_DELETE:
-    case ACTION_OPEN:
-    case ACTION_CHOOSE:
-    case ACTION_COMPARE:
-    case ACTION_RERUN:
-    case ACTION_EXPORT:
-        return e && !s->on_difference;
-    case ACTION_SORT:
-    case ACTION_FILTER:
-    case ACTION_CYCLE:
-        return s->n > 0 && !s->on_difference;
-    default:
-        return true;
     }
 }
 
