@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Reading a core's clock may interrupt that core: a few are enough. */
-enum { CLOCK_CORES = 8, PATH_SIZE = 320, TEXT_SIZE = 16384 };
+/* Reading a core's clock may interrupt that core: of very many, the first ones are enough. */
+enum { CLOCK_CORES = 64, PATH_SIZE = 320, TEXT_SIZE = 16384 };
 
 struct telemetry {
     pthread_t thread;
@@ -122,29 +122,22 @@ static void find_energy(struct telemetry *t)
         t->energy_path[0] = '\0'; /* usually readable by root alone */
 }
 
+/* The highest of the cores: idle ones step down, and the question is whether the working ones may not. */
 static void read_clock(struct telemetry *t, struct block_telemetry *v)
 {
-    double sum = 0, khz;
-    int n = 0;
+    double highest = 0, khz;
     for (int i = 0; i < t->n_clocks; i++)
-        if (read_number(t->clock_path[i], &khz)) {
-            sum += khz / 1e3;
-            n++;
-        }
-    if (n == 0) { /* virtual machines have no cpufreq, but often this */
-        char text[TEXT_SIZE];
-        if (!read_text("/proc/cpuinfo", text, sizeof text))
-            return;
-        for (const char *at = text; n < CLOCK_CORES && (at = strstr(at, "cpu MHz")); at++) {
+        if (read_number(t->clock_path[i], &khz) && khz / 1e3 > highest)
+            highest = khz / 1e3;
+    char text[TEXT_SIZE]; /* virtual machines have no cpufreq, but often this */
+    if (t->n_clocks == 0 && read_text("/proc/cpuinfo", text, sizeof text))
+        for (const char *at = text; (at = strstr(at, "cpu MHz")); at++) {
             const char *colon = strchr(at, ':');
-            if (!colon)
-                break;
-            sum += strtod(colon + 1, NULL);
-            n++;
+            double mhz = colon ? strtod(colon + 1, NULL) : 0;
+            highest = mhz > highest ? mhz : highest;
         }
-    }
-    if (n > 0 && sum > 0) {
-        v->clock_mhz = sum / n;
+    if (highest > 0) {
+        v->clock_mhz = highest;
         v->valid |= TELEMETRY_CLOCK;
     }
 }
