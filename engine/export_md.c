@@ -411,9 +411,6 @@ static void put_full(struct text *out, const struct session *s, const struct com
                 "percentiles (type 7) "
                 "only where there are samples enough for their own interval.\n\n",
                 figure_percent(summary_confidence(s), 1, level, WIDE));
-    text_add(out, "## Full results\n\nLatency in milliseconds, means with 95 % intervals over blocks; "
-                  "percentiles (type "
-                  "7) only where there are samples enough for their own interval.\n\n");
     text_add(
         out,
         "| Model | Workload | Batch | Seq | Arm | n / blocks | Mean | Std | Min | Max | Median | p95 | p99 | "

@@ -81,7 +81,7 @@ int summary_compare_arms(const struct session *s, int cell, int baseline, int ca
 enum { SUMMARY_NO_MEMORY = -2 };
 /* An arm of one session against an arm of another: no rounds in common, so Welch and the ratio on block
  * means. Fills the figures of out and the counts of k; verdict and words are left to summary_judge. -1: no
- * complete block. */
+ * complete block; SUMMARY_NO_MEMORY. */
 int summary_compare_unpaired(const struct session_arm *baseline, const struct session_arm *candidate,
                              double confidence, struct comparison *out, struct summary_case *k);
 /* Why a candidate's output was refused, in words; "" when it was not. */

@@ -1,5 +1,6 @@
 #include "engine/columns.h"
 #include "engine/export.h"
+#include "tests/engine/golden.h"
 #include "tests/engine/session_maker.h"
 #include <locale.h>
 
@@ -67,6 +68,21 @@ TEST(the_table_fits_every_width)
             CHECK_CONTAINS(t, "tok/s");
         if (getenv("SHOW") && (width == 40 || width == 80 || width == 100))
             puts(t);
+        free(t);
+    }
+    session_free(&s);
+}
+
+TEST(the_table_looks_as_it_should_at_three_widths)
+{
+    struct session s = sample();
+    struct error e = {0};
+    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1};
+    static const int widths[] = {160, 100, 60};
+    for (int i = 0; i < 3; i++) {
+        char name[32], *t = table_print(&s, widths[i], &e);
+        snprintf(name, sizeof name, "table-%d.txt", widths[i]);
+        golden_check(name, t);
         free(t);
     }
     session_free(&s);
