@@ -14,11 +14,6 @@ static const struct column results[] = {
     {"peak MiB", false, 3}, {"speed-up", false, 0}, {"interval", true, 1}, {"verdict", true, 0}};
 enum { RESULTS = sizeof results / sizeof results[0], LINE = 2048 };
 
-static void cell_words(const struct session_cell *c, char *out, size_t size)
-{
-    snprintf(out, size, "%s %s, batch %d, seq %d", c->model, workload_names[c->workload], c->batch, c->seq);
-}
-
 /* Which of a cell's coordinates are the same in every cell: they are told once, above the table. */
 struct common {
     bool model, workload, batch, seq;
@@ -35,6 +30,24 @@ static struct common find_common(const struct session *s)
         same.seq = same.seq && a->seq == b->seq;
     }
     return same;
+}
+
+/* A cell by the coordinates that are not common to all: "batch 4, seq 128"; "" where there is but one cell.
+ */
+static char *cell_words(const struct session *s, int cell, char *out, size_t size)
+{
+    const struct session_cell *c = &s->cell[cell];
+    struct common same = find_common(s);
+    struct text t = text_in(out, size);
+    if (!same.model)
+        text_format(&t, "%s", c->model);
+    if (!same.workload)
+        text_format(&t, "%s%s", t.n ? " " : "", workload_names[c->workload]);
+    if (!same.batch)
+        text_format(&t, "%sbatch %d", t.n ? ", " : "", c->batch);
+    if (!same.seq)
+        text_format(&t, "%sseq %d", t.n ? ", " : "", c->seq);
+    return out;
 }
 
 static void add_common(const struct session *s, struct text *head)
@@ -186,10 +199,11 @@ static void print_notes(const struct session *s, int width, struct text *out)
     for (int i = 0; i < s->n_cells; i++) {
         const struct session_cell *cell = &s->cell[i];
         char where[400], buffer[LINE];
-        cell_words(cell, where, sizeof where);
+        cell_words(s, i, where, sizeof where);
         if (cell->reason[0]) {
             struct text line = text_in(buffer, sizeof buffer);
-            text_format(&line, "%s: %s: %s", where, cell_status_names[cell->status], cell->reason);
+            text_format(&line, "%s%s%s: %s", where, where[0] ? ": " : "", cell_status_names[cell->status],
+                        cell->reason);
             columns_wrap(buffer, width, 2, out);
         }
         for (int j = 0; j < cell->n_arms; j++) {
@@ -198,7 +212,7 @@ static void print_notes(const struct session *s, int width, struct text *out)
             summary_arm(s, i, j, &a);
             out->failed = out->failed || a.incomplete;
             struct text line = text_in(buffer, sizeof buffer);
-            text_format(&line, "%s, %s: ", where, arm->name);
+            text_format(&line, "%s%s%s: ", where, where[0] ? ", " : "", arm->name);
             size_t start = line.n;
             if (arm->reason[0] && strcmp(arm->reason, cell->reason) != 0)
                 text_format(&line, "%s: %s", cell_status_names[arm->status], arm->reason);
@@ -243,8 +257,7 @@ static void print_sentences(const struct session *s, const struct comparison *co
             family = c->family > family ? c->family : family;
             char where[400], buffer[LINE];
             struct text line = text_in(buffer, sizeof buffer);
-            cell_words(&s->cell[i], where, sizeof where);
-            if (s->n_cells > 1)
+            if (cell_words(s, i, where, sizeof where)[0])
                 text_format(&line, "%s: ", where);
             text_add(&line, c->sentence);
             columns_wrap(buffer, width, 2, out);
@@ -269,11 +282,12 @@ static void print_criteria(const struct session *s, int width, struct text *out)
     out->failed = out->failed || n < 0;
     struct columns *t = n > 0 ? columns_new(head, 5) : NULL;
     for (int i = 0; i < n && t; i++) {
-        char where[512] = "no data", arm[PRESET_NAME + 4] = "";
+        char where[512] = "no data";
         if (r[i].cell >= 0) {
-            cell_words(&s->cell[r[i].cell], where, sizeof where - sizeof arm);
-            snprintf(arm, sizeof arm, ", %s", s->cell[r[i].cell].arm[r[i].arm].name);
-            snprintf(where + strlen(where), sizeof where - strlen(where), "%s", arm);
+            cell_words(s, r[i].cell, where, sizeof where);
+            size_t used = strlen(where);
+            snprintf(where + used, sizeof where - used, "%s%s", used ? ", " : "",
+                     s->cell[r[i].cell].arm[r[i].arm].name);
         }
         columns_cell(t, r[i].metric);
         put_digits(t, r[i].target, 2);

@@ -346,3 +346,42 @@ TEST(figures_have_no_more_digits_than_their_interval_and_no_locale)
     CHECK_STRING(figure_percent(0.999, 1, t, sizeof t), "99.9 %");
     setlocale(LC_ALL, "C");
 }
+
+TEST(a_null_pair_is_called_different_as_often_as_promised)
+{
+    int wrong = 0, runs = 2000;
+    maker_state = 99;
+    for (int run = 0; run < runs; run++) {
+        struct session s = maker_session(1, 2, 10);
+        for (int r = 0; r < 10; r++) {
+            double drift = 1 + 0.02 * r; /* common to both arms of a round: pairing removes it */
+            maker_block(&s, 0, 0, r, 4, 10 * drift, 0.03);
+            maker_block(&s, 0, 1, r, 4, 10 * drift, 0.03);
+        }
+        struct comparison c = only(&s);
+        wrong += c.verdict == VERDICT_FASTER || c.verdict == VERDICT_SLOWER;
+        session_free(&s);
+    }
+    double rate = (double)wrong / runs; /* 5 % promised; the standard error is 0.5 % */
+    if (rate < 0.03 || rate > 0.07)
+        TEST_FAIL("%d of %d null pairs were called different", wrong, runs);
+}
+
+TEST(a_true_speedup_lies_in_its_interval_as_often_as_promised)
+{
+    int covered = 0, runs = 2000;
+    maker_state = 17;
+    for (int run = 0; run < runs; run++) {
+        struct session s = maker_session(1, 2, 10);
+        for (int r = 0; r < 10; r++) {
+            maker_block(&s, 0, 0, r, 4, 12.5, 0.03);
+            maker_block(&s, 0, 1, r, 4, 10.0, 0.03);
+        }
+        struct comparison c = only(&s);
+        covered += c.speedup_ci.low <= 1.25 && 1.25 <= c.speedup_ci.high;
+        session_free(&s);
+    }
+    double rate = (double)covered / runs;
+    if (rate < 0.93 || rate > 0.97)
+        TEST_FAIL("%d of %d intervals hold the true speed-up", covered, runs);
+}
