@@ -349,7 +349,7 @@ static void draw_hint(struct app *a, struct grid *g, struct rect r)
 void setup_arms_draw(struct app *a, struct grid *g, struct rect r)
 {
     static const struct widget_column columns[1 + AXES] = {
-        {"name", 11, 1, false, true},      {"attention", 9, 2, false, false},
+        {"name", 11, 1, false, false},     {"attention", 9, 2, false, false},
         {"fusion", 6, 3, false, false},    {"launch", 6, 6, false, false},
         {"precision", 9, 2, false, false}, {"kv cache", 10, 4, false, false},
         {"sparsity", 8, 7, true, false},   {"vocabulary", 10, 8, false, false},
@@ -360,6 +360,10 @@ void setup_arms_draw(struct app *a, struct grid *g, struct rect r)
     bool focus = s->focus == SETUP_ARMS;
     struct rect in = widget_panel(g, r, "Arms", "the first is the baseline", focus);
     memcpy(shown, columns, sizeof shown);
+    for (int i = 0; i < p->n_arms; i++) {
+        int width = grid_columns(p->arms[i].name);
+        shown[0].width = width > shown[0].width ? (width < 20 ? width : 20) : shown[0].width;
+    }
     for (int i = 0; i <= AXES; i++) /* the column under the cursor is never dropped */
         if (i == s->axis && focus)
             shown[i].priority = 1;

@@ -50,6 +50,8 @@ static void headline(const struct app *a, char *out, size_t size)
     const struct plan *p = &a->plan;
     if (a->plan_error.text[0])
         snprintf(out, size, "Plan  impossible as it stands");
+    else if (p->n_cells > 0 && p->n_unfit == p->n_cells)
+        snprintf(out, size, "Plan  nothing fits");
     else
         snprintf(out, size, "Plan  %d %s \xc3\x97 %d %s \xc2\xb7 about %s", p->n_cells,
                  p->n_cells == 1 ? "cell" : "cells", a->preset.n_arms, a->preset.n_arms == 1 ? "arm" : "arms",
@@ -61,6 +63,10 @@ static void summary_line(const struct app *a, char *out, size_t size)
 {
     const struct plan *p = &a->plan;
     size_t used = 0;
+    if (p->n_unfit == p->n_cells && p->n_cells > 0) {
+        snprintf(out, size, "nothing of this fits: a smaller model, batch or sequence does, or int8");
+        return;
+    }
     if (p->n_unfit > 0)
         used +=
             (size_t)snprintf(out + used, size - used, "%d of %d cells too large for this machine, left out",
@@ -70,13 +76,13 @@ static void summary_line(const struct app *a, char *out, size_t size)
     if (p->n_unsupported > 0 && used < size)
         used += (size_t)snprintf(out + used, size - used, "; %d with arms that do not run here",
                                  p->n_unsupported);
-    if (used < size)
-        used += (size_t)snprintf(out + used, size - used, "; %d memory-bound, %d compute-bound",
-                                 p->n_memory_bound, p->n_compute_bound);
+    if (!a->device.measured && used < size)
+        used += (size_t)snprintf(out + used, size - used, "; limits are estimates (M measures)");
     if (a->preset.budget_s > 0 && p->time_s > a->preset.budget_s && used < size)
         used += (size_t)snprintf(out + used, size - used, "; the budget ends it earlier");
-    if (!a->device.measured && used < size)
-        snprintf(out + used, size - used, "; limits are estimates: M measures");
+    if (p->n_memory_bound + p->n_compute_bound > 0 && used < size)
+        snprintf(out + used, size - used, "; %d memory-bound, %d compute-bound", p->n_memory_bound,
+                 p->n_compute_bound);
 }
 
 /* Everything of a cell in its order of importance; what stands in the way instead of figures. */
@@ -112,7 +118,12 @@ static void draw_cell(const struct app *a, const struct widget_table *t, int row
     double share = p->memory_bytes > 0 ? (double)c->peak_bytes / (double)p->memory_bytes : NAN;
     int x = widget_table_has(t, BAR) ? t->x[BAR] : t->area.x + t->area.width;
     if (!c->fits) {
-        grid_text(t->grid, x, t->area.y + row, t->area.x + t->area.width - x, STYLE_WARNING, c->reason);
+        int room = t->area.x + t->area.width - x;
+        char text_short[64], excess[FORMAT_TEXT];
+        snprintf(text_short, sizeof text_short, "%s too much",
+                 format_bytes(excess, (double)(c->peak_bytes - p->memory_free_bytes)));
+        bool whole = grid_columns(c->reason) <= room || c->peak_bytes <= p->memory_free_bytes;
+        grid_text(t->grid, x, t->area.y + row, room, STYLE_WARNING, whole ? c->reason : text_short);
         return;
     }
     if (widget_table_has(t, BAR)) {
