@@ -19,9 +19,7 @@
 /* Share of the vector units' peak that a product library reaches. */
 #define ESTIMATED_EFFICIENCY 0.7
 #define ESTIMATED_HZ         3e9
-/* Share of the machine used by others above which measured ceilings are provisional, and for how long they
- * serve. */
-#define BUSY_SHARE 0.15
+/* How long ceilings serve that were measured on a busy machine. */
 enum { BUSY_LASTS_S = 600 };
 
 static int own_cores(void)
@@ -82,22 +80,23 @@ static void identity(const struct device *d, char *out, size_t size)
 
 /* Ceilings that were taken while others used the machine are too low: they serve for a while, then are taken
  * again. */
-static bool is_stale(const char *path)
+static bool is_stale(const char *path, double *others)
 {
     char text[64];
     struct stat st;
-    double busy = device_file_field(path, "others", ' ', text, sizeof text) ? strtod(text, NULL) : 1;
-    return busy > BUSY_SHARE && (stat(path, &st) < 0 || time(NULL) - st.st_mtime > BUSY_LASTS_S);
+    *others = device_file_field(path, "others", ' ', text, sizeof text) ? strtod(text, NULL) : 1;
+    return *others > DEVICE_BUSY_SHARE && (stat(path, &st) < 0 || time(NULL) - st.st_mtime > BUSY_LASTS_S);
 }
 
 static void use_measured(struct device *d)
 {
     char path[512], machine[192], mine[192], text[64];
+    double others = 0;
     static const char *const keys[] = {"product_fp32", "product_fp16", "product_bf16", "product_int8"};
     identity(d, mine, sizeof mine);
     if (device_file_cache(path, sizeof path, false, NULL) < 0 ||
         !device_file_field(path, "machine", ' ', machine, sizeof machine) || strcmp(machine, mine) != 0 ||
-        is_stale(path) || !device_file_field(path, "read_bandwidth", ' ', text, sizeof text))
+        is_stale(path, &others) || !device_file_field(path, "read_bandwidth", ' ', text, sizeof text))
         return;
     double bandwidth = strtod(text, NULL), rate[4];
     for (int i = 0; i < 4; i++) {
@@ -109,6 +108,7 @@ static void use_measured(struct device *d)
         return;
     d->read_bandwidth = bandwidth;
     memcpy(d->product_rate, rate, sizeof rate);
+    d->others = others;
     d->measured = true;
 }
 
@@ -171,9 +171,9 @@ int device_measure(struct device *d, struct error *e)
         return error_set(e, ERROR_FAILED, "the cpu backend cannot be opened (%s): run benchtop doctor", why);
     double busy[2], total[2], own[2];
     bool timed = device_file_cpu_time(&busy[0], &total[0], &own[0]);
-    double bandwidth = kernels_measure_read_bandwidth(k, 0.5), rate[4];
+    double bandwidth = kernels_measure_read_bandwidth(k, 0.3), rate[4];
     for (int i = 0; i < 4; i++)
-        rate[i] = kernels_measure_product_rate(k, (enum kernel_dtype)i, ROWS, WIDTH, WIDTH, 0.3);
+        rate[i] = kernels_measure_product_rate(k, (enum kernel_dtype)i, ROWS, WIDTH, WIDTH, 0.15);
     k->ops->close(k);
     timed = timed && device_file_cpu_time(&busy[1], &total[1], &own[1]) && total[1] > total[0];
     double others = timed ? ((busy[1] - busy[0]) - (own[1] - own[0])) / (total[1] - total[0]) : 0;
@@ -183,6 +183,7 @@ int device_measure(struct device *d, struct error *e)
     d->read_bandwidth = bandwidth;
     for (int i = 0; i < 4; i++)
         d->product_rate[i] = rate[i] > 0 ? rate[i] : rate[0];
+    d->others = others > 0 ? others : 0;
     d->measured = true;
     record(d);
     char text[1024];
@@ -191,8 +192,8 @@ int device_measure(struct device *d, struct error *e)
              "machine %s\nothers %.3f\nread_bandwidth %.6g\nproduct_fp32 %.6g\nproduct_fp16 "
              "%.6g\nproduct_bf16 %.6g\n"
              "product_int8 %.6g\n",
-             mine, others > 0 ? others : 0, d->read_bandwidth, d->product_rate[0], d->product_rate[1],
-             d->product_rate[2], d->product_rate[3]);
+             mine, d->others, d->read_bandwidth, d->product_rate[0], d->product_rate[1], d->product_rate[2],
+             d->product_rate[3]);
     if (device_file_cache(path, sizeof path, true, e) < 0)
         return -1;
     return device_file_write(path, text, e);

@@ -39,8 +39,11 @@ static void find_machine(struct findings *f, const struct device *d)
     bool room = d->memory_free_bytes > ((int64_t)1 << 30);
     find(f, "memory", room, room ? "plans are held against what is free" : "only the smallest models fit",
          "%.1f GiB, %.1f GiB free", (double)d->memory_bytes / 0x1p30, (double)d->memory_free_bytes / 0x1p30);
+    bool busy = d->others > DEVICE_BUSY_SHARE;
     if (d->measured)
-        find(f, "ceilings", true, "shares of the ceiling are shares of these",
+        find(f, "ceilings", !busy,
+             busy ? "taken while others used the machine: too low, and soon taken again"
+                  : "shares of the ceiling are shares of these",
              "read %.1f GB/s, products %.0f GFLOP/s fp32, %.0f bf16", d->read_bandwidth / 1e9,
              d->product_rate[KERNEL_FP32] / 1e9, d->product_rate[KERNEL_BF16] / 1e9);
     else

@@ -336,7 +336,7 @@ static void tell_environment(struct engine *g, struct runner *r)
     tell_plain(g, LOG_ENVIRONMENT, -1, (double)NAN, "", &env, sizeof env);
 }
 
-/* Shares of the ceiling need the ceiling: once per machine, about two seconds. */
+/* Shares of the ceiling need the ceiling: once per machine, about a second. */
 static void measure_ceilings(struct engine *g)
 {
     struct error e = {0};
