@@ -82,8 +82,11 @@ static int candidate_of(const struct results_row *row)
 void results_speedup_title(const struct session *s, const struct results_row *row, char *out, size_t size)
 {
     const struct session_cell *c = &s->cell[row->cell];
+    struct sweep w;
     int arm = candidate_of(row);
-    snprintf(out, size, "%.40s, %s of %.60s", arm < c->n_arms ? c->arm[arm].name : "",
+    find_sweep(s, row->cell, &w);
+    bool one_arm = w.n_batch > 1 && w.n_seq > 1 && arm < c->n_arms;
+    snprintf(out, size, "%.40s%s%s of %.60s", one_arm ? c->arm[arm].name : "", one_arm ? ", " : "",
              workload_names[c->workload], c->model);
 }
 
@@ -141,11 +144,11 @@ static void draw_curve(struct grid *g, struct rect r, const struct results *resu
         snprintf(text[i], sizeof text[i], "%d", over_batch ? w->batch[i] : w->seq[i]);
         label[i] = text[i];
     }
-    for (int arm = 1; arm < results->n_arms && n < PLOT_SERIES && n < ARMS; arm++) {
+    for (int arm = 0; arm < results->n_arms && n < PLOT_SERIES && n < ARMS; arm++) {
         for (int i = 0; i < n_x; i++) {
             const struct comparison *c =
                 comparison_of(results, over_batch ? w->cell[0][i] : w->cell[i][0], arm);
-            y[n][i] = c ? c->speedup : NAN;
+            y[n][i] = arm == 0 ? 1 : c ? c->speedup : NAN; /* the baseline's own line shows where 1 is */
             low[n][i] = c ? c->speedup_ci.low : NAN;
             high[n][i] = c ? c->speedup_ci.high : NAN;
         }
@@ -260,14 +263,18 @@ static void draw_memory_bar(struct grid *g, int x, int y, int width, const doubl
     }
 }
 
-/* Under the bar: each part's mark and size. */
-static void memory_numbers(struct grid *g, int x, int y, int end, const double value[PARTS])
+/* Under the bar: each part's mark and size, close together where there is little room. */
+static void memory_numbers(struct grid *g, struct rect r, const double value[PARTS])
 {
-    for (int p = 0; p < PARTS && x < end; p++) {
-        char text[FORMAT_TEXT];
-        grid_put(g, x, y, g->ascii ? (uint32_t)memory_parts[p].ascii : memory_parts[p].code,
+    char text[PARTS][FORMAT_TEXT];
+    int total = 0;
+    for (int p = 0; p < PARTS; p++)
+        total += 2 + grid_columns(format_bytes(text[p], value[p]));
+    int gap = total + 3 * 2 <= r.width ? 2 : 1, end = r.x + r.width;
+    for (int p = 0, x = r.x; p < PARTS && x < end; p++) {
+        grid_put(g, x, r.y, g->ascii ? (uint32_t)memory_parts[p].ascii : memory_parts[p].code,
                  memory_parts[p].style);
-        x += 2 + grid_text(g, x + 2, y, end - x - 2, STYLE_DIM, format_bytes(text, value[p])) + 2;
+        x += 2 + grid_text(g, x + 2, r.y, end - x - 2, STYLE_DIM, text[p]) + gap;
     }
 }
 
@@ -318,7 +325,8 @@ void results_memory_draw(struct grid *g, struct rect r, const struct session *s,
         grid_text_right(g, r.x + r.width, y, 10, arm->has_measured ? STYLE_TEXT : STYLE_DIM, peak);
         y++;
         if (roomy && m->peak > 0 && y < end) {
-            memory_numbers(g, r.x + name + 1, y, r.x + r.width, part);
+            int indent = r.width >= 64 ? name + 1 : 2;
+            memory_numbers(g, (struct rect){r.x + indent, y, r.width - indent, 1}, part);
             y++;
         }
     }
@@ -327,7 +335,7 @@ void results_memory_draw(struct grid *g, struct rect r, const struct session *s,
     y += 1 + (y + 2 < end);
     if (y < end && s->environment.memory_bytes > 0) {
         char text[2][FORMAT_TEXT];
-        grid_format(g, r.x, y, r.width, STYLE_DIM, "the largest is %s of this machine's %s%s",
+        grid_format(g, r.x, y, r.width, STYLE_DIM, "the largest takes %s of %s%s",
                     format_percent(text[0], most / (double)s->environment.memory_bytes),
                     format_bytes(text[1], (double)s->environment.memory_bytes),
                     predicted ? "; ~ predicted" : "");

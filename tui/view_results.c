@@ -37,6 +37,7 @@ struct results_state {
     bool filtering;
     enum picture picture; /* the first of those shown */
     bool on_picture;      /* focus: arrows scroll or walk the picture, not the table */
+    bool small;           /* the screen has room for one panel alone; as of the last frame */
     bool alone;           /* one panel takes the whole screen: the picture where on_picture, else the table */
     int details_top, details_lines, details_height;
     int rows_seen;
@@ -206,8 +207,8 @@ static void cycle_sort(struct app *a, int by)
              (s->data.sort == RESULTS_BATCH && r->same_batch) ||
              (s->data.sort == RESULTS_SEQ && r->same_seq) || s->data.sort == RESULTS_SPEEDUP_CI ||
              s->data.sort == RESULTS_N);
-    s->scroll.cursor = 0;
     arrange(a);
+    s->scroll.cursor = 0; /* an order is asked for to see its extremes */
 }
 
 static void next_picture(struct results_state *s)
@@ -217,6 +218,20 @@ static void next_picture(struct results_state *s)
     while ((s->picture == PICTURE_CRITERIA && s->data.n_criteria == 0) ||
            (s->picture == PICTURE_SPEEDUP && s->data.n_arms < 2));
     s->details_top = 0;
+}
+
+/* Where there is room for one panel alone the table is one of the pictures. */
+static void cycle(struct results_state *s)
+{
+    if (!s->small) {
+        next_picture(s);
+    } else if (!s->on_picture) {
+        s->on_picture = true;
+        s->picture = PICTURE_DETAILS;
+    } else {
+        next_picture(s);
+        s->on_picture = s->picture != PICTURE_DETAILS;
+    }
 }
 
 static bool back(struct results_state *s)
@@ -292,7 +307,7 @@ static bool action(struct app *a, enum action what)
         s->details_top = 0;
         return true;
     case ACTION_CYCLE:
-        next_picture(s);
+        cycle(s);
         return true;
     case ACTION_SORT:
         cycle_sort(a, 1);
@@ -300,6 +315,7 @@ static bool action(struct app *a, enum action what)
     case ACTION_SORT_REVERSE:
         s->data.reverse = !s->data.reverse;
         arrange(a);
+        s->scroll.cursor = 0;
         return true;
     case ACTION_FILTER:
         s->filtering = true;
@@ -540,8 +556,8 @@ static int choose_pictures(const struct results_state *s, int room, enum picture
 static void draw_panels(struct app *a, struct grid *g, struct rect r)
 {
     struct results_state *s = a->results;
-    bool small = r.height < 15 || r.width < 56;
-    if (s->alone || small) {
+    s->small = r.height < 15 || r.width < 56;
+    if (s->alone || s->small) {
         if (s->on_picture)
             draw_picture(a, g, r, s->picture, true);
         else

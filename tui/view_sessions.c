@@ -49,6 +49,17 @@ static bool is_own_run(const struct app *a, const struct session_entry *e)
     return app_running(a) && strcmp(engine_session_path(a->engine), e->path) == 0;
 }
 
+/* "~/.local/share/..." where the file lies in the user's home. */
+static void path_text(char *out, size_t size, const char *path)
+{
+    const char *home = getenv("HOME");
+    size_t length = home ? strlen(home) : 0;
+    if (length > 1 && strncmp(path, home, length) == 0 && path[length] == '/')
+        snprintf(out, size, "~%s", path + length);
+    else
+        snprintf(out, size, "%s", path);
+}
+
 /* order */
 
 struct sort_key {
@@ -159,12 +170,13 @@ static void delete_entry(struct app *a, void *data)
 
 static void ask_delete(struct app *a, const struct session_entry *e)
 {
-    char question[700], size[FORMAT_TEXT];
+    char question[700], size[FORMAT_TEXT], path[520];
     if (is_own_run(a, e)) {
         app_say(a, true, "that session is being written: stop the run first (s in Live)");
         return;
     }
-    snprintf(question, sizeof question, "Delete %s (%s, %d cells)? It cannot be brought back.", e->path,
+    path_text(path, sizeof path, e->path);
+    snprintf(question, sizeof question, "Delete %s (%s, %d cells)? It cannot be brought back.", path,
              format_bytes(size, (double)e->bytes), e->cells);
     dialog_confirm(a, question, "delete", delete_entry, NULL);
 }
@@ -479,6 +491,7 @@ static void draw_selected(struct app *a, struct grid *g, struct rect r)
 {
     const struct session_entry *e = sessions_selected(a->sessions);
     struct rect in = widget_panel(g, r, e ? e->id : "", "", false);
+    char path[520];
     if (!e)
         return;
     const char *words =
@@ -490,7 +503,8 @@ static void draw_selected(struct app *a, struct grid *g, struct rect r)
                                                 : "It did not end: u goes on with it and keeps its complete "
                                                   "cells; Enter shows what was measured.";
     grid_text(g, in.x, in.y, in.width, STYLE_TEXT, e->models);
-    grid_text(g, in.x, in.y + 1, in.width, STYLE_DIM, e->path);
+    path_text(path, sizeof path, e->path);
+    grid_text(g, in.x, in.y + 1, in.width, STYLE_DIM, path);
     in.y += 2;
     in.height -= 2;
     widget_paragraph(g, in, STYLE_DIM, words);
