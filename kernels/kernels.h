@@ -4,7 +4,8 @@
  *  - asynchronous: an operation is queued in order; results are valid after synchronize(). (The cpu backend
  *    happens to finish at once; callers must not rely on it.)
  *  - allocates nothing: every buffer, workspace included, comes from the caller. Only open, alloc, event_create
- *    and warm-up inside a product library may allocate.
+ *    and warm-up inside a product library may allocate. Workspace sizes depend on the host's numbers alone (never on
+ *    the arrays of a batch) and do not shrink as rows or max_context grow.
  *  - knows nothing of models, files, samples or screens, and includes nothing of ours but kernels/.
  *
  * Activations are arrays of `activation` elements (cpu: always fp32), row-major, one row per token; a `stride`
@@ -98,7 +99,7 @@ struct kernels_config {
 struct kernels_info { /* what open() found and chose, for doctor and the session */
     const char *backend;      /* "cpu" */
     char simd[32];            /* level in use */
-    char product[64];         /* "oneDNN 2.6.3", "OpenBLAS ... (cblas)", "own loops" */
+    char product[64];         /* "oneDNN 2.6.3; fp16, ...: own loops", "OpenBLAS ... (cblas); ...", "own loops" */
     char product_why[160];    /* why not a better one; empty if the best was found */
     int threads;
     char affinity[96];        /* "cores 0-1, threads not pinned" */
@@ -145,7 +146,9 @@ struct kernel_ops {
                      int rows);
 
     /* out[rows, m->rows] (row stride out_stride) = epilogue(x[rows, m->cols] m^T); x row stride x_stride.
-     * rows <= 8 or so: our own GEMV; more: the product library. workspace: product_workspace() bytes or NULL. */
+     * rows <= 8 or so: our own GEMV; more: our own loops, or for many rows in fp32 the product library.
+     * workspace: product_workspace() bytes or NULL. Dot products in pairs of bf16 (AVX512-BF16, more than 8 rows)
+     * round x to bf16; everything else multiplies and adds in fp32. */
     void (*product)(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                     const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                     void *workspace);

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { LEAST_KEYS = 64 }; /* of a split: below, a range is not worth a task */
+
 struct plan {
     int group; /* query heads per key-value head */
     int heads; /* of a task: the group, or a part of a very large one */
@@ -32,9 +34,9 @@ static struct plan plan_of(const struct cpu *c, const struct kernel_attention *a
     p.token_groups = (batch->max_rows + p.tokens - 1) / p.tokens;
     p.tasks = (int64_t)batch->sequences * a->kv_heads * p.head_groups * p.token_groups;
     p.splits = 1;
-    /* Few tasks: four ranges per thread in all, of at least 64 keys each. */
+    /* Few tasks: four ranges per thread in all, of at least LEAST_KEYS keys each. */
     if (p.tasks < 2 * c->threads && c->threads > 1) {
-        int wanted = (int)((4 * c->threads + p.tasks - 1) / p.tasks), most = batch->max_context / 64;
+        int wanted = (int)((4 * c->threads + p.tasks - 1) / p.tasks), most = batch->max_context / LEAST_KEYS;
         p.splits = wanted < most ? wanted : most > 1 ? most : 1;
     }
     return p;
@@ -46,10 +48,12 @@ static size_t partial_floats(const struct plan *p, const struct kernel_attention
     return (size_t)p->tokens * (size_t)p->heads * (size_t)(a->head_dim + 2);
 }
 
-/* Partials kept at once: unsplit tasks are finished at once by the thread that ran them. */
-static size_t partial_count(const struct plan *p, int threads)
+/* Partials kept at once. Unsplit tasks are finished by the thread that ran them; split ones number
+ * tasks * splits < 4 threads + tasks < 6 threads. That bound and not the number itself, so that the workspace
+ * of a large batch or a long context serves a smaller one. */
+static size_t partial_count(int threads, const struct kernel_batch *batch)
 {
-    return p->splits == 1 ? (size_t)threads : (size_t)(p->tasks * p->splits);
+    return (size_t)threads * (batch->max_context < 2 * LEAST_KEYS ? 1 : 6);
 }
 
 struct job {
@@ -159,7 +163,7 @@ void cpu_attention_flash(struct kernels *k, void *out, const void *q, int q_stri
                          const struct kernel_batch *batch, void *workspace)
 {
     struct job j = {cpu_of(k), kv, a, batch, plan_of(cpu_of(k), a, batch), out, workspace, NULL, q, q_stride};
-    j.scratch = j.partials + partial_count(&j.plan, j.c->threads) * partial_floats(&j.plan, a);
+    j.scratch = j.partials + partial_count(j.c->threads, batch) * partial_floats(&j.plan, a);
     int splits = j.plan.splits;
     int64_t pieces = j.plan.tasks * splits;
     int64_t work = (int64_t)batch->rows * a->heads * batch->max_context * a->head_dim;
@@ -193,5 +197,5 @@ size_t cpu_attention_flash_workspace(const struct kernels *k, const struct kerne
     int threads = cpu_of_const(k)->threads;
     struct plan p = plan_of(cpu_of_const(k), a, batch);
     size_t scratch = (size_t)threads * simd_attention_scratch(a->head_dim);
-    return (partial_count(&p, threads) * partial_floats(&p, a) + scratch) * sizeof(float);
+    return (partial_count(threads, batch) * partial_floats(&p, a) + scratch) * sizeof(float);
 }

@@ -19,8 +19,11 @@ static void cpu_info(const struct kernels *k, struct kernels_info *out)
     *out = (struct kernels_info){.backend = "cpu", .threads = c->threads};
     snprintf(out->simd, sizeof out->simd, "%s", c->simd->name);
     char unused[80];
-    snprintf(out->product, sizeof out->product, "%s",
-             c->library ? c->library->load(unused, sizeof unused) : "own loops");
+    if (c->library) /* libraries multiply fp32 here */
+        snprintf(out->product, sizeof out->product, "%s; fp16, bf16, int8: own loops",
+                 c->library->load(unused, sizeof unused));
+    else
+        snprintf(out->product, sizeof out->product, "own loops");
     snprintf(out->product_why, sizeof out->product_why, "%s", c->product_why);
     snprintf(out->affinity, sizeof out->affinity, "%s", c->affinity);
 }

@@ -172,3 +172,29 @@ TEST(a_view_of_rows_shares_data_and_scales)
     CHECK_INT(kernel_matrix_bytes(KERNEL_BF16, 4, 3), 24);
     CHECK_STRING(kernel_dtype_name(KERNEL_BF16), "bf16");
 }
+
+TEST(workspaces_never_shrink_as_rows_or_context_grow)
+{
+    for (int threads = 1; threads < 20; threads += 6)
+        for (int library = 0; library < 2; library++) {
+            struct kernels *k = open_level("auto", library ? "auto" : "own", threads);
+            size_t product[KERNEL_DTYPES] = {0}, gate_up[KERNEL_DTYPES] = {0}, head[KERNEL_DTYPES] = {0},
+                   flash[2] = {0};
+            for (int n = 1; n < 1100; n += n < 150 ? 1 : 13) {
+                for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++) {
+                    struct kernel_matrix m = {(enum kernel_dtype)dtype, 5000, 96, NULL, NULL};
+                    size_t now[] = {k->ops->product_workspace(k, &m, n), k->ops->gate_up_workspace(k, &m, n),
+                                    k->ops->head_argmax_workspace(k, &m, n)};
+                    CHECK(now[0] >= product[dtype] && now[1] >= gate_up[dtype] && now[2] >= head[dtype]);
+                    product[dtype] = now[0], gate_up[dtype] = now[1], head[dtype] = now[2];
+                }
+                struct kernel_attention a = {3, 1, 64, 1, 0, true};
+                struct kernel_batch longer = {1, 1, 1, n, NULL, NULL}, more = {1, n, n, 2000, NULL, NULL};
+                size_t now[] = {k->ops->attention_flash_workspace(k, &a, &longer),
+                                k->ops->attention_flash_workspace(k, &a, &more)};
+                CHECK(now[0] >= flash[0] && now[1] >= flash[1]);
+                flash[0] = now[0], flash[1] = now[1];
+            }
+            k->ops->close(k);
+        }
+}
