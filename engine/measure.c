@@ -153,8 +153,8 @@ static void prepare_arm(struct run *r, int a)
         drop_arm(r, a, CELL_UNSUPPORTED, plan->reason);
         return;
     }
-    if (m->refused[a]) {
-        drop_arm(r, a, CELL_OUT_OF_MEMORY, m->refused[a]);
+    if (!plan->fits || m->refused[a]) {
+        drop_arm(r, a, CELL_OUT_OF_MEMORY, plan->fits ? m->refused[a] : plan->reason);
         return;
     }
     struct runner_request q = {.model = m->model,

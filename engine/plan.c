@@ -155,42 +155,61 @@ static void plan_samples(const struct preset *p, const struct plan *plan, struct
     c->samples_per_block = n < 1 ? 1 : n;
 }
 
-/* All arms of a cell are resident together. Weights of one precision are shared; so is the program, which
- * every arm counts to its overhead, and which is resident already. */
+static int predict_memory(const struct preset *p, const struct device *d, const struct plan *plan,
+                          const struct plan_cell *c, int a, struct memory_use *out, struct error *e)
+{
+    struct runner_request q = request_of(p, plan, c, a);
+    if (is_fake(d)) {
+        *out = fake_memory_of(&q);
+        return 0;
+    }
+    return native_predict_memory(d->id, q.model, q.implementation, q.workload, q.batch, q.seq, q.tokens,
+                                 q.samples_max, p->threads, out, e);
+}
+
+static double gib(int64_t bytes)
+{
+    return (double)bytes / 0x1p30;
+}
+
+/* Arms are resident together, in their order as long as there is room. Weights of one precision are shared;
+ * so is the program, which every arm counts to its overhead, and which is resident already. */
 static void plan_memory(const struct preset *p, const struct device *d, const struct plan *plan,
                         struct plan_cell *c, int64_t program_bytes)
 {
-    int64_t weights[PRECISION_NF4 + 1] = {0}, sum = 0, shared = INT64_MAX;
+    int64_t weights[PRECISION_NF4 + 1] = {0}, used = 0, all = 0, shared = 0;
     for (int a = 0; a < p->n_arms; a++) {
         struct plan_arm *arm = &c->arm[a];
-        const struct implementation *i = &p->arms[a].implementation;
+        struct memory_use *m = &arm->memory;
         struct error e = {0};
         if (!arm->supported)
             continue;
-        struct runner_request q = request_of(p, plan, c, a);
-        if (is_fake(d)) {
-            arm->memory = fake_memory_of(&q);
-        } else if (native_predict_memory(d->id, q.model, i, q.workload, q.batch, q.seq, q.tokens,
-                                         q.samples_max, p->threads, &arm->memory, &e) < 0) {
+        if (predict_memory(p, d, plan, c, a, m, &e) < 0) {
             arm->supported = false;
             snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             continue;
         }
-        if (arm->memory.weights > weights[i->precision])
-            weights[i->precision] = arm->memory.weights;
-        int64_t overhead = arm->memory.overhead,
-                program = overhead < program_bytes ? overhead : program_bytes;
-        sum += arm->memory.activations + arm->memory.kv_cache + overhead - program;
-        shared = program < shared ? program : shared;
+        int64_t *mine = &weights[p->arms[a].implementation.precision];
+        int64_t program = m->overhead < program_bytes ? m->overhead : program_bytes;
+        int64_t more = m->weights > *mine ? m->weights - *mine : 0;
+        int64_t need = m->activations + m->kv_cache + m->overhead - program + more;
+        int64_t free_bytes = plan->memory_free_bytes - used;
+        all += need;
+        shared = program > shared ? program : shared;
+        arm->fits = is_fake(d) || need <= free_bytes;
+        if (arm->fits) {
+            used += need;
+            *mine += more;
+        } else {
+            snprintf(arm->reason, sizeof arm->reason,
+                     "needs %.1f GiB%s, %.1f GiB are free: %.1f GiB too much", gib(need),
+                     used ? " beside the arms before it" : "", gib(free_bytes), gib(need - free_bytes));
+        }
     }
-    for (int k = 0; k <= PRECISION_NF4; k++)
-        sum += weights[k];
-    c->peak_bytes = sum + (shared < INT64_MAX ? shared : 0);
-    c->fits = is_fake(d) || sum <= plan->memory_free_bytes;
+    c->fits = c->arm[0].fits;
+    c->peak_bytes = (c->fits ? used : all) + shared;
     if (!c->fits)
-        snprintf(c->reason, sizeof c->reason, "needs %.1f GiB, %.1f GiB are free: %.1f GiB too much",
-                 (double)sum / 0x1p30, (double)plan->memory_free_bytes / 0x1p30,
-                 (double)(sum - plan->memory_free_bytes) / 0x1p30);
+        memcpy(c->reason, c->arm[0].reason, sizeof c->reason);
 }
 
 static void plan_time(const struct preset *p, const struct device *d, const struct plan *plan,
@@ -201,7 +220,7 @@ static void plan_time(const struct preset *p, const struct device *d, const stru
     for (int a = 0; a < p->n_arms; a++) {
         const struct plan_arm *arm = &c->arm[a];
         enum precision_kind k = p->arms[a].implementation.precision;
-        if (!arm->supported || !(arm->sample_s > 0))
+        if (!arm->supported || !arm->fits || !(arm->sample_s > 0))
             continue;
         if (!loaded[k])
             load += (double)arm->memory.weights / (is_fake(d) ? FAKE_LOAD_RATE : LOAD_RATE);

@@ -13,6 +13,7 @@ struct plan_arm {
     double limit_tokens_per_second; /* the device's ceiling for this work; NAN unknown */
     bool memory_bound;
     bool supported;
+    bool fits;        /* beside the arms before it; a candidate that does not is left out, its cell runs */
     char reason[256]; /* why not */
 };
 struct plan_cell {
@@ -20,10 +21,11 @@ struct plan_cell {
     enum workload workload;
     int batch, seq, tokens;
     struct plan_arm arm[PRESET_ARMS];
-    int64_t peak_bytes; /* all arms of the cell resident together, shared weights once */
+    int64_t peak_bytes; /* the arms that fit (where not even the baseline does: all arms) resident together,
+                           shared weights once */
     double time_s;      /* predicted: load, warm-up and all rounds */
     int samples_per_block;
-    bool fits;
+    bool fits;        /* the baseline does */
     bool supported;   /* the baseline and at least every arm that can run make sense */
     char reason[256]; /* "needs 27.1 GiB, 23.4 GiB are free: 3.7 GiB too much" */
 };

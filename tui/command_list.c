@@ -235,7 +235,7 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
 {
     const struct plan_arm *a = &c->arm[arm];
     char memory[FORMAT_TEXT], sample[FORMAT_TEXT], limit[FORMAT_TEXT];
-    bool runs = c->supported && c->fits && a->supported;
+    bool runs = c->supported && c->fits && a->supported && a->fits;
     double bytes = a->supported ? (double)a->memory.peak : (double)NAN;
     double sample_ms = a->supported ? 1e3 * a->sample_s : (double)NAN;
     double rate = a->supported ? a->limit_tokens_per_second : (double)NAN;
@@ -249,7 +249,7 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
     report_number(report, "sample_ms", sample_ms, format_digits(sample, sample_ms, 3));
     report_number(report, "limit_tok/s", rate, format_rate(limit, rate));
     report_text(report, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute", NULL);
-    report_text(report, "runs", runs ? "yes" : a->supported ? c->reason : a->reason, NULL);
+    report_text(report, "runs", runs ? "yes" : a->supported && !c->fits ? c->reason : a->reason, NULL);
 }
 
 static int print_plan(const struct prepared *p, const struct request *r)

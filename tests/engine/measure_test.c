@@ -182,7 +182,7 @@ static void set_up(int arms)
     for (int a = 0; a < arms; a++) {
         snprintf(host.preset.arms[a].name, sizeof host.preset.arms[a].name, "arm%d", a);
         implementation_default(&host.preset.arms[a].implementation);
-        host.plan.arm[a].supported = true;
+        host.plan.arm[a].supported = host.plan.arm[a].fits = true;
         host.plan.arm[a].sample_s = 0.01;
         fake.script[a].sample_ns = 10000000;
         fake.script[a].zero_at = -1;
@@ -296,6 +296,19 @@ TEST(a_refused_arm_is_not_prepared)
     CHECK_INT(fake.prepared, 1);
     CHECK_INT(measured(1)->status, CELL_OUT_OF_MEMORY);
     CHECK_INT(host.done.status, CELL_OK);
+    tear_down();
+}
+
+TEST(an_arm_that_does_not_fit_is_not_prepared)
+{
+    set_up(2);
+    host.plan.arm[1].fits = false;
+    snprintf(host.plan.arm[1].reason, sizeof host.plan.arm[1].reason, "needs 9 GiB");
+    run();
+    CHECK_INT(fake.prepared, 1);
+    CHECK_INT(measured(1)->status, CELL_OUT_OF_MEMORY);
+    CHECK_STRING(measured(1)->reason, "needs 9 GiB");
+    CHECK_INT(measured(0)->n_blocks, 6);
     tear_down();
 }
 
