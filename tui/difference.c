@@ -231,6 +231,11 @@ int difference_draw(struct grid *g, struct rect r, const struct difference *d, s
     if (d->n == 0)
         return 0;
     layout_top(&in, used + (in.height - used > 6));
+    if (in.height >= 12 && scroll->cursor < d->n) {
+        const struct comparison *c = &d->row[scroll->cursor].comparison;
+        struct rect foot = layout_bottom(&in, 3);
+        widget_paragraph(g, (struct rect){foot.x, foot.y + 1, foot.width, 2}, STYLE_TEXT, c->sentence);
+    }
     struct widget_table t;
     widget_table_begin(&t, g, in, column, n);
     widget_scroll_fit(scroll, d->n, t.area.height);

@@ -366,20 +366,23 @@ static bool action(struct app *a, enum action what)
 
 /* drawing */
 
-/* "2026-11-21 06:30:12" of "2026-11-21T06:30:12Z" */
-static void date_text(char out[24], const struct session_entry *e, bool seconds)
+/* Of "2026-11-21T06:30:12Z" as much as the column takes: "2026-11-21 06:30:12", without seconds, "11-21
+ * 06:30". */
+static void date_text(char out[24], const struct session_entry *e, int width)
 {
-    if (strlen(e->started) < 16)
+    bool year = width >= 16, seconds = width > 16;
+    if (strlen(e->started) < 19)
         snprintf(out, 24, "%.20s", e->started[0] ? e->started : "no date");
     else
-        snprintf(out, 24, "%.10s %.*s", e->started, seconds ? 8 : 5, e->started + 11);
+        snprintf(out, 24, "%.*s %.*s", year ? 10 : 5, e->started + (year ? 0 : 5), seconds ? 8 : 5,
+                 e->started + 11);
 }
 
 static void draw_row(const struct app *a, const struct widget_table *t, int y, const struct session_entry *e)
 {
     char date[24], size[FORMAT_TEXT];
     bool own = is_own_run(a, e);
-    date_text(date, e, t->column[1].width > 16);
+    date_text(date, e, t->column[1].width);
     if (strcmp(a->sessions->base, e->path) == 0)
         widget_table_cell(t, y, 0, STYLE_KEY, "\xe2\x97\x8f");
     widget_table_cell(t, y, 1, STYLE_TEXT, date);
@@ -447,8 +450,9 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     }
     draw_filter(s, g, &in);
     memcpy(column, columns, sizeof column);
-    if (r.width >= 90)
-        column[1].width = 19;
+    column[1].width = r.width >= 90 ? 19 : r.width >= 56 ? 16 : 11;
+    if (r.width < 56)
+        column[2].width = 8;
     struct widget_column *by = &column[sorted[s->sort]];
     if (s->sort != SESSIONS_DATE || s->reverse) {
         snprintf(title, sizeof title, "%s%s", by->title, s->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
