@@ -369,6 +369,33 @@ static void rerun(struct app *a)
     app_say(a, false, "this is what that session ran: r runs it again");
 }
 
+/* What commands the run in progress. */
+static bool do_run(struct app *a, enum action action)
+{
+    switch (action) {
+    case ACTION_RUN:
+        app_start_run(a, NULL);
+        return true;
+    case ACTION_PAUSE:
+        if (a->paused)
+            command(a, ENGINE_CONTINUE, "going on");
+        else
+            command(a, ENGINE_PAUSE, "pausing after the block in flight: p goes on");
+        return true;
+    case ACTION_STOP:
+        command(a, ENGINE_STOP, "stopping after the sample in flight; what was measured is kept");
+        return true;
+    case ACTION_SKIP_CELL:
+        command(a, ENGINE_SKIP_CELL, "skipping this cell");
+        return true;
+    case ACTION_MORE_ROUNDS:
+        command(a, ENGINE_MORE_ROUNDS, "ten more rounds for this cell");
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool do_global(struct app *a, enum action action)
 {
     switch (action) {
@@ -396,24 +423,6 @@ static bool do_global(struct app *a, enum action action)
     case ACTION_VIEW_RESULTS:
     case ACTION_VIEW_SESSIONS:
         app_go(a, (enum view_id)(action - ACTION_VIEW_SETUP + VIEW_SETUP));
-        return true;
-    case ACTION_RUN:
-        app_start_run(a, NULL);
-        return true;
-    case ACTION_PAUSE:
-        if (a->paused)
-            command(a, ENGINE_CONTINUE, "going on");
-        else
-            command(a, ENGINE_PAUSE, "pausing after the block in flight: p goes on");
-        return true;
-    case ACTION_STOP:
-        command(a, ENGINE_STOP, "stopping after the sample in flight; what was measured is kept");
-        return true;
-    case ACTION_SKIP_CELL:
-        command(a, ENGINE_SKIP_CELL, "skipping this cell");
-        return true;
-    case ACTION_MORE_ROUNDS:
-        command(a, ENGINE_MORE_ROUNDS, "ten more rounds for this cell");
         return true;
     case ACTION_EXPORT:
         export_shown(a);
@@ -453,7 +462,7 @@ static bool do_global(struct app *a, enum action action)
             app_go(a, VIEW_SETUP);
         return true;
     default:
-        return false;
+        return do_run(a, action);
     }
 }
 

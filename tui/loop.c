@@ -203,8 +203,15 @@ int loop_run(struct app *a, const struct screen_options *o, struct error *e)
         turn(&l);
     screen_close(l.screen);
     grid_free(&l.grid);
-    if (app_running(a))
-        fprintf(stderr, "benchtop: stopping the run; what was measured is saved\n");
+    if (app_running(a)) {
+        /* A sample may take minutes: the keyboard's signals work again, and the journal holds every block. */
+        fprintf(stderr, "benchtop: stopping the run after the sample in flight; what was measured is saved "
+                        "(Ctrl-C leaves at once)\n");
+        signal(SIGINT, SIG_DFL);
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGINT);
+        pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+    }
     app_stop_run(a);
     close(l.signals);
     return l.result;

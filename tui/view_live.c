@@ -47,6 +47,22 @@ int *live_place_on(struct live_place *p, enum live_axis axis)
     return axis == LIVE_AXIS_BATCH ? &p->batch : axis == LIVE_AXIS_SEQ ? &p->seq : &p->model;
 }
 
+int live_arms_shown(const struct live_state *s, int room, int arm[])
+{
+    int n_arms = s->of->cell[s->cell].n_arms, n = 0;
+    if (room > n_arms)
+        room = n_arms;
+    if (room > PRESET_ARMS)
+        room = PRESET_ARMS;
+    if (room < 1)
+        return 0;
+    int first = s->candidate - room + 2 > 1 ? s->candidate - room + 2 : 1;
+    arm[n++] = 0;
+    while (n < room)
+        arm[n] = first + n - 1, n++;
+    return n;
+}
+
 static int init(struct app *a, struct error *e)
 {
     struct live_state *s = calloc(1, sizeof *s);

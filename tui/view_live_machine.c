@@ -166,19 +166,21 @@ void live_draw_memory(struct app *a, struct grid *g, struct rect r)
         double sum = (double)(m->weights + m->kv_cache + m->activations + m->overhead);
         most = fmax(most, fmax(sum, (double)m->peak));
     }
-    for (int arm = 0; arm < c->n_arms && arm < t.area.height; arm++) {
+    int shown[PRESET_ARMS], n = live_arms_shown(s, t.area.height, shown);
+    for (int row = 0; row < n; row++) {
+        int arm = shown[row];
         const struct session_arm *of = &c->arm[arm];
         const struct memory_use *m = of->has_measured ? &of->measured : &of->predicted;
         enum style style = of->has_measured ? STYLE_TEXT : STYLE_DIM; /* a prediction is not a reading */
-        widget_table_format(&t, arm, 0, theme_arm(arm), "%c %s", theme_arm_letter(arm), of->name);
+        widget_table_format(&t, row, 0, theme_arm(arm), "%c %s", theme_arm_letter(arm), of->name);
         if (m->peak == 0 && m->weights == 0)
             continue;
-        widget_table_cell(&t, arm, 1, style, format_gib(text, (double)m->weights));
-        widget_table_cell(&t, arm, 2, style, format_gib(text, (double)m->kv_cache));
-        widget_table_cell(&t, arm, 3, style, format_gib(text, (double)m->activations));
-        widget_table_cell(&t, arm, 4, style, format_gib(text, (double)m->overhead));
-        widget_table_cell(&t, arm, 5, style, format_gib(text, (double)m->peak));
+        widget_table_cell(&t, row, 1, style, format_gib(text, (double)m->weights));
+        widget_table_cell(&t, row, 2, style, format_gib(text, (double)m->kv_cache));
+        widget_table_cell(&t, row, 3, style, format_gib(text, (double)m->activations));
+        widget_table_cell(&t, row, 4, style, format_gib(text, (double)m->overhead));
+        widget_table_cell(&t, row, 5, style, format_gib(text, (double)m->peak));
         if (widget_table_has(&t, 6))
-            stacked_bar(g, t.x[6], t.area.y + arm, t.width[6], m, most, theme_arm(arm));
+            stacked_bar(g, t.x[6], t.area.y + row, t.width[6], m, most, theme_arm(arm));
     }
 }

@@ -122,17 +122,10 @@ void live_draw_latency(struct app *a, struct grid *g, struct rect r)
     else if (s->range.per_column > 0)
         plot_log_axis(g, (struct rect){axis.x + label, axis.y, columns * s->bar_width + 2, 1},
                       live_column_edge(&s->range, 0), live_column_edge(&s->range, columns));
-    int shown = c->n_arms, each = in.height / (shown > 0 ? shown : 1);
-    if (each < 1) { /* the candidate that is spoken of, and its baseline */
-        shown = in.height;
-        each = 1;
-    }
-    int spare = in.height - each * shown;
-    for (int i = 0; i < shown; i++) {
-        struct rect row = layout_top(&in, each + (i < spare));
-        bool skip = shown < c->n_arms && i == shown - 1 && s->candidate >= shown;
-        draw_arm(a, g, row, skip ? s->candidate : i, label);
-    }
+    int arm[PRESET_ARMS], n = live_arms_shown(s, in.height, arm);
+    int each = n > 0 ? in.height / n : 0, spare = n > 0 ? in.height % n : 0;
+    for (int i = 0; i < n; i++)
+        draw_arm(a, g, layout_top(&in, each + (i < spare)), arm[i], label);
 }
 
 static double value_of(const struct arm_summary *m, enum live_quantity q, int which)
@@ -144,7 +137,10 @@ static double value_of(const struct arm_summary *m, enum live_quantity q, int wh
                        : m->tokens_per_second_ci.high;
 }
 
-struct curve { /* the points of every arm along the axis */
+enum { LINES = 4 }; /* more in one picture are not told apart */
+
+struct curve { /* the points of the arms shown along the axis */
+    int arm[PRESET_ARMS], n_arms;
     double y[PLOT_SERIES][PRESET_SWEEP], low[PLOT_SERIES][PRESET_SWEEP], high[PLOT_SERIES][PRESET_SWEEP];
     char label[PRESET_SWEEP][24];
     const char *labels[PRESET_SWEEP];
@@ -152,9 +148,10 @@ struct curve { /* the points of every arm along the axis */
     double least, most;
 };
 
-static void collect(struct live_state *s, struct curve *k, int n_x, int n_arms)
+static void collect(struct live_state *s, struct curve *k, int n_x)
 {
     k->least = INFINITY;
+    k->n_arms = live_arms_shown(s, LINES, k->arm);
     k->most = 0;
     for (int i = 0; i < n_x; i++) {
         struct live_place at = live_place_of(s->of, s->cell);
@@ -167,9 +164,9 @@ static void collect(struct live_state *s, struct curve *k, int n_x, int n_arms)
             snprintf(k->label[i], sizeof k->label[i], "%d",
                      s->axis == LIVE_AXIS_BATCH ? p->batch[i] : p->seq[i]);
         k->labels[i] = k->label[i];
-        for (int arm = 0; arm < n_arms; arm++) {
+        for (int arm = 0; arm < k->n_arms; arm++) {
             const struct arm_summary *m =
-                cell < 0 ? NULL : live_summary(s->statistics, s->of, cell, arm, s->now_ns);
+                cell < 0 ? NULL : live_summary(s->statistics, s->of, cell, k->arm[arm], s->now_ns);
             double y = m ? value_of(m, s->quantity, 0) : NAN;
             k->y[arm][i] = y;
             k->low[arm][i] = m ? value_of(m, s->quantity, -1) : NAN;
@@ -180,21 +177,19 @@ static void collect(struct live_state *s, struct curve *k, int n_x, int n_arms)
             }
         }
     }
-    for (int arm = 0; arm < n_arms; arm++)
-        k->series[arm] =
-            (struct plot_series){k->y[arm], k->low[arm], k->high[arm], theme_arm_letter(arm), theme_arm(arm)};
+    for (int arm = 0; arm < k->n_arms; arm++)
+        k->series[arm] = (struct plot_series){k->y[arm], k->low[arm], k->high[arm],
+                                              theme_arm_letter(k->arm[arm]), theme_arm(k->arm[arm])};
 }
 
 /* Values of the point under the cursor, in place of the note. */
-static void point_note(const struct live_state *s, const struct curve *k, int at, int n_arms, char *out,
-                       size_t size)
+static void point_note(const struct curve *k, int at, char *out, size_t size)
 {
     size_t used = (size_t)snprintf(out, size, "%s:", k->label[at]);
     char text[FORMAT_TEXT];
-    (void)s;
-    for (int arm = 0; arm < n_arms && used < size; arm++)
+    for (int arm = 0; arm < k->n_arms && used < size; arm++)
         if (isfinite(k->y[arm][at]))
-            used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(arm),
+            used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(k->arm[arm]),
                                      format_digits(text, k->y[arm][at], 3));
 }
 
@@ -203,18 +198,15 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
     static const char *const axis_names[LIVE_AXES] = {"batch", "sequence", "model"};
     struct live_state *s = a->live;
     struct curve k;
-    int n_x = live_axis_length(s->of, s->axis), n_arms = s->of->cell[s->cell].n_arms;
+    int n_x = live_axis_length(s->of, s->axis);
     n_x = n_x > PRESET_SWEEP ? PRESET_SWEEP : n_x;
-    n_arms = n_arms > PLOT_SERIES ? PLOT_SERIES : n_arms;
-    collect(s, &k, n_x, n_arms);
+    collect(s, &k, n_x);
     struct live_place here = live_place_of(s->of, s->cell);
     int at = *live_place_on(&here, s->axis);
     char title[64], note[128] = "\xc2\xb1 95 %";
-    snprintf(title, sizeof title, "%s by %s",
-             s->quantity == LIVE_LATENCY_MS ? "Latency, ms" : "Throughput, tok/s", axis_names[s->axis]);
     bool is_log = k.most > 25 * k.least;
     if (a->frozen || s->pinned)
-        point_note(s, &k, at, n_arms, note, sizeof note);
+        point_note(&k, at, note, sizeof note);
     else if (is_log)
         snprintf(note, sizeof note, "log \xc2\xb7 \xc2\xb1 95 %%");
     /* The values under the cursor need the room of the long title. */
@@ -227,7 +219,7 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
     struct plot_lines lines = {.x_label = k.labels,
                                .n_x = n_x,
                                .series = k.series,
-                               .n_series = n_arms,
+                               .n_series = k.n_arms,
                                .from_zero = true,
                                .log_y = is_log,
                                .cursor = at};

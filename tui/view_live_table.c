@@ -136,10 +136,11 @@ void live_draw_statistics(struct app *a, struct grid *g, struct rect r)
     struct rect under = layout_bottom(&in, comparisons);
     struct widget_table t;
     widget_table_begin(&t, g, in, columns, (int)(sizeof columns / sizeof columns[0]));
-    for (int arm = 0; arm < c->n_arms; arm++) {
-        draw_arm(a, &t, arm, arm);
-        if (arm == s->candidate && c->n_arms > 2 && arm < t.area.height && s->focus == LIVE_STATISTICS)
-            grid_restyle(g, (struct rect){t.area.x, t.area.y + arm, 1, 1}, STYLE_SELECTED);
+    int arm[PRESET_ARMS], n = live_arms_shown(s, t.area.height, arm);
+    for (int row = 0; row < n; row++) {
+        draw_arm(a, &t, row, arm[row]);
+        if (arm[row] == s->candidate && c->n_arms > 2 && s->focus == LIVE_STATISTICS)
+            grid_restyle(g, (struct rect){t.area.x, t.area.y + row, 1, 1}, STYLE_SELECTED);
     }
     /* The window of candidates that holds the one spoken of. */
     int first = s->candidate > comparisons ? s->candidate - comparisons + 1 : 1;

@@ -41,6 +41,10 @@ static bool action(struct app *a, enum action what)
         s->focus = (s->focus + (what == ACTION_FOCUS_NEXT ? 1 : SETUP_PANELS - 1)) % SETUP_PANELS;
         return true;
     }
+    if (what == ACTION_SET_FIELD) {
+        setup_set_field(a);
+        return true;
+    }
     if (what == ACTION_FILTER) {
         s->focus = SETUP_MODELS;
         s->filtering = true;

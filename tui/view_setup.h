@@ -48,6 +48,7 @@ const struct setup_model *setup_model_of(const struct app *a, const char *name);
 bool setup_arms_action(struct app *a, enum action what);
 void setup_arms_draw(struct app *a, struct grid *g, struct rect r);
 
+void setup_set_field(struct app *a);
 bool setup_sweep_action(struct app *a, enum action what);
 void setup_sweep_draw(struct app *a, struct grid *g, struct rect r);
 

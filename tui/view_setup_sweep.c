@@ -88,6 +88,10 @@ static void to_json(const struct field *f, const char *text, char *out, size_t s
 {
     char *end;
     double value = strtod(text, &end);
+    if (f->zero && strcmp(text, f->zero) == 0) {
+        snprintf(out, size, "0");
+        return;
+    }
     while (*end == ' ')
         end++;
     if (f->kind == KIND_FRACTION && end != text && *end == '%')
@@ -294,6 +298,27 @@ static void edit(struct app *a)
     }
     show(&a->preset, f, text, sizeof text);
     dialog_entry(a, f->path, f->zero && strcmp(text, f->zero) == 0 ? "0" : text, f->hint, field_typed, NULL);
+}
+
+/* "path=value", for what has no place on the screen. */
+static bool any_typed(struct app *a, const char *text, void *data, struct error *e)
+{
+    char path[WIDGET_ENTRY];
+    const char *equals = strchr(text, '=');
+    (void)data;
+    if (!equals) {
+        error_set(e, ERROR_USAGE,
+                  "expected path=value: criteria.min_speedup=1.3, warmup_max=50, margin=0.02");
+        return false;
+    }
+    snprintf(path, sizeof path, "%.*s", (int)(equals - text), text);
+    return take(a, path, equals + 1, e);
+}
+
+void setup_set_field(struct app *a)
+{
+    dialog_entry(a, "Set a field of the preset", "",
+                 "path=value, as --set takes it: criteria.min_speedup=1.3", any_typed, NULL);
 }
 
 bool setup_sweep_action(struct app *a, enum action what)

@@ -190,6 +190,21 @@ TEST(fractions_and_times_are_typed_as_people_write_them)
     app_free(&a);
 }
 
+TEST(any_field_is_set_by_its_path)
+{
+    struct app a;
+    fixture_open(&a);
+    fixture_keys(&a, "=criteria.min_speedup=1.3\n");
+    CHECK_CLOSE(a.preset.criteria.min_speedup, 1.3, 1e-12);
+    fixture_keys(&a, "=nonsense=1\n");
+    CHECK(a.dialog != NULL);
+    fixture_keys(&a, "\033=rounds\n");
+    CHECK(a.dialog != NULL);
+    fixture_keys(&a, "\033");
+    CHECK_INT(a.preset.rounds, 3);
+    app_free(&a);
+}
+
 TEST(the_last_workload_stays)
 {
     struct app a;
