@@ -506,6 +506,35 @@ TEST(what_is_left_is_bounded_and_shrinks)
     fake_end(g);
 }
 
+TEST(commands_in_any_order_end_in_a_whole_session)
+{
+    struct preset p = fake_preset(SWEEP("\"samples_per_block\":8,\"fake\":{\"faults\":{\"1\":\"hang\"}}"));
+    p.rounds = 60;
+    p.max_rounds = 90;
+    uint64_t random = 7;
+    for (int k = 0; k < 40; k++) {
+        struct engine *g = fake_start(&p, NULL);
+        if (!g)
+            break;
+        for (int i = 0; i < k % 12; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            engine_command(g, (enum engine_command)((random >> 40) % 5));
+            nanosleep(&(struct timespec){0, (long)((random >> 33) % 2000000)}, NULL);
+            (void)engine_eta_s(g);
+        }
+        engine_command(g, ENGINE_STOP);
+        engine_join(g);
+        size_t n = log_length(engine_log(g));
+        CHECK_INT(log_get(engine_log(g), n - 1)->kind, LOG_RUN_FINISHED);
+        for (int c = 0; c < 3; c++) {
+            enum cell_status status = engine_session(g)->cell[c].status;
+            CHECK(status != CELL_PENDING && status != CELL_RUNNING);
+        }
+        fake_end(g);
+    }
+    preset_free(&p);
+}
+
 TEST(impossible_requests_start_nothing)
 {
     struct preset p =
