@@ -4,6 +4,7 @@
 #include "tui/results.h"
 #include "tui/results_details.h"
 #include "tui/results_pictures.h"
+#include "tui/results_table.h"
 #include "tui/screen.h"
 #include "tui/theme.h"
 #include "tui/widget.h"
@@ -333,77 +334,6 @@ static bool action(struct app *a, enum action what)
 
 /* drawing */
 
-static const struct widget_column table[RESULTS_COLUMNS] = {
-    [RESULTS_MODEL] = {"model", 0, 2, false, false},
-    [RESULTS_WORKLOAD] = {"workload", 8, 3, false, false},
-    [RESULTS_BATCH] = {"batch", 5, 1, true, false},
-    [RESULTS_SEQ] = {"seq", 5, 1, true, false},
-    [RESULTS_ARM] = {"arm", 0, 1, false, false},
-    [RESULTS_N] = {"n", 6, 12, true, false},
-    [RESULTS_MEAN] = {"mean ms", 8, 1, true, false},
-    [RESULTS_INTERVAL] = {"\xc2\xb1 95 %", 7, 4, true, false},
-    [RESULTS_MEDIAN] = {"median", 7, 10, true, false},
-    [RESULTS_P95] = {"p95", 7, 11, true, false},
-    [RESULTS_P99] = {"p99", 7, 6, true, false},
-    [RESULTS_RATE] = {"tok/s", 6, 3, true, false},
-    [RESULTS_BANDWIDTH] = {"GB/s", 5, 9, true, false},
-    [RESULTS_LIMIT] = {"of limit", 8, 8, true, false},
-    [RESULTS_PEAK] = {"peak", 9, 7, true, false},
-    [RESULTS_SPEEDUP] = {"speed-up", 8, 1, true, false},
-    [RESULTS_SPEEDUP_CI] = {"95 % CI", 11, 5, true, false},
-    [RESULTS_VERDICT] = {"verdict", 12, 2, false, true},
-};
-
-static bool is_common(const struct results *r, int column)
-{
-    return (column == RESULTS_MODEL && r->same_model) || (column == RESULTS_WORKLOAD && r->same_workload) ||
-           (column == RESULTS_BATCH && r->same_batch) || (column == RESULTS_SEQ && r->same_seq);
-}
-
-/* What is the same in every cell stands in the panel's title: "Results  gpt2-124m · decode · seq 128". */
-static void table_title(const struct results *r, const struct session *s, char *out, size_t size)
-{
-    char part[4][72] = {{0}};
-    const struct session_cell *c = &s->cell[0];
-    snprintf(out, size, "Cells and arms");
-    if (s->n_cells == 0)
-        return;
-    if (r->same_model)
-        snprintf(part[0], sizeof part[0], "%.60s", c->model);
-    if (r->same_workload)
-        snprintf(part[1], sizeof part[1], "%s", workload_names[c->workload]);
-    if (r->same_batch)
-        snprintf(part[2], sizeof part[2], "batch %d", c->batch);
-    if (r->same_seq)
-        snprintf(part[3], sizeof part[3], "seq %d", c->seq);
-    size_t used = 0;
-    for (int i = 0; i < 4; i++)
-        if (part[i][0] && used < size)
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? DOT : "", part[i]);
-}
-
-static void draw_row(const struct results *r, const struct session *s, const struct widget_table *t, int y,
-                     const int *id, const struct results_row *row)
-{
-    char cell[RESULTS_TEXT], status[320];
-    for (int i = 0; i < t->n; i++) {
-        if (!widget_table_has(t, i) || (!row->has_summary && id[i] > RESULTS_ARM))
-            continue;
-        enum style style = results_text(r, s, row, (enum results_column)id[i], cell);
-        widget_table_cell(t, y, i, style, cell);
-    }
-    if (row->has_summary || y >= t->area.height)
-        return;
-    int x = t->area.x;
-    for (int i = 0; i < t->n; i++)
-        if (widget_table_has(t, i) && id[i] <= RESULTS_ARM)
-            x = t->x[i] + t->width[i] + 2;
-    results_status_text(s, row, status, sizeof status);
-    grid_text(t->grid, x, t->area.y + y, t->area.x + t->area.width - x,
-              row->status == CELL_FAILED || row->status == CELL_OUT_OF_MEMORY ? STYLE_WARNING : STYLE_DIM,
-              status);
-}
-
 static void draw_filter(const struct results_state *s, struct grid *g, struct rect *in)
 {
     if (!s->filtering && !s->filter.text[0])
@@ -416,79 +346,20 @@ static void draw_filter(const struct results_state *s, struct grid *g, struct re
         grid_text(g, top.x + 2, top.y, top.width - 2, STYLE_KEY, s->filter.text);
 }
 
-struct column_titles {
-    char sorted[32], half[16], interval[16];
-};
-
-/* The columns that say something in this session; the sorted one carries an arrow. */
-static int choose_columns(const struct results *r, const struct session *s, int room,
-                          struct widget_column column[RESULTS_COLUMNS], int id[RESULTS_COLUMNS],
-                          struct column_titles *titles)
-{
-    int n = 0, percent = (int)(100 * summary_confidence(s) + 0.5);
-    snprintf(titles->half, sizeof titles->half, "\xc2\xb1 %d %%", percent);
-    snprintf(titles->interval, sizeof titles->interval, "%d %% CI", percent);
-    for (int i = 0; i < RESULTS_COLUMNS; i++) {
-        if (is_common(r, i) || (r->n_arms < 2 && i >= RESULTS_SPEEDUP))
-            continue;
-        struct widget_column *c = &column[n];
-        *c = table[i];
-        if (i == RESULTS_MODEL)
-            c->width = r->model_width;
-        if (i == RESULTS_ARM)
-            c->width = r->arm_width;
-        if (i == RESULTS_INTERVAL)
-            c->title = titles->half;
-        if (i == RESULTS_SPEEDUP_CI)
-            c->title = titles->interval;
-        if (i == RESULTS_SPEEDUP && room < 56) {
-            c->title = "speed";
-            c->width = 6;
-        }
-        if (i == RESULTS_MEAN && room < 56) {
-            c->title = "ms";
-            c->width = 6;
-        }
-        if (i == (int)r->sort) {
-            snprintf(titles->sorted, sizeof titles->sorted, "%s%s", c->title,
-                     r->reverse ? "\xe2\x96\xbc" : "\xe2\x96\xb2");
-            c->title = titles->sorted;
-            int width = grid_columns(c->title);
-            c->width = c->width < width ? width : c->width;
-        }
-        id[n++] = i;
-    }
-    return n;
-}
-
 static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
 {
     struct results_state *s = a->results;
     const struct results *data = &s->data;
-    struct widget_column column[RESULTS_COLUMNS];
-    struct column_titles titles;
-    int id[RESULTS_COLUMNS];
     char title[160], note[96];
-    int n = choose_columns(data, a->session, r.width, column, id, &titles);
-    table_title(data, a->session, title, sizeof title);
+    results_table_title(data, a->session, title, sizeof title);
     if (data->n_shown < data->n)
         snprintf(note, sizeof note, "%d of %d shown", data->n_shown, data->n);
     else
         snprintf(note, sizeof note, "%d of %d", data->n ? s->scroll.cursor + 1 : 0, data->n);
     struct rect in = widget_panel(g, r, title, note, focus);
     draw_filter(s, g, &in);
-    struct widget_table t;
-    widget_table_begin(&t, g, in, column, n);
-    s->rows_seen = t.area.height;
-    widget_scroll_fit(&s->scroll, data->n_shown, t.area.height);
-    if (data->n_shown == 0)
-        widget_paragraph(g, t.area, STYLE_DIM, "Nothing matches: Esc clears the filter.");
-    for (int y = 0; y < t.area.height && s->scroll.top + y < data->n_shown; y++) {
-        draw_row(data, a->session, &t, y, id, &data->row[data->shown[s->scroll.top + y]]);
-        if (s->scroll.top + y == s->scroll.cursor)
-            widget_table_select(&t, y, focus);
-    }
-    widget_scrollbar(g, r, &s->scroll, data->n_shown, t.area.height);
+    s->rows_seen = results_table_draw(g, in, data, a->session, &s->scroll, focus);
+    widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows_seen);
 }
 
 static void draw_details(struct app *a, struct grid *g, struct rect in, const struct results_row *row)
