@@ -21,6 +21,7 @@ struct journal {
     char path[PATH_MAX];
     int fd;
     off_t size; /* bytes that are whole lines */
+    bool torn;  /* half a line may stand behind them */
 };
 
 static uint32_t crc32_of(const char *bytes, size_t n)
@@ -71,21 +72,29 @@ static char *line_of(cJSON *object, size_t *size)
     return line;
 }
 
+/* Half a line must not stand before the next one: what follows it would never be read. */
+static int mend(struct journal *j)
+{
+    if (j->torn && (ftruncate(j->fd, j->size) != 0 || lseek(j->fd, j->size, SEEK_SET) < 0))
+        return -1;
+    j->torn = false;
+    return 0;
+}
+
 static int put_line(struct journal *j, cJSON *object, struct error *e)
 {
     size_t n = 0;
     char *line = line_of(object, &n);
     if (!line)
         return error_set(e, ERROR_MEMORY, "no memory to write the journal: close other programs");
-    int failed = write_all(j->fd, line, n) != 0 || fdatasync(j->fd) != 0, why = errno;
+    int failed = mend(j) != 0 || write_all(j->fd, line, n) != 0 || fdatasync(j->fd) != 0, why = errno;
     free(line);
     if (!failed) {
         j->size += (off_t)n;
         return 0;
     }
-    /* Half a line must not stand before the next one. */
-    if (ftruncate(j->fd, j->size) == 0)
-        lseek(j->fd, j->size, SEEK_SET);
+    j->torn = true;
+    mend(j); /* now if possible; else before the next line */
     return error_set(e, ERROR_FAILED,
                      "%s: cannot write: %s: free space there, or choose another place with --out", j->path,
                      strerror(why));
