@@ -100,7 +100,8 @@ test: deps
 
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------
 # TSan does not see inside libgomp, so its run has one OpenMP thread (one core); the program's own threads are what it judges.
-asan: export ASAN_OPTIONS = detect_leaks=1:abort_on_error=0
+asan: export ASAN_OPTIONS = detect_leaks=1
+asan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1
 asan:  SAN = -fsanitize=address

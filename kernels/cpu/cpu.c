@@ -1,7 +1,9 @@
 /* Opening the CPU backend, what it says of itself, and its table. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "kernels/cpu/cpu.h"
+
 #include "kernels/cpu/product.h"
+#include <omp.h>
 
 #include <sched.h>
 #include <stdio.h>
@@ -11,6 +13,9 @@
 static void cpu_close(struct kernels *k)
 {
     free(k ? cpu_of(k) : NULL);
+    /* The pool's threads end with the run: an idle program holds no spinning threads, and leak checkers no
+     * strangers. */
+    omp_pause_resource_all(omp_pause_hard);
 }
 
 static void cpu_info(const struct kernels *k, struct kernels_info *out)
