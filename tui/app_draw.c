@@ -16,7 +16,7 @@ static void corner_text(const struct app *a, char *out, size_t size)
     if (app_running(a)) {
         double eta = engine_eta_s(a->engine);
         char left[FORMAT_TEXT] = "";
-        if (isfinite(eta))
+        if (isfinite(eta) && eta >= 0.05)
             format_duration(left, eta);
         snprintf(out, size, "%.40s \xc2\xb7 cell %d of %d%s%s%s", engine_preset(a->engine)->name, a->cell + 1,
                  a->live_session ? a->live_session->n_cells : 0, left[0] ? " \xc2\xb7 \xe2\x89\xa4 " : "",
