@@ -3,14 +3,14 @@
  * Rules, for every backend:
  *  - asynchronous: an operation is queued in order; results are valid after synchronize(). (The cpu backend
  *    happens to finish at once; callers must not rely on it.)
- *  - allocates nothing: every buffer, workspace included, comes from the caller. Only open, alloc, event_create
- *    and warm-up inside a product library may allocate. Workspace sizes depend on the host's numbers alone (never on
- *    the arrays of a batch) and do not shrink as rows or max_context grow.
+ *  - allocates nothing: every buffer, workspace included, comes from the caller. Only open, alloc,
+ * event_create and warm-up inside a product library may allocate. Workspace sizes depend on the host's
+ * numbers alone (never on the arrays of a batch) and do not shrink as rows or max_context grow.
  *  - knows nothing of models, files, samples or screens, and includes nothing of ours but kernels/.
  *
- * Activations are arrays of `activation` elements (cpu: always fp32), row-major, one row per token; a `stride`
- * counts elements between rows. Weights are struct kernel_matrix. Token rows of several sequences are packed one
- * after another (struct kernel_batch), so ragged lengths cost nothing. */
+ * Activations are arrays of `activation` elements (cpu: always fp32), row-major, one row per token; a
+ * `stride` counts elements between rows. Weights are struct kernel_matrix. Token rows of several sequences
+ * are packed one after another (struct kernel_batch), so ragged lengths cost nothing. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,11 +31,13 @@ struct kernel_matrix {
 };
 
 size_t kernel_matrix_bytes(enum kernel_dtype dtype, int64_t rows, int64_t cols); /* data and scales */
-/* The rows [first, first + rows) as a matrix of their own (no copy): how q, k, v are seen in one qkv matrix. */
+/* The rows [first, first + rows) as a matrix of their own (no copy): how q, k, v are seen in one qkv matrix.
+ */
 struct kernel_matrix kernel_matrix_rows(const struct kernel_matrix *m, int64_t first, int64_t rows);
 
 /* Packed token rows. Row r of sequence s (row_start[s] <= r < row_start[s+1]) has position
- * context[s] + r - row_start[s]. The arrays live in backend memory, so that one captured graph serves every step. */
+ * context[s] + r - row_start[s]. The arrays live in backend memory, so that one captured graph serves every
+ * step. */
 struct kernel_batch {
     int sequences;
     int rows;                 /* row_start[sequences] */
@@ -65,15 +67,17 @@ struct kernel_norm {
 
 enum kernel_activation { KERNEL_LINEAR, KERNEL_GELU_TANH, KERNEL_GELU_ERF, KERNEL_SILU, KERNEL_TANH };
 
-/* What a product does to its result before storing it: y = act(x W^T + bias), then y += the old y if accumulate. */
+/* What a product does to its result before storing it: y = act(x W^T + bias), then y += the old y if
+ * accumulate. */
 struct kernel_epilogue {
     const float *bias; /* [rows of W] or NULL */
     enum kernel_activation activation;
     bool accumulate;
 };
 
-/* Rotary embedding on the first `dims` of each head (Su et al. 2021). Pairs are (i, i + dims/2) ("rotate half").
- * table is [positions, dims / 2, 2]: cos, sin in fp32, made by the caller (scaling rules live in the model). */
+/* Rotary embedding on the first `dims` of each head (Su et al. 2021). Pairs are (i, i + dims/2) ("rotate
+ * half"). table is [positions, dims / 2, 2]: cos, sin in fp32, made by the caller (scaling rules live in the
+ * model). */
 struct kernel_rope {
     const float *table;
     int dims; /* 0: no rotation */
@@ -93,19 +97,20 @@ struct kernels; /* an opened backend: one per run; not shared between threads */
 struct kernels_config {
     int threads;         /* 0: all cores this process may use (affinity mask) */
     const char *product; /* library for large products: "auto", "onednn", "cblas", "own" */
-    const char *simd;    /* "auto" or a level by name, for tests: "portable", "avx2", "avx512", "avx512_bf16" */
+    const char *simd; /* "auto" or a level by name, for tests: "portable", "avx2", "avx512", "avx512_bf16" */
 };
 
-struct kernels_info { /* what open() found and chose, for doctor and the session */
-    const char *backend;      /* "cpu" */
-    char simd[32];            /* level in use */
-    char product[64];         /* "oneDNN 2.6.3; fp16, ...: own loops", "OpenBLAS ... (cblas); ...", "own loops" */
-    char product_why[160];    /* why not a better one; empty if the best was found */
+struct kernels_info {    /* what open() found and chose, for doctor and the session */
+    const char *backend; /* "cpu" */
+    char simd[32];       /* level in use */
+    char product[64];    /* "oneDNN 2.6.3; fp16, ...: own loops", "OpenBLAS ... (cblas); ...", "own loops" */
+    char product_why[160]; /* why not a better one; empty if the best was found */
     int threads;
-    char affinity[96];        /* "cores 0-1, threads not pinned" */
+    char affinity[96]; /* "cores 0-1, threads not pinned" */
 };
 
-/* Returns NULL and says why (at most why_size bytes) where the backend cannot run here. close(NULL) is fine. */
+/* Returns NULL and says why (at most why_size bytes) where the backend cannot run here. close(NULL) is fine.
+ */
 struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why, size_t why_size);
 
 struct kernel_event; /* a point in the queue */
@@ -114,7 +119,8 @@ struct kernel_ops {
     void (*close)(struct kernels *k);
     void (*info)(const struct kernels *k, struct kernels_info *out);
 
-    /* memory: 64-byte aligned, zeroed (so that every page is resident), counted. alloc returns NULL when there is none. */
+    /* memory: 64-byte aligned, zeroed (so that every page is resident), counted. alloc returns NULL when
+     * there is none. */
     void *(*alloc)(struct kernels *k, size_t bytes);
     void (*free)(struct kernels *k, void *p, size_t bytes);
     size_t (*allocated)(const struct kernels *k); /* bytes now held */
@@ -126,29 +132,35 @@ struct kernel_ops {
     struct kernel_event *(*event_create)(struct kernels *k);
     void (*event_destroy)(struct kernels *k, struct kernel_event *e);
     void (*event_record)(struct kernels *k, struct kernel_event *e);
-    int64_t (*event_span_ns)(struct kernels *k, const struct kernel_event *from, const struct kernel_event *to);
+    int64_t (*event_span_ns)(struct kernels *k, const struct kernel_event *from,
+                             const struct kernel_event *to);
 
-    /* weights: element i of tensor `id` is a pure function of (seed, id, i), the same on every backend and for any
-     * number of threads; quantized formats round that value. Uniform in +-amplitude, or the constant. */
+    /* weights: element i of tensor `id` is a pure function of (seed, id, i), the same on every backend and
+     * for any number of threads; quantized formats round that value. Uniform in +-amplitude, or the constant.
+     */
     void (*generate)(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uint64_t id,
                      enum kernel_weight_law law, float amplitude);
-    /* Rows [first, first + rows) of m as fp32 [rows, cols] in host memory: for the reference and for tests. */
-    void (*read_matrix)(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows, float *out);
+    /* Rows [first, first + rows) of m as fp32 [rows, cols] in host memory: for the reference and for tests.
+     */
+    void (*read_matrix)(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
+                        float *out);
 
-    /* out[r] = table[ids[r]] (+ positions[position of r]) (+ extra[0], BERT's type row). positions, extra may be NULL. */
+    /* out[r] = table[ids[r]] (+ positions[position of r]) (+ extra[0], BERT's type row). positions, extra may
+     * be NULL. */
     void (*embed)(struct kernels *k, void *out, const struct kernel_matrix *table, const int32_t *ids,
                   const struct kernel_matrix *positions, const struct kernel_matrix *extra,
                   const struct kernel_batch *batch);
 
     void (*norm)(struct kernels *k, void *out, const void *x, const struct kernel_norm *norm, int rows);
-    /* fusion residual_norm: residual += x; out = norm(residual), one pass. post_norm callers pass out == residual. */
-    void (*add_norm)(struct kernels *k, void *out, void *residual, const void *x, const struct kernel_norm *norm,
-                     int rows);
+    /* fusion residual_norm: residual += x; out = norm(residual), one pass. post_norm callers pass out ==
+     * residual. */
+    void (*add_norm)(struct kernels *k, void *out, void *residual, const void *x,
+                     const struct kernel_norm *norm, int rows);
 
     /* out[rows, m->rows] (row stride out_stride) = epilogue(x[rows, m->cols] m^T); x row stride x_stride.
      * rows <= 8 or so: our own GEMV; more: our own loops, or for many rows in fp32 the product library.
-     * workspace: product_workspace() bytes or NULL. Dot products in pairs of bf16 (AVX512-BF16, more than 8 rows)
-     * round x to bf16; everything else multiplies and adds in fp32. */
+     * workspace: product_workspace() bytes or NULL. Dot products in pairs of bf16 (AVX512-BF16, more than 8
+     * rows) round x to bf16; everything else multiplies and adds in fp32. */
     void (*product)(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                     const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                     void *workspace);
@@ -157,7 +169,8 @@ struct kernel_ops {
     void (*gate_up)(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows,
                     void *workspace);
     size_t (*gate_up_workspace)(const struct kernels *k, const struct kernel_matrix *m, int rows);
-    /* fusion head_argmax: ids[r] = argmax over m->rows of x[r] m^T + bias; logits never stored for few rows. */
+    /* fusion head_argmax: ids[r] = argmax over m->rows of x[r] m^T + bias; logits never stored for few rows.
+     */
     void (*head_argmax)(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                         const struct kernel_matrix *m, const float *bias, int rows, void *workspace);
     size_t (*head_argmax_workspace)(const struct kernels *k, const struct kernel_matrix *m, int rows);
@@ -168,27 +181,31 @@ struct kernel_ops {
     void (*activate)(struct kernels *k, void *x, enum kernel_activation activation, int64_t n);
     void (*multiply_silu)(struct kernels *k, void *out, const void *gate, const void *up, int64_t n);
     void (*argmax)(struct kernels *k, int32_t *ids, const void *logits, int rows, int64_t width);
-    void (*gather_rows)(struct kernels *k, void *out, const void *x, int stride, const int32_t *row_ids, int rows,
-                        int width); /* out[i] = x[row_ids[i]]: the last token of each sequence */
+    void (*gather_rows)(struct kernels *k, void *out, const void *x, int stride, const int32_t *row_ids,
+                        int rows, int width); /* out[i] = x[row_ids[i]]: the last token of each sequence */
 
-    void (*rope)(struct kernels *k, void *x, int stride, int heads, int head_dim, const struct kernel_rope *rope,
-                 const struct kernel_batch *batch); /* in place */
+    void (*rope)(struct kernels *k, void *x, int stride, int heads, int head_dim,
+                 const struct kernel_rope *rope, const struct kernel_batch *batch); /* in place */
     void (*cache_write)(struct kernels *k, const struct kernel_kv *kv, const void *keys, const void *values,
                         int stride, const struct kernel_batch *batch);
-    /* fusion rope_cache: rotates q in place, rotates k and writes k, v to the cache; qkv rows are [q | k | v]. */
+    /* fusion rope_cache: rotates q in place, rotates k and writes k, v to the cache; qkv rows are [q | k |
+     * v]. */
     void (*rope_cache)(struct kernels *k, void *qkv, int stride, const struct kernel_attention *a,
                        const struct kernel_rope *rope, const struct kernel_kv *kv,
                        const struct kernel_batch *batch);
 
-    /* out[rows, heads * head_dim] (dense). Keys and values are read from the cache, where these rows already stand.
-     * naive stores the scores of all heads ([heads, max_rows, max_context] fp32 per sequence) in the workspace, as
-     * unfused engines do; flash is the online softmax (Dao 2023, section 3.1), split over KV for decode. */
-    void (*attention_naive)(struct kernels *k, void *out, const void *q, int q_stride, const struct kernel_kv *kv,
-                            const struct kernel_attention *a, const struct kernel_batch *batch, void *workspace);
+    /* out[rows, heads * head_dim] (dense). Keys and values are read from the cache, where these rows already
+     * stand. naive stores the scores of all heads ([heads, max_rows, max_context] fp32 per sequence) in the
+     * workspace, as unfused engines do; flash is the online softmax (Dao 2023, section 3.1), split over KV
+     * for decode. */
+    void (*attention_naive)(struct kernels *k, void *out, const void *q, int q_stride,
+                            const struct kernel_kv *kv, const struct kernel_attention *a,
+                            const struct kernel_batch *batch, void *workspace);
     size_t (*attention_naive_workspace)(const struct kernels *k, const struct kernel_attention *a,
                                         const struct kernel_batch *batch);
-    void (*attention_flash)(struct kernels *k, void *out, const void *q, int q_stride, const struct kernel_kv *kv,
-                            const struct kernel_attention *a, const struct kernel_batch *batch, void *workspace);
+    void (*attention_flash)(struct kernels *k, void *out, const void *q, int q_stride,
+                            const struct kernel_kv *kv, const struct kernel_attention *a,
+                            const struct kernel_batch *batch, void *workspace);
     size_t (*attention_flash_workspace)(const struct kernels *k, const struct kernel_attention *a,
                                         const struct kernel_batch *batch);
 
@@ -202,7 +219,8 @@ struct kernels {
     /* the backend's own fields follow */
 };
 
-/* Machine ceilings, for doctor and bench: measured in this process with the threads of k, in about `seconds`. */
-double kernels_measure_read_bandwidth(struct kernels *k, double seconds);                     /* bytes per second */
+/* Machine ceilings, for doctor and bench: measured in this process with the threads of k, in about `seconds`.
+ */
+double kernels_measure_read_bandwidth(struct kernels *k, double seconds); /* bytes per second */
 double kernels_measure_product_rate(struct kernels *k, enum kernel_dtype dtype, int rows, int n, int cols,
                                     double seconds); /* FLOP/s of the product library on that shape */

@@ -177,39 +177,46 @@ static void gate_up_few(const struct cpu *c, float *out, const float *x, const s
     }
 }
 
-/* Many rows: gate and up together to the workspace in groups of rows small enough for the caches, then
- * combined. */
+/* Through a library: gate and up to the workspace in groups of rows, then combined. */
 enum { GATE_UP_ROWS = 512 };
+
+static void gate_up_library(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
+                            int rows, float *both)
+{
+    int64_t f = m->rows / 2;
+    for (int row = 0; row < rows; row += GATE_UP_ROWS) {
+        int count = rows - row < GATE_UP_ROWS ? rows - row : GATE_UP_ROWS;
+        c->library->multiply(c, both, m->rows, x + row * m->cols, m->cols, m->data, m->cols, count, m->rows,
+                             m->cols);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, count *f))
+        for (int r = 0; r < count; r++)
+            c->simd->multiply_silu(out + (row + r) * f, both + r * m->rows, both + r * m->rows + f, f);
+    }
+}
 
 void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows,
                  void *workspace)
 {
     const struct cpu *c = cpu_of(k);
-    int64_t f = m->rows / 2;
-    if (is_few(m, rows)) {
+    if (is_few(m, rows))
         gate_up_few(c, out, x, m, rows);
-        return;
-    }
-    int most = rows < GATE_UP_ROWS ? rows : GATE_UP_ROWS;
-    float *both = workspace;
-    void *rest = both + (int64_t)most * m->rows;
-    for (int row = 0; row < rows; row += most) {
-        int count = rows - row < most ? rows - row : most;
-        cpu_product(k, both, (int)m->rows, (const float *)x + row * m->cols, (int)m->cols, m, NULL, count,
-                    rest);
-#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, count *f))
-        for (int r = 0; r < count; r++)
-            c->simd->multiply_silu((float *)out + (row + r) * f, both + r * m->rows, both + r * m->rows + f,
-                                   f);
-    }
+    else if (takes_library(c, m, rows))
+        gate_up_library(c, out, x, m, rows, workspace);
+    else
+        product_own_gate_up(c, out, x, m, rows, workspace);
 }
 
 size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
+    const struct cpu *c = cpu_of_const(k);
     if (is_few(m, rows))
         return 0;
-    int most = rows < GATE_UP_ROWS ? rows : GATE_UP_ROWS;
-    return (size_t)most * (size_t)m->rows * sizeof(float) + cpu_product_workspace(k, m, most);
+    if (!takes_library(c, m, rows))
+        return product_own_workspace(c, m, rows);
+    size_t most = rows < GATE_UP_ROWS ? (size_t)rows : GATE_UP_ROWS;
+    size_t library = most * (size_t)m->rows * sizeof(float),
+           own = product_own_workspace(c, m, LIBRARY_ROWS - 1);
+    return library > own ? library : own;
 }
 
 /* The best so far of one row: the first of the largest, whatever the order in which parts are offered. */

@@ -22,6 +22,9 @@ extern const struct product_library product_onednn, product_cblas; /* product_on
 void product_own(const struct cpu *c, float *out, int64_t out_stride, const float *x, int64_t x_stride,
                  const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                  void *workspace);
+/* out[rows, m->rows / 2] = silu(x gate^T) * (x up^T), both halves of a block while they are in the cache. */
+void product_own_gate_up(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
+                         int rows, void *workspace);
 size_t product_own_workspace(const struct cpu *c, const struct kernel_matrix *m, int rows);
 
 /* Bias, activation and accumulation of results [rows, n] (row stride from_stride), in place where out ==

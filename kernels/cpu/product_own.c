@@ -22,11 +22,15 @@ static size_t packed_floats(const struct cpu *c, const struct kernel_matrix *m, 
     return (panels * panel_floats(c, m) + 15) / 16 * 16;
 }
 
-/* A thread's own: the kernel's scratch, and results that wait to be accumulated. */
+/* A thread's own: the kernel's scratch, and two blocks of results that wait for their epilogue. */
+static size_t results_floats(int rows)
+{
+    return (size_t)rows_at_once(rows) * SIMD_GEMM_BLOCK;
+}
+
 static size_t thread_floats(const struct cpu *c, int rows)
 {
-    size_t results = (size_t)rows_at_once(rows) * SIMD_GEMM_BLOCK;
-    return (c->simd->gemm_scratch_floats(rows_at_once(rows)) + results + 31) / 16 * 16;
+    return (c->simd->gemm_scratch_floats(rows_at_once(rows)) + 2 * results_floats(rows) + 31) / 16 * 16;
 }
 
 size_t product_own_workspace(const struct cpu *c, const struct kernel_matrix *m, int rows)
@@ -34,18 +38,68 @@ size_t product_own_workspace(const struct cpu *c, const struct kernel_matrix *m,
     return (packed_floats(c, m, rows) + (size_t)c->threads * thread_floats(c, rows)) * sizeof(float);
 }
 
-static void one_block(const struct cpu *c, float *out, int64_t out_stride, const struct kernel_matrix *m,
-                      int64_t first, int64_t count, const float *packed,
-                      const struct kernel_epilogue *epilogue, int rows, float *scratch)
+/* One product: where x is packed, and what every block needs. */
+struct job {
+    const struct cpu *c;
+    const struct kernel_matrix *m;
+    const struct kernel_epilogue *epilogue; /* NULL: silu(gate) * up */
+    float *out, *packed, *scratch;
+    const float *x;
+    int64_t out_stride, x_stride;
+    size_t own; /* floats of scratch per thread */
+    int rows;
+};
+
+/* Weight rows [first, first + count) times `rows` rows of packed x. */
+static void finished_block(const struct job *j, float *out, int64_t first, int64_t count, int rows,
+                           float *scratch)
 {
-    struct kernel_matrix part = kernel_matrix_rows(m, first, count);
+    const struct kernel_epilogue *epilogue = j->epilogue;
+    struct kernel_matrix part = kernel_matrix_rows(j->m, first, count);
+    float *from = out + first;
+    int64_t stride = j->out_stride;
     if (epilogue->accumulate) {
-        float *results = scratch + c->simd->gemm_scratch_floats(rows);
-        c->simd->gemm_block(results, SIMD_GEMM_BLOCK, &part, packed, rows, scratch);
-        product_finish(c, out, out_stride, results, SIMD_GEMM_BLOCK, first, count, epilogue, rows);
-    } else {
-        c->simd->gemm_block(out + first, out_stride, &part, packed, rows, scratch);
-        product_finish(c, out, out_stride, out + first, out_stride, first, count, epilogue, rows);
+        from = scratch + j->c->simd->gemm_scratch_floats(rows);
+        stride = SIMD_GEMM_BLOCK;
+    }
+    j->c->simd->gemm_block(from, stride, &part, j->packed, rows, scratch);
+    product_finish(j->c, out, j->out_stride, from, stride, first, count, epilogue, rows);
+}
+
+static void gated_block(const struct job *j, float *out, int64_t first, int64_t count, int rows,
+                        float *scratch)
+{
+    struct kernel_matrix gate_part = kernel_matrix_rows(j->m, first, count);
+    struct kernel_matrix up_part = kernel_matrix_rows(j->m, j->m->rows / 2 + first, count);
+    float *gate = scratch + j->c->simd->gemm_scratch_floats(rows), *up = gate + results_floats(rows);
+    j->c->simd->gemm_block(gate, SIMD_GEMM_BLOCK, &gate_part, j->packed, rows, scratch);
+    j->c->simd->gemm_block(up, SIMD_GEMM_BLOCK, &up_part, j->packed, rows, scratch);
+    for (int r = 0; r < rows; r++)
+        j->c->simd->multiply_silu(out + r * j->out_stride + first, gate + r * SIMD_GEMM_BLOCK,
+                                  up + r * SIMD_GEMM_BLOCK, count);
+}
+
+/* `n` columns of the result. */
+static void run(const struct job *j, int64_t n)
+{
+    int lanes = j->c->simd->lanes;
+    size_t panel = panel_floats(j->c, j->m);
+#pragma omp parallel num_threads(j->c->threads)
+    for (int row = 0; row < j->rows; row += MOST_ROWS) {
+        int count = j->rows - row < MOST_ROWS ? j->rows - row : MOST_ROWS;
+#pragma omp for schedule(static)
+        for (int r = 0; r < count; r += lanes)
+            j->c->simd->gemm_pack(j->packed + (size_t)(r / lanes) * panel, j->x + (row + r) * j->x_stride,
+                                  j->x_stride, count - r < lanes ? count - r : lanes, j->m->cols,
+                                  j->m->dtype);
+        struct cpu_range mine = cpu_share(n, 12, omp_get_thread_num(), omp_get_num_threads());
+        float *scratch = j->scratch + (size_t)omp_get_thread_num() * j->own,
+              *out = j->out + row * j->out_stride;
+        for (int64_t first = mine.first; first < mine.last; first += SIMD_GEMM_BLOCK) {
+            int64_t width = mine.last - first < SIMD_GEMM_BLOCK ? mine.last - first : SIMD_GEMM_BLOCK;
+            (j->epilogue ? finished_block : gated_block)(j, out, first, width, count, scratch);
+        }
+#pragma omp barrier
     }
 }
 
@@ -53,22 +107,16 @@ void product_own(const struct cpu *c, float *out, int64_t out_stride, const floa
                  const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                  void *workspace)
 {
-    float *packed = workspace, *scratch = packed + packed_floats(c, m, rows);
-    size_t own = thread_floats(c, rows), panel = panel_floats(c, m);
-    int lanes = c->simd->lanes;
-#pragma omp parallel num_threads(c->threads)
-    for (int row = 0; row < rows; row += MOST_ROWS) {
-        int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        int count = rows - row < MOST_ROWS ? rows - row : MOST_ROWS;
-#pragma omp for schedule(static)
-        for (int r = 0; r < count; r += lanes)
-            c->simd->gemm_pack(packed + (size_t)(r / lanes) * panel, x + (row + r) * x_stride, x_stride,
-                               count - r < lanes ? count - r : lanes, m->cols, m->dtype);
-        struct cpu_range mine = cpu_share(m->rows, 12, thread, threads);
-        for (int64_t n = mine.first; n < mine.last; n += SIMD_GEMM_BLOCK)
-            one_block(c, out + row * out_stride, out_stride, m, n,
-                      mine.last - n < SIMD_GEMM_BLOCK ? mine.last - n : SIMD_GEMM_BLOCK, packed, epilogue,
-                      count, scratch + (size_t)thread * own);
-#pragma omp barrier
-    }
+    struct job j = {c,   m, epilogue, out, workspace, NULL, x, out_stride, x_stride, thread_floats(c, rows),
+                    rows};
+    j.scratch = j.packed + packed_floats(c, m, rows);
+    run(&j, m->rows);
+}
+
+void product_own_gate_up(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
+                         int rows, void *workspace)
+{
+    struct job j = {c, m, NULL, out, workspace, NULL, x, m->rows / 2, m->cols, thread_floats(c, rows), rows};
+    j.scratch = j.packed + packed_floats(c, m, rows);
+    run(&j, m->rows / 2);
 }
