@@ -195,12 +195,15 @@ static void attention_many(const struct simd_attention *a)
         const float *v = attention_rows(a, a->kv->v, t, tokens, values);
         for (int i = 0; i < panels; i++) {
             struct attention_panel *p = &panel[i];
-            if (p->last <= t || p->first >= t + tokens)
+            int seen = p->last - t < tokens
+                           ? p->last - t
+                           : tokens; /* keys beyond the panel's last row are not worth scoring */
+            if (seen <= 0 || p->first >= t + tokens)
                 continue;
             if (p->lanes == W)
-                attention_tile(p, k, v, score, t, tokens, dim, 1);
+                attention_tile(p, k, v, score, t, seen, dim, 1);
             else
-                attention_tile(p, k, v, score, t, tokens, dim, 2);
+                attention_tile(p, k, v, score, t, seen, dim, 2);
         }
     }
     for (int i = 0; i < panels; i++) {

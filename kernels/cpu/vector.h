@@ -43,9 +43,14 @@ INLINE vf v_fma(vf a, vf b, vf c)
 
 INLINE vf v_select(vi mask, vf yes, vf no)
 {
+#if SIMD_AVX2 && !SIMD_AVX512
+    return (vf)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
+#else
     return (vf)(((vi)yes & mask) | ((vi)no & ~mask));
+#endif
 }
 
+/* Where a number is compared with NaN, v_max and v_min give b. */
 INLINE vf v_max(vf a, vf b)
 {
 #if SIMD_AVX512
@@ -59,7 +64,13 @@ INLINE vf v_max(vf a, vf b)
 
 INLINE vf v_min(vf a, vf b)
 {
+#if SIMD_AVX512
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif SIMD_AVX2
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
     return v_select(a < b, a, b);
+#endif
 }
 
 INLINE vf v_abs(vf a)
