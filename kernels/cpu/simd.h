@@ -24,7 +24,7 @@ struct simd_attention {
     float *max, *total;    /* [rows] out: largest score, sum of exp(score - max) */
     float *scratch;        /* simd_attention_scratch(head_dim) floats */
 };
-enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_ATTENTION_TILE = 64, SIMD_GEMM_BLOCK = 48 };
+enum { SIMD_ATTENTION_ROWS = 64, SIMD_GEMV_ROWS = 8, SIMD_ATTENTION_TILE = 128, SIMD_GEMM_BLOCK = 48 };
 
 /* Transposed queries and sums, one tile of keys and values in fp32 and its scores. */
 static inline size_t simd_attention_scratch(int head_dim)
