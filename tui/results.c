@@ -184,6 +184,11 @@ static void add_candidate(char *out, size_t size, const struct session *s, int a
             in);
     else if (t->equivalent)
         add(out, size, "%s is equivalent%s%s", name, than, in);
+    else if (t->inconclusive == t->compared)
+        add(out, size,
+            t->compared > 1 ? "%s is not shown to differ from %s in any of %d cells"
+                            : "%s is not shown to differ from %s",
+            name, s->preset.arms[0].name, t->compared);
     else if (t->inconclusive)
         add(out, size, "%s is not shown to differ from %s in %d of %d cells", name, s->preset.arms[0].name,
             t->inconclusive, t->compared);
@@ -278,6 +283,9 @@ static void make_sentence(struct results *r, const struct session *s)
     if (told == 0)
         add_rates(out, size, r, s);
     add_statuses(out, size, r, s);
+    if (s->status == SESSION_FAILED || s->status == SESSION_STOPPED)
+        add(out, size, "%sthe run %s%s%s", out[0] ? "; " : "",
+            s->status == SESSION_FAILED ? "failed" : "was stopped", s->message[0] ? ": " : "", s->message);
     if (!out[0])
         snprintf(out, size, "Nothing was measured.");
 }

@@ -275,5 +275,10 @@ int results_details_draw(struct grid *g, struct rect r, int top, const struct re
     say(&o, "runs as", STYLE_TEXT, "%s", implementation);
     if (cell->stop_rule[0])
         say(&o, "ended by", STYLE_TEXT, "%s", cell->stop_rule);
+    const struct session_environment *env = &s->environment;
+    if (env->cpu[0])
+        say(&o, "on", STYLE_TEXT, "%s, %d threads", env->cpu, env->threads);
+    if (s->id[0])
+        say(&o, "session", STYLE_TEXT, "%s, benchtop %s", s->id, s->version);
     return o.n;
 }

@@ -126,9 +126,16 @@ static void draw_heat(struct grid *g, struct rect r, const struct results *resul
                                    .cursor_row = w->seq_at,
                                    .cursor_column = w->batch_at};
     plot_heat(g, r, &heat);
-    if (r.height > w->n_seq + 2)
-        grid_text(g, r.x, r.y + w->n_seq + 2, r.width, STYLE_DIM,
-                  "batch \xe2\x86\x92, sequence \xe2\x86\x93, 1 is the baseline's speed");
+    /* As plot_heat does: numbers where they fit, else two rows of values per row of cells, else characters.
+     */
+    bool numbers = r.width >= 6 * w->n_batch + 6 && r.height > w->n_seq;
+    int rows = numbers || g->ascii || g->monochrome ? w->n_seq : (w->n_seq + 1) / 2;
+    const char *meaning = numbers                     ? "1 is the baseline's speed"
+                          : g->ascii || g->monochrome ? "^ + faster, = equal, - v slower"
+                                                      : "blue faster, orange slower";
+    if (r.height > rows + 2)
+        grid_format(g, r.x, r.y + rows + 2, r.width, STYLE_DIM,
+                    "batch \xe2\x86\x92, sequence \xe2\x86\x93, %s", meaning);
 }
 
 static void draw_curve(struct grid *g, struct rect r, const struct results *results, const struct sweep *w)

@@ -350,12 +350,17 @@ static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
 {
     struct results_state *s = a->results;
     const struct results *data = &s->data;
-    char title[160], note[96];
+    char title[160], note[224];
     results_table_title(data, a->session, title, sizeof title);
+    /* Which session this is, where the line has room for it. */
+    const char *id = a->session->id;
+    bool named = id[0] && grid_columns(title) + grid_columns(id) + 24 < r.width;
+    int used = snprintf(note, sizeof note, "%s%s", named ? id : "", named ? DOT : "");
     if (data->n_shown < data->n)
-        snprintf(note, sizeof note, "%d of %d shown", data->n_shown, data->n);
+        snprintf(note + used, sizeof note - (size_t)used, "%d of %d shown", data->n_shown, data->n);
     else
-        snprintf(note, sizeof note, "%d of %d", data->n ? s->scroll.cursor + 1 : 0, data->n);
+        snprintf(note + used, sizeof note - (size_t)used, "%d of %d", data->n ? s->scroll.cursor + 1 : 0,
+                 data->n);
     struct rect in = widget_panel(g, r, title, note, focus);
     draw_filter(s, g, &in);
     s->rows_seen = results_table_draw(g, in, data, a->session, &s->scroll, focus);
@@ -411,7 +416,7 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
 }
 
 /* Which pictures have something to show, beginning with the current one. */
-static int choose_pictures(const struct results_state *s, int room, enum picture out[PANELS])
+static int choose_pictures(const struct results_state *s, int room, enum picture out[PANELS + 1])
 {
     int n = 0;
     for (int i = 0; i < PICTURES && n < room; i++) {
@@ -441,10 +446,15 @@ static void draw_panels(struct app *a, struct grid *g, struct rect r)
     struct rect top = layout_top(&r, wanted < 6 ? 6 : wanted < most ? wanted : most);
     draw_table(a, g, top, !s->on_picture);
     int room = r.width < 96 ? 1 : r.width < 150 ? 2 : r.width < 210 ? 3 : r.width < 270 ? 4 : 5;
-    enum picture shown[PANELS];
-    int n = choose_pictures(s, room, shown);
-    for (int i = 0; i < n; i++) {
-        struct rect panel = layout_left(&r, i == n - 1 ? r.width : r.width / (n - i));
+    enum picture shown[PANELS + 1];
+    bool stacked = room > 1 && room < PANELS && r.height >= 20;
+    int n = choose_pictures(s, room + stacked, shown), columns = n - (stacked && n > room);
+    for (int i = 0; i < columns; i++) {
+        struct rect panel = layout_left(&r, i == columns - 1 ? r.width : r.width / (columns - i));
+        if (i == columns - 1 && columns < n) { /* the last column has room for two */
+            struct rect under = layout_bottom(&panel, panel.height / 2);
+            draw_picture(a, g, under, shown[n - 1], false);
+        }
         draw_picture(a, g, panel, shown[i], s->on_picture && i == 0);
     }
 }

@@ -206,7 +206,8 @@ static void resume(struct app *a, const struct session_entry *e)
 static void toggle_trend(struct app *a)
 {
     struct sessions_state *s = a->sessions;
-    s->on_trend = !s->on_trend;
+    if (!s->on_trend || s->has_trend || a->job)
+        s->on_trend = !s->on_trend; /* else reading was stopped: it begins again */
     if (s->on_trend && !s->has_trend)
         sessions_job_trend(a);
 }
@@ -485,7 +486,8 @@ static void draw_trend(struct app *a, struct grid *g, struct rect r)
     snprintf(title, sizeof title, "Trend%s%s", name[0] ? "  " : "", name);
     struct rect in = widget_panel(g, r, title, note, false);
     if (!s->has_trend)
-        widget_paragraph(g, in, STYLE_DIM, "Reading the saved sessions.");
+        widget_paragraph(g, in, STYLE_DIM,
+                         a->job ? "Reading the saved sessions." : "Stopped: v reads them again.");
     else
         trend_draw(g, in, &s->trend, s->trend_key, e ? e->id : "");
 }
