@@ -216,6 +216,19 @@ void app_start_run(struct app *a, struct session *resume)
     app_go(a, VIEW_LIVE);
 }
 
+/* A session in the folder of sessions goes by its name, any other by its path. */
+static void say_saved(struct app *a, bool stopped, const char *path)
+{
+    char folder[512];
+    struct error e = {0};
+    if (!*path)
+        path = engine_session_path(a->engine);
+    size_t length = catalog_sessions_dir(folder, sizeof folder, &e) == 0 ? strlen(folder) : 0;
+    if (length > 0 && strncmp(path, folder, length) == 0 && path[length] == '/')
+        path += length + 1;
+    app_say(a, false, "%ssaved as %s", stopped ? "stopped; " : "", path);
+}
+
 static void on_entry(struct app *a, const struct log_entry *entry)
 {
     switch (entry->kind) {
@@ -253,9 +266,7 @@ static void on_entry(struct app *a, const struct log_entry *entry)
         if ((int)entry->value == SESSION_FAILED)
             app_say(a, true, "%s", entry->text[0] ? entry->text : "the run failed");
         else
-            app_say(a, false, "%s%s",
-                    (int)entry->value == SESSION_STOPPED ? "stopped; saved as " : "saved as ",
-                    entry->text[0] ? entry->text : engine_session_path(a->engine));
+            say_saved(a, (int)entry->value == SESSION_STOPPED, entry->text);
         break;
     default:
         break;

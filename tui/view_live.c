@@ -47,6 +47,23 @@ int *live_place_on(struct live_place *p, enum live_axis axis)
     return axis == LIVE_AXIS_BATCH ? &p->batch : axis == LIVE_AXIS_SEQ ? &p->seq : &p->model;
 }
 
+const char *live_why_empty(const struct session_cell *c, int arm)
+{
+    static const char *const words[] = {
+        [CELL_PENDING] = "waiting",
+        [CELL_RUNNING] = "no samples yet",
+        [CELL_OK] = "no samples",
+        [CELL_OUT_OF_MEMORY] = "not run: out of memory",
+        [CELL_UNSUPPORTED] = "not run: unsupported",
+        [CELL_FAILED] = "not run: the cell failed",
+        [CELL_SKIPPED] = "not run: the cell was skipped",
+        [CELL_STOPPED] = "not run: the run was stopped",
+    };
+    if (c->arm[arm].reason[0])
+        return c->arm[arm].reason;
+    return words[c->status > CELL_RUNNING ? c->status : c->arm[arm].status];
+}
+
 int live_arms_shown(const struct live_state *s, int room, int arm[])
 {
     int n_arms = s->of->cell[s->cell].n_arms, n = 0;
@@ -121,6 +138,12 @@ static void follow(struct app *a)
         app_say(a, true, "no memory for live statistics: close other programs");
     if (!s->pinned && session == a->live_session && a->cell >= 0 && a->cell < session->n_cells)
         s->cell = a->cell;
+    /* A run that has ended shows the last cell that has something to show. */
+    for (int c = s->cell; !s->pinned && !app_running(a) && c >= 0; c--)
+        if (live_arm(s->statistics, c, 0)) {
+            s->cell = c;
+            break;
+        }
     if (s->candidate >= session->cell[s->cell].n_arms)
         s->candidate = session->cell[s->cell].n_arms > 1 ? 1 : 0;
     if (session != a->live_session || !a->engine)
@@ -281,9 +304,11 @@ static void draw_sentence(struct app *a, struct grid *g, struct rect r)
     char text[512] = "";
     if (k && k->sentence[0]) {
         snprintf(text, sizeof text, "%s", k->sentence);
-    } else if (c->status != CELL_PENDING && c->status != CELL_RUNNING && c->status != CELL_OK) {
+    } else if (c->status > CELL_OK) {
         snprintf(text, sizeof text, "%s%s%s", cell_status_names[c->status], c->reason[0] ? ": " : "",
                  c->reason);
+        for (char *at = text; *at && *at != ':'; at++)
+            *at = *at == '_' ? ' ' : *at;
     } else {
         const struct arm_summary *m = live_summary(s->statistics, s->of, s->cell, 0, s->now_ns);
         char mean[FORMAT_TEXT], half[FORMAT_TEXT];

@@ -41,6 +41,9 @@ int live_cell_at(const struct session *s, struct live_place p); /* -1: none */
 int live_axis_length(const struct session *s, enum live_axis axis);
 int *live_place_on(struct live_place *p, enum live_axis axis); /* the index that the axis moves */
 
+/* Why an arm has no samples: its own reason, or what became of the cell. */
+const char *live_why_empty(const struct session_cell *c, int arm);
+
 /* Where not all arms have room: the baseline, and the window of candidates that holds the one spoken of.
  * arm[PRESET_ARMS]; returns how many, at most `room`. */
 int live_arms_shown(const struct live_state *s, int room, int arm[]);

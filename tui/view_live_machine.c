@@ -59,7 +59,8 @@ static void flags_line(const struct session_cell *c, char *out, size_t size)
     int blocks = 0, throttled = 0, unsteady = 0, faults = 0;
     for (int arm = 0; arm < c->n_arms; arm++)
         for (int b = 0; b < c->arm[arm].n_blocks; b++) {
-            /* Flags are final once a block is closed: all but the newest are, and that one when the cell is. */
+            /* Flags are final once a block is closed: all but the newest are, and that one when the cell is.
+             */
             if (b == c->arm[arm].n_blocks - 1 && c->status <= CELL_RUNNING)
                 continue;
             unsigned flags = c->arm[arm].blocks[b]->flags;

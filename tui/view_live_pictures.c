@@ -46,10 +46,7 @@ static void draw_arm(struct app *a, struct grid *g, struct rect r, int arm, int 
     r.x += label;
     r.width -= label;
     if (!data || !m) {
-        const char *why = of->reason[0]                ? of->reason
-                          : of->status == CELL_PENDING ? "waiting"
-                                                       : "no samples yet";
-        grid_text(g, r.x, r.y, r.width, STYLE_DIM, why);
+        grid_text(g, r.x, r.y, r.width, STYLE_DIM, live_why_empty(&s->of->cell[s->cell], arm));
         return;
     }
     uint32_t count[LIVE_COLUMNS_MAX];
@@ -187,10 +184,13 @@ static void point_note(const struct curve *k, int at, char *out, size_t size)
 {
     size_t used = (size_t)snprintf(out, size, "%s:", k->label[at]);
     char text[FORMAT_TEXT];
+    size_t empty = used;
     for (int arm = 0; arm < k->n_arms && used < size; arm++)
         if (isfinite(k->y[arm][at]))
             used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(k->arm[arm]),
                                      format_digits(text, k->y[arm][at], 3));
+    if (used == empty && used < size)
+        snprintf(out + used, size - used, " nothing measured");
 }
 
 void live_draw_curve(struct app *a, struct grid *g, struct rect r)

@@ -32,9 +32,7 @@ static void draw_arm(struct app *a, const struct widget_table *t, int row, int a
     char text[FORMAT_TEXT], high[FORMAT_TEXT];
     widget_table_format(t, row, NAME, theme_arm(arm), "%c %s", theme_arm_letter(arm), of->name);
     if (!m) {
-        const char *why = of->reason[0]                ? of->reason
-                          : of->status == CELL_PENDING ? "waiting"
-                                                       : cell_status_names[of->status];
+        const char *why = live_why_empty(&s->of->cell[s->cell], arm);
         int x = t->x[NAME] + grid_columns(of->name) + 4;
         grid_text(t->grid, x, t->area.y + row, t->area.x + t->area.width - x, STYLE_DIM, why);
         return;
@@ -48,8 +46,12 @@ static void draw_arm(struct app *a, const struct widget_table *t, int row, int a
                             format_digits(text, l->ci.low, 4), format_digits(high, l->ci.high, 4));
     else
         widget_table_cell(t, row, INTERVAL, STYLE_DIM, "\xe2\x80\x93");
-    widget_table_cell(t, row, STD, STYLE_TEXT, format_digits(text, l->std, 3));
-    widget_table_cell(t, row, LEAST, STYLE_TEXT, format_digits(text, l->min, 4));
+    bool generates = s->of->cell[s->cell].workload == WORKLOAD_GENERATE;
+    widget_table_cell(t, row, STD, STYLE_TEXT,
+                      generates ? format_digits(text, m->time_to_first_token_ms, 4)
+                                : format_digits(text, l->std, 3));
+    widget_table_cell(t, row, LEAST, STYLE_TEXT,
+                      format_digits(text, generates ? m->time_per_output_token_ms : l->min, 4));
     widget_table_cell(t, row, MEDIAN, STYLE_TEXT, format_digits(text, l->median, 4));
     /* A percentile that n cannot bound is still the sample's own, so it is shown dim and marked. */
     widget_table_format(t, row, P95, m->p95_supported ? STYLE_TEXT : STYLE_DIM,
@@ -97,7 +99,8 @@ static void draw_comparison(struct app *a, struct grid *g, struct rect r, int ar
     grid_put(g, x + 2, r.y, 'A', theme_arm(0));
     x += 5;
     if (!k || !isfinite(k->speedup)) {
-        grid_text(g, x, r.y, end - x, STYLE_DIM, "not measured together yet");
+        grid_text(g, x, r.y, end - x, STYLE_DIM,
+                  s->of->cell[s->cell].status > CELL_RUNNING ? "not compared" : "not measured together yet");
         return;
     }
     x += draw_ratio(g, x, r.y, end, k) + 3;
@@ -135,7 +138,13 @@ void live_draw_statistics(struct app *a, struct grid *g, struct rect r)
         comparisons = in.height - 1 - c->n_arms < 0 ? 0 : in.height - 1 - c->n_arms;
     struct rect under = layout_bottom(&in, comparisons);
     struct widget_table t;
-    widget_table_begin(&t, g, in, columns, (int)(sizeof columns / sizeof columns[0]));
+    struct widget_column shown[sizeof columns / sizeof columns[0]];
+    memcpy(shown, columns, sizeof columns);
+    if (c->workload == WORKLOAD_GENERATE) { /* what its users wait for */
+        shown[STD] = (struct widget_column){"first", 7, 4, true, false};
+        shown[LEAST] = (struct widget_column){"per tok", 7, 4, true, false};
+    }
+    widget_table_begin(&t, g, in, shown, (int)(sizeof columns / sizeof columns[0]));
     int arm[PRESET_ARMS], n = live_arms_shown(s, t.area.height, arm);
     for (int row = 0; row < n; row++) {
         draw_arm(a, &t, row, arm[row]);
