@@ -285,9 +285,22 @@ static bool steer(struct app *a, enum action what)
     }
 }
 
+/* Without a session there is nothing to steer. */
+static bool can(const struct app *a, enum action what)
+{
+    return a->session ||
+           (what != ACTION_CHOOSE && what != ACTION_TOGGLE && what != ACTION_FILTER && what != ACTION_SORT &&
+            what != ACTION_SORT_REVERSE && what != ACTION_CYCLE && what != ACTION_SAVE_PRESET &&
+            what != ACTION_FOCUS_NEXT && what != ACTION_FOCUS_PREVIOUS);
+}
+
 static bool action(struct app *a, enum action what)
 {
     struct results_state *s = a->results;
+    if (!a->session && !can(a, what)) {
+        app_say(a, false, "nothing is shown yet: run something, or open a session");
+        return true;
+    }
     if (!a->session)
         return false;
     if (steer(a, what))
@@ -502,4 +515,5 @@ const struct view view_results = {.name = "Results",
                                   .action = action,
                                   .text = text,
                                   .draw = draw,
-                                  .session_changed = session_changed};
+                                  .session_changed = session_changed,
+                                  .can = can};

@@ -113,6 +113,9 @@ TEST(results_without_a_session_say_how_to_get_one)
     check_shows(&a, "No session yet");
     fixture_keys(&a, "vs\n\t/jk");
     check_shows(&a, "No session yet");
+    fixture_keys(&a, "w");
+    CHECK(a.dialog == NULL);
+    CHECK_CONTAINS(a.message, "nothing is shown yet");
     app_free(&a);
 }
 
