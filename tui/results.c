@@ -290,6 +290,14 @@ static void make_sentence(struct results *r, const struct session *s)
         snprintf(out, size, "Nothing was measured.");
 }
 
+/* An arm that never came to run says what kept its cell; files write such arms as stopped. */
+static enum cell_status status_of(const struct session_cell *cell, const struct session_arm *arm)
+{
+    bool kept = cell->status == CELL_OUT_OF_MEMORY || cell->status == CELL_UNSUPPORTED ||
+                cell->status == CELL_FAILED || cell->status == CELL_SKIPPED;
+    return arm->status == CELL_PENDING || (arm->status == CELL_STOPPED && kept) ? cell->status : arm->status;
+}
+
 int results_build(struct results *r, const struct session *s, struct error *e)
 {
     if (lay_out(r, s, e) != 0)
@@ -299,7 +307,7 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         struct results_row *row = &r->row[i];
         const struct session_cell *cell = &s->cell[row->cell];
         const struct session_arm *arm = &cell->arm[row->arm];
-        row->status = arm->status == CELL_PENDING ? cell->status : arm->status;
+        row->status = status_of(cell, arm);
         int64_t mark = mark_of(arm, row->status);
         if (mark == row->mark)
             continue;

@@ -253,6 +253,26 @@ TEST(sorting_orders_by_figure_and_keeps_rows_without_one_last)
     free(s);
 }
 
+TEST(an_arm_that_never_ran_says_what_kept_its_cell)
+{
+    struct session s = maker_session(2, 2, 6);
+    for (int arm = 0; arm < 2; arm++) {
+        maker_fill(&s, 0, arm, 6, 10, 0.005);
+        s.cell[1].arm[arm].status = CELL_STOPPED; /* as a file has it */
+    }
+    s.cell[1].status = CELL_SKIPPED;
+    strcpy(s.cell[1].reason, "a smaller cell ran out of memory");
+    struct results r = built(&s);
+    char text[320];
+    CHECK_INT(r.row[3].status, CELL_SKIPPED);
+    results_status_text(&s, &r.row[3], text, sizeof text);
+    CHECK_STRING(text, "skipped: a smaller cell ran out of memory");
+    CHECK_CONTAINS(r.sentence, "1 cell was skipped");
+    CHECK(!strstr(r.sentence, "stopped"));
+    results_free(&r);
+    session_free(&s);
+}
+
 TEST(a_reason_that_names_its_status_is_not_told_twice)
 {
     struct session s = maker_session(1, 1, 2);
