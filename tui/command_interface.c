@@ -57,8 +57,11 @@ static int run_app(const struct request *r, const struct prepared *p, int wake_f
     app.argv_json = argv_json;
     app.realtime = r->realtime;
     app.ascii = r->ascii;
-    app.mouse = !r->no_mouse;
-    struct screen_options screen = {.ascii = r->ascii, .mouse = !r->no_mouse};
+    app.mouse = r->mouse;
+    struct screen_options screen = {.ascii = r->ascii, .mouse = r->mouse};
+    app.session_path = r->out;
+    if (r->start)
+        app_start_run(&app, NULL);
     screen.color = r->color == REQUEST_COLOR_NEVER    ? COLOR_NEVER
                    : r->color == REQUEST_COLOR_ALWAYS ? COLOR_ALWAYS
                                                       : COLOR_AUTO;

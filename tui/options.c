@@ -88,7 +88,8 @@ FLAG(realtime)
 FLAG(measure)
 FLAG(fail_on_criteria)
 FLAG(ascii)
-FLAG(no_mouse)
+FLAG(mouse)
+FLAG(start)
 #undef FLAG
 
 #define WORD(field, option)                                                                                  \
@@ -172,7 +173,7 @@ const struct option_info options_table[] = {
     {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
      "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL,
      override_set},
-    {"--out", 'o', "FILE", RUN | 1 << COMMAND_EXPORT, COMPLETE_FILES, false,
+    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT, COMPLETE_FILES, false,
      "where the session or the export is written", set_out, NULL},
     {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,
      "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
@@ -198,8 +199,9 @@ const struct option_info options_table[] = {
     {"--ascii", 0, NULL, TUI, COMPLETE_NOTHING, false, "draw with ASCII only", set_ascii, NULL},
     {"--color", 0, "auto|never|always", TUI, COMPLETE_COLORS, false, "auto obeys NO_COLOR and the terminal",
      set_color, NULL},
-    {"--no-mouse", 0, NULL, TUI, COMPLETE_NOTHING, false, "leave the mouse to the terminal", set_no_mouse,
-     NULL},
+    {"--mouse", 0, NULL, TUI, COMPLETE_NOTHING, false, "the wheel scrolls, a click focuses; m switches it",
+     set_mouse, NULL},
+    {"--start", 0, NULL, TUI, COMPLETE_NOTHING, false, "start the run at once", set_start, NULL},
     {"--model", 0, "FILE.gguf", 1 << COMMAND_TOKENIZE, COMPLETE_FILES, false, "whose vocabulary", set_ignored,
      NULL},
     {"--whole", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "standard input is one text",

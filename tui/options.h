@@ -100,7 +100,7 @@ struct request {
     } use[REQUEST_USES];   /* every option given, in order */
     int n_uses;
 
-    bool help, version, json, quiet, realtime, measure, fail_on_criteria, ascii, no_mouse;
+    bool help, version, json, quiet, realtime, measure, fail_on_criteria, ascii, mouse, start;
     enum request_color color;
     const char *out, *resume, *format, *device; /* NULL: not given */
     double regression_pct;                      /* NAN: not given */
