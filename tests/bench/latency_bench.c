@@ -92,8 +92,9 @@ int main(void)
     double ms[KEYS];
     int n = 0, lost = 0;
     for (int i = 0; i < KEYS; i++) {
-        /* Help opens over any screen and closes again: a full change of picture each way. */
-        double t = i % 2 ? key_to_text(fd, "\033", "Live") : key_to_text(fd, "?", "freeze");
+        /* From Live to Setup and back: a full change of picture each way, with a word only the new one has.
+         */
+        double t = i % 2 ? key_to_text(fd, "2", "Statistics") : key_to_text(fd, "1", "Sweep");
         if (t < 0)
             lost++;
         else
