@@ -32,6 +32,9 @@ static void write_bytes(const char *path, const char *bytes, size_t n)
 }
 
 /* Of this process's CPU: what others do on the machine does not count. */
+/* CPU seconds. Speed is the benches' business; here a bound only tells linear (under a second, more under a
+ * sanitizer) from quadratic (many minutes). */
+#define NOT_QUADRATIC 20.0
 static double seconds(void)
 {
     struct timespec t;
@@ -97,7 +100,7 @@ TEST(every_malformed_file_gets_its_verdict)
         cJSON *root = json_load(path, 1 << 28, &generic);
         cJSON_Delete(root);
         bool accepted = preset_accepts(path, &read);
-        CHECK(seconds() - start < 1);
+        CHECK(seconds() - start < NOT_QUADRATIC);
         if (strcmp(verdict, "accept") == 0 ? !accepted : strcmp(verdict, "reject") == 0 && accepted)
             TEST_FAIL("%s: verdict should be %s: %s", file, verdict, read.text);
         if (!root)
@@ -349,7 +352,7 @@ TEST(a_million_integers_are_written_and_read_in_linear_time)
     double read = seconds() - start;
     CHECK_INT(n, N);
     CHECK(n == N && memcmp(back, values, N * sizeof *values) == 0);
-    CHECK(wrote < 1 && read < 2);
+    CHECK(wrote < NOT_QUADRATIC && read < NOT_QUADRATIC);
     cJSON_Delete(o);
     free(text);
     free(back);
@@ -438,7 +441,7 @@ TEST(a_session_of_a_million_samples_is_read_at_little_cost)
         free(values);
     }
     CHECK_INT(sum, 499999500000);
-    CHECK(seconds() - start < 1);
+    CHECK(seconds() - start < NOT_QUADRATIC);
     cJSON_Delete(o);
     unlink(path);
 }
@@ -511,7 +514,7 @@ TEST(odd_files_are_refused_at_once)
     cJSON *root = json_load(empty, 100, &e);
     CHECK(root == NULL);
     CHECK_CONTAINS(e.text, "the file is empty");
-    CHECK(seconds() - start < 1);
+    CHECK(seconds() - start < NOT_QUADRATIC);
 }
 
 TEST(a_file_without_permission_is_refused)
