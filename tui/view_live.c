@@ -355,6 +355,27 @@ static void progress_words(struct app *a, char *out, size_t size)
              c->batch, c->seq, tokens);
 }
 
+/* One character per cell of the sweep, the one shown in reverse; returns the columns taken before `end`. */
+static int draw_cells(const struct live_state *s, struct grid *g, int end, int y)
+{
+    const struct session *session = s->of;
+    for (int i = 0; i < session->n_cells; i++) {
+        enum cell_status status = session->cell[i].status;
+        int x = end - session->n_cells + i;
+        uint32_t code = status == CELL_OK        ? glyph(g, GLYPH_ON)
+                        : status == CELL_RUNNING ? glyph(g, GLYPH_POINTER)
+                        : status == CELL_PENDING ? (uint32_t)(g->ascii ? '.' : 0xb7)
+                                                 : glyph(g, GLYPH_TIMES);
+        enum style style = i == s->cell             ? STYLE_SELECTED
+                           : status == CELL_OK      ? STYLE_KEY
+                           : status > CELL_OK       ? STYLE_WARNING
+                           : status == CELL_RUNNING ? STYLE_TEXT
+                                                    : STYLE_DIM;
+        grid_put(g, x, y, code, style);
+    }
+    return session->n_cells + 2;
+}
+
 /* Round, precision reached against precision wanted, phase, elapsed, at most how much is left. */
 static void draw_progress(struct app *a, struct grid *g, struct rect r)
 {
@@ -381,6 +402,8 @@ static void draw_progress(struct app *a, struct grid *g, struct rect r)
         grid_text(g, end - time_width, r.y, time_width, STYLE_TEXT, time);
         end -= time_width + 2;
     }
+    if (session->n_cells > 1 && session->n_cells < (end - x) / 3)
+        end -= draw_cells(s, g, end, r.y);
     progress_words(a, text, sizeof text);
     x += grid_text(g, x, r.y, end - x, STYLE_TEXT, text) + 2;
     int planned = c->rounds_planned > 0 ? c->rounds_planned : session->preset.rounds;
@@ -396,7 +419,7 @@ static void draw_progress(struct app *a, struct grid *g, struct rect r)
         if (end - x >= grid_columns(text))
             x += grid_text(g, x, r.y, end - x, STYLE_DIM, text) + 2;
     }
-    if (running && s->phase[0] && !a->frozen && end - x >= 18) {
+    if (running && s->cell == a->cell && s->phase[0] && !a->frozen && end - x >= 18) {
         const char *arm = a->arm >= 0 && a->arm < c->n_arms ? c->arm[a->arm].name : "";
         snprintf(text, sizeof text, "%s %s", s->phase, arm);
         int width = grid_columns(text);

@@ -190,7 +190,7 @@ static void point_note(const struct curve *k, int at, char *out, size_t size)
             used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(k->arm[arm]),
                                      format_digits(text, k->y[arm][at], 3));
     if (used == empty && used < size)
-        snprintf(out + used, size - used, " nothing measured");
+        snprintf(out + used, size - used, " \xe2\x80\x93");
 }
 
 void live_draw_curve(struct app *a, struct grid *g, struct rect r)
