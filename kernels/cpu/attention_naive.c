@@ -1,6 +1,11 @@
 /* Attention as unfused engines run it: all scores to memory, softmax over them, then their product with v. */
 #include "kernels/cpu/cpu.h"
 
+enum {
+    ROWS = 32,  /* of a task */
+    TOKENS = 64 /* of keys or values that stay in the first-level cache while the rows pass */
+};
+
 /* Where key (or value) `token` of a head stands, and how many follow it without a gap. */
 static const char *cache_rows(const struct kernel_kv *kv, const void *cache, int sequence, int head,
                               int token, int *count)
@@ -41,6 +46,12 @@ static int first_visible(const struct job *j, int tokens)
     return j->a->causal && j->a->window > 0 && tokens > j->a->window ? tokens - j->a->window : 0;
 }
 
+/* Decode reads every key once, in as long a run as there is. */
+static int chunk_of(int tokens, int rows)
+{
+    return rows <= SIMD_GEMV_ROWS || tokens < TOKENS ? tokens : TOKENS;
+}
+
 static void score_rows(const struct job *j, int sequence, int head, int row, int rows)
 {
     int start = j->batch->row_start[sequence], all = j->batch->row_start[sequence + 1] - start;
@@ -49,10 +60,13 @@ static void score_rows(const struct job *j, int sequence, int head, int row, int
     float *scores = j->scores + scores_at(j, sequence, head) + (int64_t)row * j->batch->max_context;
     const float *q = j->q + (start + row) * j->q_stride + (int64_t)head * dim;
     for (int t = 0; t < tokens;) {
-        int count = tokens - t;
+        int count = chunk_of(tokens - t, rows);
         const char *keys = cache_rows(j->kv, j->kv->k, sequence, kv_head, t, &count);
         struct kernel_matrix m = {j->kv->dtype, count, dim, (void *)(uintptr_t)keys, NULL};
-        j->c->simd->gemv(scores + t, j->batch->max_context, &m, q, j->q_stride, rows);
+        for (int r = 0; r < rows; r += SIMD_GEMV_ROWS)
+            j->c->simd->gemv(scores + (int64_t)r * j->batch->max_context + t, j->batch->max_context, &m,
+                             q + r * j->q_stride, j->q_stride,
+                             rows - r < SIMD_GEMV_ROWS ? rows - r : SIMD_GEMV_ROWS);
         t += count;
     }
 }
@@ -84,7 +98,7 @@ static void weigh_rows(const struct job *j, int sequence, int head, int row, int
         for (int i = 0; i < dim; i++)
             out[r * out_stride + i] = 0;
     for (int t = 0; t < tokens;) {
-        int count = tokens - t;
+        int count = chunk_of(tokens - t, rows);
         const char *values = cache_rows(j->kv, j->kv->v, sequence, kv_head, t, &count);
         j->c->simd->weighted_rows(out, out_stride, scores + t, j->batch->max_context, values, j->kv->dtype,
                                   count, dim, rows);
@@ -95,14 +109,14 @@ static void weigh_rows(const struct job *j, int sequence, int head, int row, int
 /* One pass over all (sequence, head, group of rows): a parallel region each, as separate kernels would be. */
 static void pass(const struct job *j, void (*step)(const struct job *, int, int, int, int))
 {
-    int groups = (j->batch->max_rows + SIMD_GEMV_ROWS - 1) / SIMD_GEMV_ROWS;
+    int groups = (j->batch->max_rows + ROWS - 1) / ROWS;
     int64_t work = (int64_t)j->batch->rows * j->a->heads * j->batch->max_context * j->a->head_dim;
 #pragma omp parallel for collapse(3) schedule(static, 1) num_threads(cpu_threads_for(j->c, work))
     for (int s = 0; s < j->batch->sequences; s++)
         for (int h = 0; h < j->a->heads; h++)
             for (int g = 0; g < groups; g++) {
-                int all = j->batch->row_start[s + 1] - j->batch->row_start[s], row = g * SIMD_GEMV_ROWS;
-                int rows = all - row < SIMD_GEMV_ROWS ? all - row : SIMD_GEMV_ROWS;
+                int all = j->batch->row_start[s + 1] - j->batch->row_start[s], row = g * ROWS;
+                int rows = all - row < ROWS ? all - row : ROWS;
                 if (rows > 0)
                     step(j, s, h, row, rows);
             }

@@ -8,6 +8,10 @@
 
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 }; /* of the CBLAS standard */
 
+enum {
+    MOST_THREADS = 64
+}; /* distributions build OpenBLAS with buffers for 128 callers at once, some for fewer */
+
 typedef void sgemm_function(int order, int transa, int transb, int m, int n, int k, float alpha,
                             const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 
@@ -64,7 +68,8 @@ static const char *load(char *why, size_t why_size)
 static void multiply(const struct cpu *c, float *out, int64_t out_stride, const float *x, int64_t x_stride,
                      const float *w, int64_t w_stride, int64_t rows, int64_t n, int64_t cols)
 {
-#pragma omp parallel num_threads(c->threads)
+    int threads = c->threads < MOST_THREADS ? c->threads : MOST_THREADS;
+#pragma omp parallel num_threads(threads)
     {
         struct cpu_range mine = cpu_share(n, 16, omp_get_thread_num(), omp_get_num_threads());
         if (mine.last > mine.first)
