@@ -120,8 +120,7 @@ void live_draw_device(struct app *a, struct grid *g, struct rect r)
         row++;
     }
     if (row == 0)
-        grid_text(g, in.x, in.y, in.width, STYLE_DIM,
-                  "no readings: this machine tells none, or nothing runs");
+        widget_paragraph(g, in, STYLE_DIM, "no readings: nothing runs, or this machine tells none");
 }
 
 /* Weights, cache, activations, rest: four fills that differ without color. */
