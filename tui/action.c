@@ -182,7 +182,7 @@ const struct action_info action_table[] = {
      7,
      "filter",
      "Show only what contains the words typed."},
-    {ACTION_FOCUS_NEXT, "next panel", "Tab", {KEY_CODE_TAB}, ALL, 9, "panel", "Go to the next panel."},
+    {ACTION_FOCUS_NEXT, "next panel", "Tab", {KEY_CODE_TAB}, ALL, 2, "panel", "Go to the next panel."},
     {ACTION_FOCUS_PREVIOUS,
      "previous panel",
      "S-Tab",
