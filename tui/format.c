@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #define DASH "\xe2\x80\x93"
 
@@ -165,6 +166,20 @@ char *format_duration(char out[FORMAT_TEXT], double seconds)
     return out;
 }
 
+char *format_exponent(char out[FORMAT_TEXT], double value, int decimals)
+{
+    if (isnan(value))
+        return dash(out);
+    if (isinf(value))
+        return infinite(out, value);
+    snprintf(out, FORMAT_TEXT, "%.*e", decimals, value);
+    /* C writes two digits at least: 3e-06. */
+    char *zero = strchr(out, 'e') + 2;
+    if (*zero == '0')
+        memmove(zero, zero + 1, strlen(zero));
+    return out;
+}
+
 char *format_p(char out[FORMAT_TEXT], double p)
 {
     if (isnan(p))
@@ -172,7 +187,7 @@ char *format_p(char out[FORMAT_TEXT], double p)
     if (p < 1e-300)
         snprintf(out, FORMAT_TEXT, "< 1e-300");
     else if (p < 0.001)
-        snprintf(out, FORMAT_TEXT, "%.0e", p);
+        format_exponent(out, p, 0);
     else
         snprintf(out, FORMAT_TEXT, p < 0.01 ? "%.4f" : p < 0.1 ? "%.3f" : "%.2f", p);
     return out;

@@ -20,3 +20,4 @@ char *format_gib(char out[FORMAT_TEXT], double bytes);        /* the number alon
 char *format_count(char out[FORMAT_TEXT], int64_t n);         /* "6.74 B", "124 M", "512" */
 char *format_duration(char out[FORMAT_TEXT], double seconds); /* "0.4 s", "9 s", "6:12", "1:02:03" */
 char *format_p(char out[FORMAT_TEXT], double p);              /* "0.031", "3e-12", "< 1e-300" */
+char *format_exponent(char out[FORMAT_TEXT], double value, int decimals); /* 1 decimal: "3.5e-6" */

@@ -145,19 +145,20 @@ static void tests(struct sheet *o, const struct comparison *c)
 
 static void output(struct sheet *o, const struct output_check *check)
 {
-    char t[3][FORMAT_TEXT];
+    char t[4][FORMAT_TEXT];
     if (!check->checked)
         return;
+    format_exponent(t[2], check->max_relative_error, 1);
     if (isnan(check->tolerance)) {
         say(o, "output", check->passed ? STYLE_TEXT : STYLE_ERROR,
-            "lossy: same top token in %s of rows, relative error %.1e, KL %s nats%s",
-            format_percent(t[0], check->top1_agreement), check->max_relative_error,
+            "lossy: same top token in %s of rows, relative error %s, KL %s nats%s",
+            format_percent(t[0], check->top1_agreement), t[2],
             isnan(check->kl) ? DASH : d(t[1], check->kl, 2), check->passed ? "" : ": refused");
         return;
     }
     say(o, "output", check->passed ? STYLE_TEXT : STYLE_ERROR,
-        "%s the baseline: relative error %.1e, allowed %.0e; same top token in %s of rows",
-        check->passed ? "agrees with" : "differs from", check->max_relative_error, check->tolerance,
+        "%s the baseline: relative error %s, allowed %s; same top token in %s of rows",
+        check->passed ? "agrees with" : "differs from", t[2], format_exponent(t[3], check->tolerance, 0),
         format_percent(t[0], check->top1_agreement));
 }
 

@@ -92,6 +92,9 @@ TEST(durations_grow_from_tenths_to_days)
 TEST(p_values_keep_what_matters_of_them)
 {
     CHECK_STRING(format_p(out, 3.2e-12), "3e-12");
+    CHECK_STRING(format_p(out, 3.2e-6), "3e-6");
+    CHECK_STRING(format_exponent(out, 3.46e-6, 1), "3.5e-6");
+    CHECK_STRING(format_exponent(out, 4e123, 0), "4e+123");
     CHECK_STRING(format_p(out, 0.0042), "0.0042");
     CHECK_STRING(format_p(out, 0.031), "0.031");
     CHECK_STRING(format_p(out, 0.54), "0.54");
