@@ -108,6 +108,14 @@ struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why,
                  config->threads);
         return NULL;
     }
+    /* oneDNN splits its work by the threads it asked for and silently leaves out what a smaller team never
+     * reaches. */
+    int limit = omp_get_thread_limit();
+    if (config->threads > limit) {
+        snprintf(why, why_size, "OMP_THREAD_LIMIT allows %d threads, not %d: unset it or choose fewer", limit,
+                 config->threads);
+        return NULL;
+    }
     const struct simd *simd = simd_select(config->simd, why, why_size);
     if (!simd)
         return NULL;
@@ -125,6 +133,6 @@ struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why,
         return NULL;
     }
     int cores = describe_affinity(c->affinity, sizeof c->affinity);
-    c->threads = config->threads ? config->threads : cores;
+    c->threads = config->threads ? config->threads : cores < limit ? cores : limit;
     return &c->base;
 }

@@ -1,5 +1,8 @@
 /* The backend as a whole: opening, what it says, memory, events, product libraries, measured ceilings. */
+#define _GNU_SOURCE /* program_invocation_name */
 #include "tests/kernels/fixture.h"
+#include <errno.h>
+#include <omp.h>
 
 static struct kernels *open_with(int threads, const char *product, const char *simd, char *why)
 {
@@ -38,6 +41,24 @@ TEST(every_level_opens_or_says_what_the_cpu_lacks)
         }
     }
     CHECK(opened >= 1);
+}
+
+TEST(a_team_that_openmp_would_cut_short_is_refused)
+{
+    char why[200] = "", command[300];
+    if (omp_get_thread_limit() != 2) { /* the limit is read when a process starts: ask this very test in one of its own */
+        snprintf(command, sizeof command,
+                 "OMP_THREAD_LIMIT=2 %s a_team_that_openmp_would_cut_short | grep -q '^1 passed, 0 failed'",
+                 program_invocation_name);
+        CHECK_INT(system(command), 0);
+        return;
+    }
+    CHECK(open_with(3, "own", "auto", why) == NULL);
+    CHECK_CONTAINS(why, "OMP_THREAD_LIMIT allows 2 threads, not 3");
+    struct kernels *k = open_with(0, "own", "auto", why);
+    CHECK(k != NULL);
+    if (k)
+        k->ops->close(k);
 }
 
 TEST(info_tells_threads_level_product_and_affinity)
