@@ -452,6 +452,7 @@ static bool do_global(struct app *a, enum action action)
         return true;
     case ACTION_GLYPHS:
         a->ascii = !a->ascii;
+        app_say(a, false, a->ascii ? "drawn in ASCII" : "drawn in Unicode, where the terminal has it");
         a->redraw = true;
         return true;
     case ACTION_MOUSE:

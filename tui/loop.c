@@ -190,7 +190,11 @@ int loop_run(struct app *a, const struct screen_options *o, struct error *e)
     if (l.signals < 0)
         return error_set(e, ERROR_FAILED, "no descriptor for signals (%s): close other programs",
                          strerror(errno));
-    l.screen = screen_open(o, e);
+    /* ASCII by wish is the application's, so that g can take it back; the screen tells what it cannot. */
+    struct screen_options asked = *o;
+    asked.ascii = false;
+    a->ascii = o->ascii;
+    l.screen = screen_open(&asked, e);
     if (!l.screen || grid_init(&l.grid, 1, 1) != 0) {
         if (l.screen)
             error_set(e, ERROR_MEMORY, "no memory for the picture: close other programs");
