@@ -119,8 +119,8 @@ static int choose_columns(const struct results *r, const struct session *s, int 
     return n;
 }
 
-int results_table_draw(struct grid *g, struct rect in, const struct results *r, const struct session *s,
-                       struct widget_scroll *scroll, bool focus)
+struct rect results_table_draw(struct grid *g, struct rect in, const struct results *r,
+                               const struct session *s, struct widget_scroll *scroll, bool focus)
 {
     struct widget_column column[RESULTS_COLUMNS];
     struct column_titles titles;
@@ -136,5 +136,5 @@ int results_table_draw(struct grid *g, struct rect in, const struct results *r, 
         if (scroll->top + y == scroll->cursor)
             widget_table_select(&t, y, focus);
     }
-    return t.area.height;
+    return t.area;
 }

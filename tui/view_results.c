@@ -41,7 +41,8 @@ struct results_state {
     bool small;           /* the screen has room for one panel alone; as of the last frame */
     bool alone;           /* one panel takes the whole screen: the picture where on_picture, else the table */
     int details_top, details_lines, details_height;
-    int rows_seen;
+    struct rect rows, table,
+        panel; /* as last drawn, for clicks and paging: rows of the table, it, the picture */
 };
 
 static int init(struct app *a, struct error *e)
@@ -259,7 +260,7 @@ static bool steer(struct app *a, enum action what)
 {
     struct results_state *s = a->results;
     bool walks = s->on_picture && s->picture == PICTURE_SPEEDUP;
-    int rows = s->on_picture && s->picture == PICTURE_DETAILS ? s->details_height : s->rows_seen;
+    int rows = s->on_picture && s->picture == PICTURE_DETAILS ? s->details_height : s->rows.height;
     int page = rows > 2 ? rows - 1 : 1;
     switch (what) {
     case ACTION_UP:
@@ -350,6 +351,19 @@ static bool action(struct app *a, enum action what)
     }
 }
 
+static void click(struct app *a, int x, int y)
+{
+    struct results_state *s = a->results;
+    if (widget_hit(s->panel, x, y))
+        s->on_picture = true;
+    else if (widget_hit(s->table, x, y))
+        s->on_picture = false;
+    if (widget_hit(s->rows, x, y) && s->scroll.top + y - s->rows.y < s->data.n_shown) {
+        s->scroll.cursor = s->scroll.top + y - s->rows.y;
+        s->details_top = 0;
+    }
+}
+
 /* drawing */
 
 static void draw_filter(const struct results_state *s, struct grid *g, struct rect *in)
@@ -381,8 +395,9 @@ static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
                  data->n);
     struct rect in = widget_panel(g, r, title, note, focus);
     draw_filter(s, g, &in);
-    s->rows_seen = results_table_draw(g, in, data, a->session, &s->scroll, focus);
-    widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows_seen);
+    s->rows = results_table_draw(g, in, data, a->session, &s->scroll, focus);
+    s->table = r;
+    widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows.height);
 }
 
 static void draw_details(struct app *a, struct grid *g, struct rect in, const struct results_row *row)
@@ -450,11 +465,13 @@ static int choose_pictures(const struct results_state *s, int room, enum picture
 static void draw_panels(struct app *a, struct grid *g, struct rect r)
 {
     struct results_state *s = a->results;
+    s->table = s->rows = s->panel = (struct rect){0};
     s->small = r.height < 15 || r.width < 56;
     if (s->alone || s->small) {
-        if (s->on_picture)
+        if (s->on_picture) {
+            s->panel = r;
             draw_picture(a, g, r, s->picture, true);
-        else
+        } else
             draw_table(a, g, r, true);
         return;
     }
@@ -473,6 +490,8 @@ static void draw_panels(struct app *a, struct grid *g, struct rect r)
             struct rect under = layout_bottom(&panel, panel.height / 2);
             draw_picture(a, g, under, shown[n - 1], false);
         }
+        if (i == 0)
+            s->panel = panel;
         draw_picture(a, g, panel, shown[i], s->on_picture && i == 0);
     }
 }
@@ -521,4 +540,5 @@ const struct view view_results = {.name = "Results",
                                   .text = text,
                                   .draw = draw,
                                   .session_changed = session_changed,
-                                  .can = can};
+                                  .can = can,
+                                  .click = click};

@@ -223,7 +223,7 @@ static void move(struct sessions_state *s, int by)
 static bool steer(struct app *a, enum action what)
 {
     struct sessions_state *s = a->sessions;
-    int rows = s->on_difference ? s->difference_rows : s->rows_seen, page = rows > 2 ? rows - 1 : 1;
+    int rows = s->on_difference ? s->difference_rows : s->rows.height, page = rows > 2 ? rows - 1 : 1;
     switch (what) {
     case ACTION_UP:
     case ACTION_DOWN:
@@ -365,6 +365,14 @@ static bool action(struct app *a, enum action what)
     }
 }
 
+static void click(struct app *a, int x, int y)
+{
+    struct sessions_state *s = a->sessions;
+    int at = s->scroll.top + y - s->rows.y;
+    if (!s->on_difference && widget_hit(s->rows, x, y) && at < s->n_shown)
+        s->scroll.cursor = at;
+}
+
 /* drawing */
 
 /* Of "2026-11-21T06:30:12Z" as much as the column takes: "2026-11-21 06:30:12", without seconds, "11-21
@@ -461,7 +469,7 @@ static void draw_list(struct app *a, struct grid *g, struct rect r)
     }
     struct widget_table t;
     widget_table_begin(&t, g, in, column, 7);
-    s->rows_seen = t.area.height;
+    s->rows = t.area;
     widget_scroll_fit(&s->scroll, s->n_shown, t.area.height);
     if (s->n_shown == 0)
         widget_paragraph(g, t.area, STYLE_DIM, "No session matches: Esc clears the filter.");
@@ -521,6 +529,7 @@ static void draw(struct app *a, struct grid *g, struct rect r)
     struct sessions_state *s = a->sessions;
     if (!a->job)
         s->listing = NULL; /* Esc may have ended it */
+    s->rows = (struct rect){0};
     if (s->stale && !a->job) {
         s->stale = false;
         sessions_job_list(a);
@@ -549,4 +558,5 @@ const struct view view_sessions = {.name = "Sessions",
                                    .action = action,
                                    .text = text,
                                    .draw = draw,
-                                   .can = can};
+                                   .can = can,
+                                   .click = click};

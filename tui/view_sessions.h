@@ -29,8 +29,8 @@ struct sessions_state {
     struct job *listing;     /* the job that reads the list: anything else goes first. Only compared */
     struct error list_error; /* why it could not be read */
     struct widget_scroll scroll;
-    int rows_seen;
-    char base[512]; /* path of the session marked for comparison; "": none */
+    struct rect rows; /* of the list, as last drawn: for clicks and paging */
+    char base[512];   /* path of the session marked for comparison; "": none */
 
     bool on_trend; /* the trend is shown below the list */
     bool has_trend;

@@ -407,6 +407,31 @@ TEST(a_small_screen_shows_one_panel_at_a_time_the_table_among_them)
     app_free(&a);
 }
 
+TEST(a_click_chooses_a_row_or_the_picture)
+{
+    struct app a;
+    int cell, arm;
+    open_with(&a, grid_session());
+    char *text = fixture_draw(&a, 100, 30, false);
+    int y = 0;
+    for (const char *c = text; *c && strncmp(c, "     4   128 B fused", 20) != 0; c++)
+        y += *c == '\n';
+    free(text);
+    app_click(&a, 20, y);
+    CHECK(view_results_selected(&a, &cell, &arm));
+    CHECK_INT(a.session->cell[cell].batch, 4);
+    CHECK_INT(arm, 1);
+    app_click(&a, 10, 25); /* the details: arrows scroll them now */
+    fixture_keys(&a, "j");
+    CHECK(view_results_selected(&a, &cell, &arm));
+    CHECK_INT(arm, 1);
+    app_click(&a, 10, 5); /* the first row */
+    fixture_keys(&a, "j");
+    CHECK(view_results_selected(&a, &cell, &arm));
+    CHECK_INT(a.session->cell[cell].batch, 1);
+    app_free(&a);
+}
+
 TEST(criteria_are_judged_in_words)
 {
     struct app a;

@@ -183,6 +183,23 @@ TEST(the_list_is_filtered_and_sorted)
     app_free(&a);
 }
 
+TEST(a_click_chooses_a_session)
+{
+    struct app a;
+    four_sessions();
+    open_sessions(&a);
+    char *text = fixture_draw(&a, 80, 24, false);
+    int y = 0;
+    for (const char *c = text; *c && strncmp(c, "2026-11-19 06:30", 16) != 0; c++)
+        y += *c == '\n';
+    free(text);
+    app_click(&a, 10, y);
+    CHECK_STRING(sessions_selected(a.sessions)->id, "2026-11-19T06-30-12-maker");
+    app_click(&a, 10, y + 5); /* below the last: nothing is chosen */
+    CHECK_STRING(sessions_selected(a.sessions)->id, "2026-11-19T06-30-12-maker");
+    app_free(&a);
+}
+
 /* two sessions */
 
 TEST(two_sessions_are_compared_after_one_is_marked)
