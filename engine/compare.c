@@ -200,7 +200,8 @@ static void put_mean(struct columns *t, const struct session *s, int cell, int a
     double half = (a.latency.ci.high - a.latency.ci.low) / 2;
     columns_cell(t, a.incomplete ? NULL
                     : isfinite(half) && half > 0
-                        ? figure_fixed(a.latency.mean, figure_decimals(half), number, sizeof number)
+                        ? figure_fixed(a.latency.mean, figure_scale_decimals(a.latency.mean, half), number,
+                                       sizeof number)
                         : figure_digits(a.latency.mean, 4, number, sizeof number));
 }
 

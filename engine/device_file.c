@@ -134,20 +134,20 @@ bool device_file_cpu_time(double *busy, double *total, double *own)
 int device_file_cache(char *out, size_t size, bool create, struct error *e)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char folder[400];
-    if (cache && cache[0] == '/')
-        snprintf(folder, sizeof folder, "%s", cache);
-    else if (home && home[0] == '/')
-        snprintf(folder, sizeof folder, "%s/.cache", home);
-    else
+    bool own = cache && cache[0] == '/';
+    if (!own && !(home && home[0] == '/'))
         return error_set(e, ERROR_FAILED, "there is no cache folder: set HOME or XDG_CACHE_HOME");
-    if (create && mkdir(folder, 0777) < 0 && errno != EEXIST)
-        return error_set(e, ERROR_FAILED, "%s cannot be made (%s): set XDG_CACHE_HOME", folder,
-                         strerror(errno));
-    snprintf(out, size, "%s/benchtop", folder);
-    if (create && mkdir(out, 0777) < 0 && errno != EEXIST)
-        return error_set(e, ERROR_FAILED, "%s cannot be made (%s): set XDG_CACHE_HOME", out, strerror(errno));
-    snprintf(out, size, "%s/benchtop/device", folder);
+    int n = snprintf(out, size, "%s%s/benchtop/device", own ? cache : home, own ? "" : "/.cache");
+    if (n < 0 || (size_t)n >= size)
+        return error_set(e, ERROR_FAILED, "%s: too long a path: set XDG_CACHE_HOME to a shorter one",
+                         own ? cache : home);
+    for (char *slash = strchr(out + 1, '/'); create && slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(out, 0777) < 0 && errno != EEXIST)
+            return error_set(e, ERROR_FAILED, "%s cannot be made (%s): set XDG_CACHE_HOME", out,
+                             strerror(errno));
+        *slash = '/';
+    }
     return 0;
 }
 

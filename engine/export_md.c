@@ -60,8 +60,8 @@ static void put_hardware(struct text *out, const struct session *s)
     put_row(out, "GPU", text, absent);
     gpu_member(s, "memory_bytes", text, sizeof text);
     put_row(out, "GPU Memory", text, absent);
-    snprintf(text, sizeof text, "%s%s%d cores, %d threads used", v->cpu, v->cpu[0] ? ", " : "", v->cores,
-             v->threads);
+    snprintf(text, sizeof text, "%s%s%d core%s, %d thread%s used", v->cpu, v->cpu[0] ? ", " : "", v->cores,
+             v->cores == 1 ? "" : "s", v->threads, v->threads == 1 ? "" : "s");
     put_row(out, "CPU", text, "not known");
     put_row(out, "System Memory",
             v->memory_bytes > 0 ? figure_bytes((double)v->memory_bytes, number, sizeof number) : "",
@@ -144,9 +144,10 @@ static void put_figure(struct text *out, const struct session *s, int cell, int 
     double value = throughput ? a.tokens_per_second : a.latency.mean;
     struct stats_interval ci = throughput ? a.tokens_per_second_ci : a.latency.ci;
     double half = (ci.high - ci.low) / 2;
+    int d = figure_scale_decimals(value, half);
     if (isfinite(half) && half > 0)
-        text_format(out, "%s ± %s | ", figure_fixed(value, figure_decimals(half), number, sizeof number),
-                    figure_fixed(half, figure_decimals(half), more, sizeof more));
+        text_format(out, "%s ± %s | ", figure_fixed(value, d, number, sizeof number),
+                    figure_fixed(half, d, more, sizeof more));
     else
         text_format(out, "%s | ", figure_digits(value, 4, number, sizeof number));
 }
@@ -386,7 +387,7 @@ static void put_full_row(struct text *out, const struct session *s, int cell, in
     }
     const struct stats_summary *x = &a.latency;
     double half = (x->ci.high - x->ci.low) / 2;
-    int d = isfinite(half) && half > 0 ? figure_decimals(half) : 3;
+    int d = isfinite(half) && half > 0 ? figure_scale_decimals(x->mean, half) : 3;
     text_format(out, "%d / %d | %s ± %s | %s | %s | %s | %s | ", a.n, a.blocks,
                 figure_fixed(x->mean, d, t[0], WIDE), figure_fixed(half, d, t[1], WIDE),
                 figure_fixed(x->std, d + 1, t[2], WIDE), figure_fixed(x->min, d, t[3], WIDE),
@@ -394,7 +395,7 @@ static void put_full_row(struct text *out, const struct session *s, int cell, in
     text_format(out, "%s | %s | %s | ", figure_fixed(a.p95_supported ? x->p95 : (double)NAN, d, t[0], WIDE),
                 figure_fixed(a.p99_supported ? x->p99 : (double)NAN, d, t[1], WIDE),
                 figure_digits(a.tokens_per_second, 4, t[2], WIDE));
-    int ratio = figure_decimals((c->speedup_ci.high - c->speedup_ci.low) / 2);
+    int ratio = figure_scale_decimals(c->speedup, (c->speedup_ci.high - c->speedup_ci.low) / 2);
     if (c->verdict != VERDICT_NONE)
         text_format(out, "%s (%s) | %s |\n", figure_fixed(c->speedup, ratio, t[0], WIDE),
                     figure_interval(c->speedup_ci.low, c->speedup_ci.high, ratio, t[1], WIDE),

@@ -58,6 +58,27 @@ int figure_decimals(double half_width)
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
 }
 
+int figure_scale_decimals(double value, double half_width)
+{
+    int decimals = figure_decimals(half_width);
+    if (!(value > 0) || !isfinite(value))
+        return decimals;
+    int least = 1 - (int)floor(log10(value));
+    return decimals >= least ? decimals : least > 6 ? 6 : least;
+}
+
+static char *power(double value, char *out, size_t size)
+{
+    int exponent = (int)floor(log10(fabs(value)));
+    int first = (int)lround(fabs(value) / pow(10, exponent));
+    if (first > 9) {
+        first = 1;
+        exponent++;
+    }
+    snprintf(out, size, "%s%de%d", value < 0 ? "-" : "", first, exponent);
+    return out;
+}
+
 char *figure_p(double p, char *out, size_t size)
 {
     if (isnan(p))
@@ -70,26 +91,29 @@ char *figure_p(double p, char *out, size_t size)
         return figure_fixed(p, 2, out, size);
     if (p >= 0.00095)
         return figure_digits(p, 1, out, size);
-    int exponent = (int)floor(log10(p));
-    int first = (int)lround(p / pow(10, exponent));
-    if (first > 9) {
-        first = 1;
-        exponent++;
-    }
-    snprintf(out, size, "%de%d", first, exponent);
-    return out;
+    return power(p, out, size);
+}
+
+/* Ends a factor of a hundred apart say nothing to four digits. */
+static char *far_end(double value, int decimals, char *out, size_t size)
+{
+    if (fabs(value) >= 1e6)
+        return power(value, out, size);
+    int most = value == 0 ? 0 : 2 - (int)floor(log10(fabs(value)));
+    return figure_fixed(value, decimals < most ? decimals : most < 0 ? 0 : most, out, size);
 }
 
 char *figure_interval(double low, double high, int decimals, char *out, size_t size)
 {
     char a[FIGURE_TEXT * 12], b[FIGURE_TEXT * 12];
+    char *(*end)(double, int, char *, size_t) = fabs(high) >= 100 * fabs(low) ? far_end : figure_fixed;
     if (isnan(low) || isnan(high))
         return no_number(NAN, out, size);
     if (isinf(low) || isinf(high))
         snprintf(out, size, "unbounded");
     else
-        snprintf(out, size, low < 0 ? "%s to %s" : "%s–%s", figure_fixed(low, decimals, a, sizeof a),
-                 figure_fixed(high, decimals, b, sizeof b));
+        snprintf(out, size, low < 0 ? "%s to %s" : "%s–%s", end(low, decimals, a, sizeof a),
+                 end(high, decimals, b, sizeof b));
     return out;
 }
 

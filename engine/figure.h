@@ -15,9 +15,13 @@ char *figure_digits(double value, int digits, char *out, size_t size);
 /* Decimals at which a value whose interval has this half width should be shown: the place of the half width's
  * first digit, one more when that digit is a 1. */
 int figure_decimals(double half_width);
+/* The same for a time or a ratio, which 0 would misstate: at least two significant digits of the value stay.
+ */
+int figure_scale_decimals(double value, double half_width);
 /* "0.03", "3e-12", "<1e-300"; NAN: "–". */
 char *figure_p(double p, char *out, size_t size);
-/* "1.39–1.45", "-0.9 to 1.1"; "unbounded" where a side is infinite; "–" where undefined. */
+/* "1.39–1.45", "-0.9 to 1.1", "0.25–1e17" where the ends have little in common; "unbounded" where a side is
+ * infinite; "–" where undefined. */
 char *figure_interval(double low, double high, int decimals, char *out, size_t size);
 /* "3.7 GiB", "812 MiB", "0 B". */
 char *figure_bytes(double bytes, char *out, size_t size);

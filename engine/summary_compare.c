@@ -15,9 +15,9 @@ static void add_interval(struct text *t, const struct comparison *c, const struc
     if (inverse)
         ci = (struct stats_interval){1 / c->speedup_ci.high, 1 / c->speedup_ci.low};
     char percent[FIGURE_TEXT], interval[64];
-    text_format(
-        t, "%s CI %s", figure_percent(k->confidence, 1, percent, sizeof percent),
-        figure_interval(ci.low, ci.high, figure_decimals((ci.high - ci.low) / 2), interval, sizeof interval));
+    text_format(t, "%s CI %s", figure_percent(k->confidence, 1, percent, sizeof percent),
+                figure_interval(ci.low, ci.high, figure_scale_decimals(c->speedup, (ci.high - ci.low) / 2),
+                                interval, sizeof interval));
 }
 
 static void add_p(struct text *t, const char *name, double p)

@@ -89,7 +89,7 @@ static int latency_decimals(const struct arm_summary *a)
 {
     double half = (a->latency.ci.high - a->latency.ci.low) / 2;
     if (isfinite(half) && half > 0)
-        return figure_decimals(half);
+        return figure_scale_decimals(a->latency.mean, half);
     int magnitude = a->latency.mean > 0 ? (int)floor(log10(a->latency.mean)) : 0;
     int decimals = 3 - magnitude;
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
@@ -135,7 +135,7 @@ static void put_comparison(struct columns *t, const struct session_cell *cell, c
         return;
     }
     double half = (c->speedup_ci.high - c->speedup_ci.low) / 2;
-    int d = isfinite(half) ? figure_decimals(half) : 2;
+    int d = figure_scale_decimals(c->speedup, isfinite(half) ? half : 0.02);
     columns_cell(t, figure_fixed(c->speedup, d, number, sizeof number));
     columns_cell(t, figure_interval(c->speedup_ci.low, c->speedup_ci.high, d, interval, sizeof interval));
     columns_cell(t, verdict_names[c->verdict]);
@@ -315,7 +315,7 @@ char *table_print(const struct session *s, int width, struct error *e)
     if (s->environment.cpu[0])
         text_format(&head, " · %s", s->environment.cpu);
     if (s->environment.threads > 0)
-        text_format(&head, " · %d threads", s->environment.threads);
+        text_format(&head, " · %d thread%s", s->environment.threads, s->environment.threads == 1 ? "" : "s");
     if (s->started[0])
         text_format(&head, " · %s", s->started);
     columns_wrap(buffer, width, 2, &out);

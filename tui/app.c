@@ -305,10 +305,20 @@ void app_stop_run(struct app *a)
         continue;
 }
 
+static void quit_now(struct app *a, void *data)
+{
+    (void)data;
+    a->quit = true;
+}
+
 bool app_update(struct app *a)
 {
     bool changed = fold(a);
     changed |= job_poll(a);
+    if (!app_running(a) && dialog_asks(a, quit_now)) { /* the run ended by itself: there is nothing to stop */
+        dialog_close(a);
+        changed = true;
+    }
     if (a->preset_changed) {
         app_replan(a);
         changed = true;
@@ -340,12 +350,6 @@ bool app_can(const struct app *a, enum action action)
     default:
         return true;
     }
-}
-
-static void quit_now(struct app *a, void *data)
-{
-    (void)data;
-    a->quit = true;
 }
 
 static void command(struct app *a, enum engine_command c, const char *text)

@@ -18,6 +18,12 @@ static int judge_criteria(const struct session *s)
 {
     struct criterion_result c[SUMMARY_CRITERIA];
     int n = summary_criteria(s, c), failed = 0, unknown = 0;
+    if (n < 0) {
+        output_say(
+            "the criteria could not be judged, out of memory: close other programs and judge the saved "
+            "session with `benchtop show`");
+        return EXIT_ERROR;
+    }
     for (int i = 0; i < n; i++) {
         if (!c[i].known)
             output_say("criterion %s %g: nothing was measured that could tell", c[i].metric, c[i].target);

@@ -35,6 +35,11 @@ void dialog_close(struct app *a)
     a->dialog = NULL;
 }
 
+bool dialog_asks(const struct app *a, void (*then)(struct app *a, void *data))
+{
+    return a->dialog && a->dialog->kind == DIALOG_CONFIRM && a->dialog->then_yes == then;
+}
+
 static struct dialog *open_dialog(struct app *a, enum dialog_kind kind, const char *title)
 {
     dialog_close(a);

@@ -26,3 +26,5 @@ void dialog_entry(struct app *a, const char *title, const char *initial, const c
 void dialog_key(struct app *a, int key);
 void dialog_draw(const struct app *a, struct grid *g);
 void dialog_close(struct app *a);
+/* Whether the question that is open leads to `then`: its reason may have gone meanwhile. */
+bool dialog_asks(const struct app *a, void (*then)(struct app *a, void *data));

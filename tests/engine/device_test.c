@@ -64,6 +64,28 @@ TEST(ceilings_are_estimates_until_they_were_measured)
     drop_cache();
 }
 
+TEST(a_cache_folder_is_made_with_every_folder_above_it)
+{
+    struct error e = {0};
+    char path[600], temporary[] = "/tmp/benchtop-cache-XXXXXX", wanted[64], small[20];
+    CHECK(mkdtemp(temporary));
+    snprintf(wanted, sizeof wanted, "%s/not/yet/there", temporary);
+    setenv("XDG_CACHE_HOME", wanted, 1);
+    CHECK_INT(device_file_cache(path, sizeof path, false, &e), 0);
+    CHECK(access(wanted, F_OK) != 0);
+    CHECK_INT(device_file_cache(path, sizeof path, true, &e), 0);
+    CHECK_INT(device_file_write(path, "x", &e), 0);
+    CHECK_INT(device_file_cache(small, sizeof small, true, &e), -1);
+    CHECK_CONTAINS(e.text, "too long");
+    unlink(path);
+    for (char *slash = strrchr(path, '/'); strlen(path) >= strlen(temporary); slash = strrchr(path, '/')) {
+        *slash = '\0';
+        rmdir(path);
+    }
+    CHECK(access(temporary, F_OK) != 0);
+    unsetenv("XDG_CACHE_HOME");
+}
+
 TEST(ceilings_of_this_machine_are_read_back_and_those_of_another_are_not)
 {
     struct device d;

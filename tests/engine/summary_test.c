@@ -337,6 +337,13 @@ TEST(figures_have_no_more_digits_than_their_interval_and_no_locale)
     CHECK_STRING(figure_p(0, t, sizeof t), "<1e-300");
     CHECK_STRING(figure_interval(1.391, 1.449, figure_decimals(0.029), t, sizeof t), "1.39–1.45");
     CHECK_STRING(figure_interval(1, INFINITY, 2, t, sizeof t), "unbounded");
+    CHECK_STRING(figure_interval(0.001, 1.2418e17, 2, t, sizeof t), "0.00–1e17");
+    CHECK_STRING(figure_interval(-3, 4e9, 2, t, sizeof t), "-3.00 to 4e9");
+    CHECK_STRING(figure_interval(0.13, 12418.07, 2, t, sizeof t), "0.13–12418");
+    CHECK_INT(figure_scale_decimals(0.52, 4), 2);
+    CHECK_INT(figure_scale_decimals(52, 4), 0);
+    CHECK_INT(figure_scale_decimals(1.42, 0.012), 3);
+    CHECK_INT(figure_scale_decimals(0, 4), 0);
     CHECK_INT(figure_decimals(0.3), 1);
     CHECK_INT(figure_decimals(0.012), 3);
     CHECK_INT(figure_decimals(40), 0);

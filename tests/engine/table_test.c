@@ -32,6 +32,23 @@ static struct session sample(void)
     return s;
 }
 
+TEST(one_thread_is_not_many_and_no_time_or_ratio_is_rounded_to_nothing)
+{
+    struct session s = maker_session(1, 2, 2);
+    struct error e = {0};
+    s.environment.threads = 1;
+    maker_fill(&s, 0, 0, 2, 0.52, 2.0);
+    maker_fill(&s, 0, 1, 2, 5.2, 2.0);
+    char *t = table_print(&s, 0, &e);
+    CHECK_CONTAINS(t, " 1 thread ");
+    const char *row = strstr(t, "baseline");
+    double mean = 0;
+    CHECK(row && sscanf(row, "baseline %*d %*d %lf", &mean) == 1);
+    CHECK(mean > 0);
+    free(t);
+    session_free(&s);
+}
+
 TEST(the_table_shows_every_arm_with_units_in_the_header)
 {
     struct session s = sample();

@@ -186,6 +186,23 @@ TEST(a_run_is_folded_saved_and_shown)
     app_free(&a);
 }
 
+TEST(the_question_whether_to_stop_goes_when_the_run_ends_by_itself)
+{
+    struct app a;
+    fixture_open(&a);
+    a.realtime = true;
+    fixture_keys(&a, "rq");
+    CHECK(a.dialog);
+    app_update(&a);
+    CHECK(a.dialog); /* the run goes on: the question stays */
+    engine_command(a.engine, ENGINE_STOP);
+    run_to_the_end(&a);
+    CHECK(!a.dialog && !a.quit);
+    fixture_keys(&a, "q");
+    CHECK(a.quit);
+    app_free(&a);
+}
+
 TEST(a_run_is_stopped_by_quitting_only_after_asking)
 {
     struct app a;
