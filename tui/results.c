@@ -1,10 +1,10 @@
 #include "tui/results.h"
 #include "tui/format.h"
+#include "tui/results_sentence.h"
 #include "tui/theme.h"
 #include "tui/widget.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,197 +99,6 @@ void results_short_name(const struct results *r, const struct session *s, int ce
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? " \xc2\xb7 " : "", part[i]);
 }
 
-/* the sentence */
-
-struct tally { /* of one candidate over the cells */
-    int compared, faster, slower, equivalent, inconclusive, refused, open;
-    double low, high; /* speed-ups of the cells where it is faster */
-    double slower_low, slower_high;
-};
-
-static void add(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void add(char *out, size_t size, const char *format, ...)
-{
-    size_t used = strlen(out);
-    va_list list;
-    va_start(list, format);
-    vsnprintf(out + used, size - used, format, list);
-    va_end(list);
-}
-
-static struct tally tally_of(const struct results *r, const struct session *s, int arm)
-{
-    struct tally t = {.low = INFINITY, .high = 0, .slower_low = INFINITY, .slower_high = 0};
-    for (int i = 0; i < r->n; i++) {
-        const struct comparison *c = r->row[i].arm == arm ? results_comparison(r, &r->row[i]) : NULL;
-        if (!c)
-            continue;
-        const struct output_check *check = &s->cell[r->row[i].cell].arm[arm].output;
-        t.compared++;
-        if (check->checked && !check->passed)
-            t.refused++;
-        else if (!c->final)
-            t.open++;
-        else if (c->verdict == VERDICT_FASTER) {
-            t.faster++;
-            t.low = fmin(t.low, c->speedup);
-            t.high = fmax(t.high, c->speedup);
-        } else if (c->verdict == VERDICT_SLOWER) {
-            t.slower++;
-            t.slower_low = fmin(t.slower_low, 1 / c->speedup);
-            t.slower_high = fmax(t.slower_high, 1 / c->speedup);
-        } else if (c->verdict == VERDICT_EQUIVALENT)
-            t.equivalent++;
-        else
-            t.inconclusive++;
-    }
-    return t;
-}
-
-static const char *ratio_range(char out[80], double low, double high)
-{
-    char a[FORMAT_TEXT], b[FORMAT_TEXT];
-    format_digits(a, low, 3);
-    format_digits(b, high, 3);
-    if (strcmp(a, b) == 0)
-        snprintf(out, 80, "%s" TIMES, a);
-    else
-        snprintf(out, 80, "%s" DASH "%s" TIMES, a, b);
-    return out;
-}
-
-static void add_part(char *out, size_t size, const char *word, int n)
-{
-    if (n > 0)
-        add(out, size, ", %s in %d", word, n);
-}
-
-/* "fused is 1.31–1.52× faster than baseline in 12 of 14 cells, equivalent in 2" */
-static void add_candidate(char *out, size_t size, const struct session *s, int arm, const struct tally *t,
-                          bool first)
-{
-    char range[80], in[48] = "", than[80] = "";
-    const char *name = s->preset.arms[arm].name;
-    int led = t->faster ? t->faster : t->slower ? t->slower : t->equivalent;
-    if (led == t->compared)
-        snprintf(in, sizeof in, led == 1 ? "" : led == 2 ? " in both cells" : " in all %d cells", led);
-    else
-        snprintf(in, sizeof in, " in %d of %d cells", led, t->compared);
-    if (first)
-        snprintf(than, sizeof than, " %s %s", t->faster || t->slower ? "than" : "to", s->preset.arms[0].name);
-    if (t->faster)
-        add(out, size, "%s is %s faster%s%s", name, ratio_range(range, t->low, t->high), than, in);
-    else if (t->slower)
-        add(out, size, "%s is %s slower%s%s", name, ratio_range(range, t->slower_low, t->slower_high), than,
-            in);
-    else if (t->equivalent)
-        add(out, size, "%s is equivalent%s%s", name, than, in);
-    else if (t->inconclusive == t->compared)
-        add(out, size,
-            t->compared > 1 ? "%s is not shown to differ from %s in any of %d cells"
-                            : "%s is not shown to differ from %s",
-            name, s->preset.arms[0].name, t->compared);
-    else if (t->inconclusive)
-        add(out, size, "%s is not shown to differ from %s in %d of %d cells", name, s->preset.arms[0].name,
-            t->inconclusive, t->compared);
-    else if (t->open)
-        add(out, size, "%s against %s: too few rounds for a verdict", name, s->preset.arms[0].name);
-    else
-        add(out, size, "%s is not ranked: its output is not that of %s", name, s->preset.arms[0].name);
-    if (t->faster)
-        add_part(out, size, "slower", t->slower);
-    if (t->faster || t->slower)
-        add_part(out, size, "equivalent", t->equivalent);
-    if (led > 0)
-        add_part(out, size, "inconclusive", t->inconclusive);
-    if (led > 0 || t->inconclusive > 0) {
-        add_part(out, size, "too few rounds", t->open);
-        add_part(out, size, "wrong output", t->refused);
-    }
-}
-
-static void add_statuses(char *out, size_t size, const struct results *r, const struct session *s)
-{
-    static const struct {
-        enum cell_status status;
-        const char *one, *many;
-    } words[] = {{CELL_OUT_OF_MEMORY, "1 cell did not fit", "%d cells did not fit"},
-                 {CELL_UNSUPPORTED, "1 cell is unsupported in part", "%d cells are unsupported in part"},
-                 {CELL_FAILED, "1 cell failed", "%d cells failed"},
-                 {CELL_SKIPPED, "1 cell was skipped", "%d cells were skipped"},
-                 {CELL_STOPPED, "1 cell was stopped", "%d cells were stopped"}};
-    for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
-        int cells = 0, last = -1;
-        for (int i = 0; i < r->n; i++)
-            if (r->row[i].status == words[w].status && r->row[i].cell != last) {
-                cells++;
-                last = r->row[i].cell;
-            }
-        if (cells == 0)
-            continue;
-        char text[64];
-        snprintf(text, sizeof text, words[w].many, cells);
-        add(out, size, "%s%s", out[0] ? "; " : "", cells == 1 ? words[w].one : text);
-    }
-    int done = 0;
-    for (int c = 0; c < s->n_cells; c++)
-        done += s->cell[c].status > CELL_RUNNING;
-    if (done < s->n_cells)
-        add(out, size, "%s%d of %d cells done", out[0] ? "; " : "", done, s->n_cells);
-}
-
-/* One arm alone has nobody to be compared with: its throughput. */
-static void add_rates(char *out, size_t size, const struct results *r, const struct session *s)
-{
-    double low = INFINITY, high = 0;
-    int cells = 0;
-    for (int i = 0; i < r->n; i++) {
-        double rate = r->row[i].has_summary ? r->row[i].summary.tokens_per_second : NAN;
-        if (r->row[i].arm > 0 || !isfinite(rate))
-            continue;
-        low = fmin(low, rate);
-        high = fmax(high, rate);
-        cells++;
-    }
-    if (cells == 0)
-        return;
-    char a[FORMAT_TEXT], b[FORMAT_TEXT];
-    format_rate(a, low);
-    format_rate(b, high);
-    if (strcmp(a, b) == 0)
-        add(out, size, "%s reaches %s tok/s", s->preset.arms[0].name, a);
-    else
-        add(out, size, "%s reaches %s to %s tok/s over %d cells", s->preset.arms[0].name, a, b, cells);
-}
-
-static void make_sentence(struct results *r, const struct session *s)
-{
-    char *out = r->sentence;
-    size_t size = sizeof r->sentence;
-    int told = 0;
-    out[0] = 0;
-    for (int arm = 1; arm < r->n_arms; arm++) {
-        struct tally t = tally_of(r, s, arm);
-        if (t.compared == 0)
-            continue;
-        if (told > 0)
-            add(out, size, "; ");
-        if (s->n_cells == 1 && r->n_arms == 2)
-            add(out, size, "%s", r->comparison[arm].sentence);
-        else
-            add_candidate(out, size, s, arm, &t, told == 0);
-        told++;
-    }
-    if (told == 0)
-        add_rates(out, size, r, s);
-    add_statuses(out, size, r, s);
-    if (s->status == SESSION_FAILED || s->status == SESSION_STOPPED)
-        add(out, size, "%sthe run %s%s%s", out[0] ? "; " : "",
-            s->status == SESSION_FAILED ? "failed" : "was stopped", s->message[0] ? ": " : "", s->message);
-    if (!out[0])
-        snprintf(out, size, "Nothing was measured.");
-}
-
 /* An arm that never came to run says what kept its cell; files write such arms as stopped. */
 static enum cell_status status_of(const struct session_cell *cell, const struct session_arm *arm)
 {
@@ -324,7 +133,7 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         r->comparison = made;
         r->n_criteria = summary_criteria(s, r->criterion);
     }
-    make_sentence(r, s);
+    results_sentence(r, s, r->sentence, sizeof r->sentence);
     results_arrange(r, s);
     return 0;
 }
