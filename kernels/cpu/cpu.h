@@ -1,7 +1,7 @@
 /* The CPU backend's own state, shared by the files of kernels/cpu/ and by nobody else.
  *
  * Activations are fp32. Every operation runs at once on `threads` OpenMP threads and returns when it is done;
- * inside, work is split statically, so that results do not depend on timing. */
+ * no value depends on which thread computes it, so that results do not depend on timing. */
 #pragma once
 
 #include "kernels/cpu/simd.h"

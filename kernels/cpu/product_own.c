@@ -1,4 +1,5 @@
-/* Our own large product: x packed once by all threads, blocks of weight rows dealt out statically. */
+/* Our own large product: x packed once by all threads, blocks of weight rows dealt out as threads become
+ * free. */
 #include "kernels/cpu/product.h"
 
 enum {
@@ -79,27 +80,37 @@ static void gated_block(const struct job *j, float *out, int64_t first, int64_t 
                                   up + r * SIMD_GEMM_BLOCK, count);
 }
 
-/* `n` columns of the result. */
+/* Columns of a block: whole kernel blocks, or parts of them where every thread would get too few to even out.
+ */
+static int block_columns(const struct cpu *c, int64_t n)
+{
+    int columns = SIMD_GEMM_BLOCK;
+    while (columns > SIMD_GEMM_BLOCK / 4 && n / columns < 3 * c->threads)
+        columns /= 2;
+    return columns;
+}
+
+/* `n` columns of the result. Blocks go to whichever thread is free: cores differ in speed and are shared with
+ * other work (a screen being drawn). Which thread computes a block does not change its values. */
 static void run(const struct job *j, int64_t n)
 {
-    int lanes = j->c->simd->lanes;
+    int lanes = j->c->simd->lanes, columns = block_columns(j->c, n);
     size_t panel = panel_floats(j->c, j->m);
 #pragma omp parallel num_threads(j->c->threads)
     for (int row = 0; row < j->rows; row += MOST_ROWS) {
         int count = j->rows - row < MOST_ROWS ? j->rows - row : MOST_ROWS;
-#pragma omp for schedule(static)
+        float *scratch = j->scratch + (size_t)omp_get_thread_num() * j->own,
+              *out = j->out + row * j->out_stride;
+#pragma omp for schedule(dynamic, 1)
         for (int r = 0; r < count; r += lanes)
             j->c->simd->gemm_pack(j->packed + (size_t)(r / lanes) * panel, j->x + (row + r) * j->x_stride,
                                   j->x_stride, count - r < lanes ? count - r : lanes, j->m->cols,
                                   j->m->dtype);
-        struct cpu_range mine = cpu_share(n, 12, omp_get_thread_num(), omp_get_num_threads());
-        float *scratch = j->scratch + (size_t)omp_get_thread_num() * j->own,
-              *out = j->out + row * j->out_stride;
-        for (int64_t first = mine.first; first < mine.last; first += SIMD_GEMM_BLOCK) {
-            int64_t width = mine.last - first < SIMD_GEMM_BLOCK ? mine.last - first : SIMD_GEMM_BLOCK;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t first = 0; first < n; first += columns) {
+            int64_t width = n - first < columns ? n - first : columns;
             (j->epilogue ? finished_block : gated_block)(j, out, first, width, count, scratch);
         }
-#pragma omp barrier
     }
 }
 
