@@ -316,6 +316,8 @@ char *table_print(const struct session *s, int width, struct error *e)
         text_format(&head, " · %s", s->environment.cpu);
     if (s->environment.threads > 0)
         text_format(&head, " · %d thread%s", s->environment.threads, s->environment.threads == 1 ? "" : "s");
+    if (strcmp(s->preset.device, "fake") == 0)
+        text_add(&head, " · simulated latencies");
     if (s->started[0])
         text_format(&head, " · %s", s->started);
     columns_wrap(buffer, width, 2, &out);

@@ -80,6 +80,13 @@ int preset_arm_parse(const char *text, struct preset_arm *out, struct error *e)
     return 0;
 }
 
+static int add_why(const struct json_at *at, const struct error *why)
+{
+    char where[512];
+    json_where(at, NULL, where, sizeof where);
+    return error_add(at->e, why->kind, "%s%s%s", where, where[0] ? ": " : "", why->text);
+}
+
 static int read_arm_object(struct preset_reading *r, const struct json_at *at, cJSON *item,
                            struct preset_arm *arm, cJSON **unknown)
 {
@@ -109,7 +116,7 @@ static int read_arm_object(struct preset_reading *r, const struct json_at *at, c
         snprintf(arm->bundle, sizeof arm->bundle, "%s", of);
     } else if (result == 0) {
         if (start_arm(arm, of, given > 0, &why) != 0)
-            result = error_add(r->e, why.kind, "%s: %s: %s", at->file, at->path, why.text);
+            result = add_why(at, &why);
         else
             result = implementation_read(at, item, &arm->implementation, NULL);
     }
@@ -134,7 +141,7 @@ int preset_read_arms(struct preset_reading *r, const struct json_at *at, cJSON *
         } else if (cJSON_IsString(items[i])) {
             read = preset_arm_parse(items[i]->valuestring, &arm, &why);
             if (read != 0)
-                error_add(at->e, why.kind, "%s: %s: %s", at->file, path, why.text);
+                add_why(&in, &why);
         } else {
             read = json_unexpected(at, path, "the name of an implementation, or an object", items[i]);
         }

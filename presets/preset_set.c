@@ -137,9 +137,8 @@ static int unknown_path(const char *path, char **parts, int depth, struct error 
     char near[200];
     int n = names_at(parts, depth, names);
     catalog_nearest(parts[depth], names, n, near, sizeof near);
-    return error_set(e, ERROR_USAGE, "--set %.100s: a preset has no field \"%.64s\": %s%s", path,
-                     parts[depth], near[0] ? "did you mean " : "see a preset file for the names",
-                     near[0] ? near : "");
+    return error_set(e, ERROR_USAGE, "%.100s: a preset has no field \"%.64s\": %s%s", path, parts[depth],
+                     near[0] ? "did you mean " : "see a preset file for the names", near[0] ? near : "");
 }
 
 /* Splits at dots; an arm's name may hold dots itself, but then its number does. */
@@ -174,8 +173,8 @@ static int put_at(cJSON *root, const char *path, char **parts, int n, const char
         if (!child && cJSON_IsObject(parent))
             child = cJSON_AddObjectToObject(parent, parts[depth]);
         if (!child || !(cJSON_IsObject(child) || cJSON_IsArray(child)))
-            return error_set(e, ERROR_USAGE, "--set %.100s: \"%.64s\" has nothing inside: check the path",
-                             path, parts[depth]);
+            return error_set(e, ERROR_USAGE, "%.100s: \"%.64s\" has nothing inside: check the path", path,
+                             parts[depth]);
         parent = child;
     }
     const char *key = parts[n - 1];
@@ -191,8 +190,7 @@ static int put_at(cJSON *root, const char *path, char **parts, int n, const char
         cJSON_DeleteItemFromObjectCaseSensitive(root, "warmup_max");
     }
     if (put(parent, key, item) != 0)
-        return error_set(e, ERROR_USAGE, "--set %.100s: there is no entry \"%.64s\": count from 0", path,
-                         key);
+        return error_set(e, ERROR_USAGE, "%.100s: there is no entry \"%.64s\": count from 0", path, key);
     return 0;
 }
 
@@ -211,7 +209,7 @@ int preset_set(struct preset *p, const char *path, const char *value, struct err
         n = split(copy, parts);
     }
     if (n < 1) {
-        error_set(e, ERROR_USAGE, "--set %.100s: no path: write for example criteria.min_speedup=1.2", path);
+        error_set(e, ERROR_USAGE, "\"%.100s\" is no path: write for example criteria.min_speedup=1.2", path);
         goto done;
     }
     for (size_t i = 0; i < sizeof same_as / sizeof *same_as; i++)
@@ -220,7 +218,7 @@ int preset_set(struct preset *p, const char *path, const char *value, struct err
     /* More rounds than the cap mean a higher cap, unless the cap itself is what is set. */
     if (strcmp(parts[0], "rounds") == 0 && strtol(value, NULL, 10) > p->max_rounds)
         cJSON_DeleteItemFromObjectCaseSensitive(root, "max_rounds");
-    if (put_at(root, path, parts, n, value, e) != 0 || preset_from_json("--set", root, changed, NULL, e) != 0)
+    if (put_at(root, path, parts, n, value, e) != 0 || preset_from_json("", root, changed, NULL, e) != 0)
         goto done;
     preset_free(p);
     *p = *changed;

@@ -155,24 +155,23 @@ static bool list_typed(struct app *a, const char *text, void *data, struct error
 {
     struct setup_state *s = a->setup;
     bool is_batch = s->field == ROW_BATCH;
-    char json[1024] = "[";
-    size_t used = 1;
+    char words[1024] = "";
+    size_t used = 0;
     int n = 0;
     (void)data;
     for (const char *c = text; *c;) {
         size_t length = strcspn(c, ", ");
-        if (length > 0 && used < sizeof json)
+        if (length > 0 && used < sizeof words)
             used +=
-                (size_t)snprintf(json + used, sizeof json - used, "%s%.*s", n++ ? "," : "", (int)length, c);
+                (size_t)snprintf(words + used, sizeof words - used, "%s%.*s", n++ ? "," : "", (int)length, c);
         c += length;
         c += strspn(c, ", ");
     }
-    if (used + 2 > sizeof json) {
+    if (used >= sizeof words) {
         error_set(e, ERROR_USAGE, "more values than a sweep holds: give at most %d", PRESET_SWEEP);
         return false;
     }
-    snprintf(json + used, sizeof json - used, "]");
-    if (!take(a, is_batch ? "batch" : "seq", json, e))
+    if (!take(a, is_batch ? "batch" : "seq", words, e))
         return false;
     qsort(is_batch ? a->preset.batch : a->preset.seq,
           (size_t)(is_batch ? a->preset.n_batch : a->preset.n_seq), sizeof(int), by_value);

@@ -37,10 +37,12 @@ TEST(one_thread_is_not_many_and_no_time_or_ratio_is_rounded_to_nothing)
     struct session s = maker_session(1, 2, 2);
     struct error e = {0};
     s.environment.threads = 1;
+    strcpy(s.preset.device, "fake");
     maker_fill(&s, 0, 0, 2, 0.52, 2.0);
     maker_fill(&s, 0, 1, 2, 5.2, 2.0);
     char *t = table_print(&s, 0, &e);
     CHECK_CONTAINS(t, " 1 thread ");
+    CHECK_CONTAINS(t, "simulated");
     const char *row = strstr(t, "baseline");
     double mean = 0;
     CHECK(row && sscanf(row, "baseline %*d %*d %lf", &mean) == 1);

@@ -459,19 +459,21 @@ TEST(set_reaches_every_kind_of_field)
 
 TEST(set_refuses_what_is_not_there_and_changes_nothing)
 {
-    static const char *const bad[][3] = {{"round", "7", "did you mean rounds"},
-                                         {"criteria.min_speedupp", "1", "did you mean min_speedup"},
-                                         {"arms.1.precison", "bf16", "did you mean precision"},
-                                         {"arms.7.precision", "bf16", "arms"},
-                                         {"arms.9", "flash", "count from 0"},
-                                         {"rounds", "many", "expected a whole number"},
-                                         {"rounds", "-1", "from 1 to 100000"},
-                                         {"rounds.x", "1", "has nothing inside"},
-                                         {"batch", "1,x", "whole numbers"},
-                                         {"", "1", "no path"},
-                                         {"a..b", "1", "no path"},
-                                         {"fake.arms.optimized.mean", "1", "did you mean mean_ms"},
-                                         {"arms.1.of", "flahs", "did you mean flash"}};
+    static const char *const bad[][3] = {
+        {"round", "7", "did you mean rounds"},
+        {"criteria.min_speedupp", "1", "did you mean min_speedup"},
+        {"arms.1.precison", "bf16", "did you mean precision"},
+        {"arms.7.precision", "bf16", "arms"},
+        {"arms.9", "flash", "count from 0"},
+        {"rounds", "many", "expected a whole number"},
+        {"rounds", "-1", "from 1 to 100000"},
+        {"rounds.x", "1", "has nothing inside"},
+        {"arms", "baseline,flahs", "arms.1: arm \"flahs\""},
+        {"batch", "1,x", "batch: expected whole numbers from 1 to 1024, found \"x\""},
+        {"", "1", "no path"},
+        {"a..b", "1", "\"a..b\" is no path"},
+        {"fake.arms.optimized.mean", "1", "did you mean mean_ms"},
+        {"arms.1.of", "flahs", "did you mean flash"}};
     struct preset before;
     start();
     CHECK_INT(preset_copy(&before, &p, &e), 0);

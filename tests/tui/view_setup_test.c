@@ -159,7 +159,10 @@ TEST(sweeps_are_typed_as_lists_and_sorted)
     press(&a, KEY_CODE_BACKSPACE, 40);
     fixture_keys(&a, "0\n");
     CHECK(a.dialog != NULL);
-    check_shows(&a, "1 to 1024");
+    check_shows(&a, "batch: expected whole numbers from 1 to 1024, found 0");
+    press(&a, KEY_CODE_BACKSPACE, 40);
+    fixture_keys(&a, "1 x\n");
+    check_shows(&a, "found \"x\"");
     fixture_keys(&a, "\033");
     CHECK_INT(a.preset.n_batch, 3);
     press(&a, KEY_CODE_RIGHT, 2);
