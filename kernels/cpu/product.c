@@ -219,32 +219,34 @@ size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix
     return library > own ? library : own;
 }
 
-/* The best so far of one row: the first of the largest, whatever the order in which parts are offered. */
-struct best {
-    float value;
-    int64_t index; /* -1: none yet */
-};
-_Static_assert(sizeof(struct best) == 4 * sizeof(float), "as the workspace counts it");
-
-static void offer(struct best *best, float value, int64_t index)
+/* A logit and its index as one number, larger for a larger logit and, among equals, for a smaller index: the
+ * best of any parts in any order is the maximum. 0: none yet, also for NaN. */
+static uint64_t ranked(float logit, int64_t index)
 {
-    if (best->index < 0 || value > best->value || (value == best->value && index < best->index))
-        *best = (struct best){value, index};
+    if (isnan(logit))
+        return 0;
+    float value = logit + 0.0f; /* -0 becomes 0, which is equal */
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = bits >> 31 ? ~bits : bits | 0x80000000u;
+    return (uint64_t)bits << 32 | (UINT32_MAX - (uint32_t)index);
+}
+
+static int32_t index_of(uint64_t rank)
+{
+    return rank ? (int32_t)(UINT32_MAX - (uint32_t)rank) : 0;
 }
 
 static void argmax_few(const struct cpu *c, int32_t *ids, const float *x, int64_t x_stride,
                        const struct kernel_matrix *m, const float *bias, int rows)
 {
-    struct best best[SIMD_GEMV_ROWS];
+    _Atomic uint64_t best[SIMD_GEMV_ROWS];
     for (int b = 0; b < rows; b++)
-        best[b] = (struct best){0, -1};
+        atomic_init(&best[b], 0);
 #pragma omp parallel num_threads(cpu_threads_for(c, m->rows * m->cols))
     {
         struct cpu_range mine = cpu_share(m->rows, 16, omp_get_thread_num(), omp_get_num_threads());
         float chunk[CHUNK * SIMD_GEMV_ROWS];
-        struct best own[SIMD_GEMV_ROWS];
-        for (int b = 0; b < rows; b++)
-            own[b] = (struct best){0, -1};
         for (int64_t r = mine.first; r < mine.last; r += CHUNK) {
             int64_t count = mine.last - r < CHUNK ? mine.last - r : CHUNK;
             struct kernel_matrix part = kernel_matrix_rows(m, r, count);
@@ -254,17 +256,14 @@ static void argmax_few(const struct cpu *c, int32_t *ids, const float *x, int64_
                 if (bias)
                     c->simd->add(logits, logits, bias + r, count);
                 int64_t i = c->simd->argmax(logits, count);
-                if (!isnan(logits[i]))
-                    offer(&own[b], logits[i], r + i);
+                uint64_t rank = ranked(logits[i], r + i), seen = atomic_load(&best[b]);
+                while (rank > seen && !atomic_compare_exchange_weak(&best[b], &seen, rank))
+                    ;
             }
         }
-#pragma omp critical(cpu_head_argmax)
-        for (int b = 0; b < rows; b++)
-            if (own[b].index >= 0)
-                offer(&best[b], own[b].value, own[b].index);
     }
     for (int b = 0; b < rows; b++)
-        ids[b] = best[b].index < 0 ? 0 : (int32_t)best[b].index;
+        ids[b] = index_of(atomic_load(&best[b]));
 }
 
 /* Many rows: the logits of a block of the vocabulary at a time, the best kept in the workspace. */
@@ -275,11 +274,11 @@ static void argmax_many(struct kernels *k, int32_t *ids, const float *x, int x_s
 {
     const struct cpu *c = cpu_of(k);
     int64_t columns = m->rows < HEAD_COLUMNS ? m->rows : HEAD_COLUMNS;
-    struct best *best = workspace;
-    float *logits = (float *)workspace + 4 * (int64_t)rows;
+    uint64_t *best = workspace;
+    float *logits = (float *)workspace + 2 * (int64_t)rows;
     void *rest = logits + rows * columns;
     for (int r = 0; r < rows; r++)
-        best[r] = (struct best){0, -1};
+        best[r] = 0;
     for (int64_t n = 0; n < m->rows; n += columns) {
         struct kernel_matrix part = kernel_matrix_rows(m, n, m->rows - n < columns ? m->rows - n : columns);
         struct kernel_epilogue epilogue = {bias ? bias + n : NULL, KERNEL_LINEAR, false};
@@ -287,12 +286,12 @@ static void argmax_many(struct kernels *k, int32_t *ids, const float *x, int x_s
 #pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows *columns))
         for (int r = 0; r < rows; r++) {
             int64_t i = c->simd->argmax(logits + r * columns, part.rows);
-            if (!isnan(logits[r * columns + i]))
-                offer(&best[r], logits[r * columns + i], n + i);
+            uint64_t rank = ranked(logits[r * columns + i], n + i);
+            best[r] = rank > best[r] ? rank : best[r];
         }
     }
     for (int r = 0; r < rows; r++)
-        ids[r] = best[r].index < 0 ? 0 : (int32_t)best[r].index;
+        ids[r] = index_of(best[r]);
 }
 
 void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
@@ -310,5 +309,5 @@ size_t cpu_head_argmax_workspace(const struct kernels *k, const struct kernel_ma
         return 0;
     size_t columns = m->rows < HEAD_COLUMNS ? (size_t)m->rows : HEAD_COLUMNS;
     struct kernel_matrix part = kernel_matrix_rows(m, 0, (int64_t)columns);
-    return (size_t)rows * (4 + columns) * sizeof(float) + cpu_product_workspace(k, &part, rows);
+    return (size_t)rows * (2 + columns) * sizeof(float) + cpu_product_workspace(k, &part, rows);
 }

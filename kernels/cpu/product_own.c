@@ -2,9 +2,8 @@
  * free. */
 #include "kernels/cpu/product.h"
 
-enum {
-    MOST_ROWS = 512
-}; /* of x at a time: what is packed stays in the shared cache while the weights pass */
+/* Rows of x at a time: what is packed stays in the shared cache while the weights pass. */
+enum { MOST_ROWS = 512 };
 
 static int rows_at_once(int rows)
 {

@@ -46,7 +46,8 @@ TEST(every_level_opens_or_says_what_the_cpu_lacks)
 TEST(a_team_that_openmp_would_cut_short_is_refused)
 {
     char why[200] = "", command[300];
-    if (omp_get_thread_limit() != 2) { /* the limit is read when a process starts: ask this very test in one of its own */
+    if (omp_get_thread_limit() !=
+        2) { /* the limit is read when a process starts: ask this very test in one of its own */
         snprintf(command, sizeof command,
                  "OMP_THREAD_LIMIT=2 %s a_team_that_openmp_would_cut_short | grep -q '^1 passed, 0 failed'",
                  program_invocation_name);

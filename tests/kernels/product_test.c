@@ -172,3 +172,26 @@ TEST(head_argmax_of_equal_logits_is_the_first_token)
         CHECK_INT(id, 0);
     }
 }
+
+TEST(head_argmax_passes_over_nan_and_takes_negative_logits_for_few_and_many_rows)
+{
+    FOR_EACH_LEVEL(k)
+    {
+        enum { N = 3000, ROWS = 20 };
+        static float data[N], x[ROWS];
+        int32_t ids[ROWS];
+        for (int i = 0; i < N; i++)
+            data[i] = i == 2500 ? -1 : i % 7 ? -3 - (float)(i % 5) : NAN;
+        for (int r = 0; r < ROWS; r++)
+            x[r] = 2;
+        struct kernel_matrix m = {KERNEL_FP32, N, 1, data, NULL};
+        for (int rows = 1; rows <= ROWS; rows += ROWS - 1) {
+            size_t bytes = k->ops->head_argmax_workspace(k, &m, rows);
+            void *workspace = bytes ? k->ops->alloc(k, bytes) : NULL;
+            k->ops->head_argmax(k, ids, x, 1, &m, NULL, rows, workspace);
+            CHECK_INT(ids[0], 2500);
+            CHECK_INT(ids[rows - 1], 2500);
+            k->ops->free(k, workspace, bytes);
+        }
+    }
+}
