@@ -296,6 +296,22 @@ static bool action(struct app *a, enum action what)
 }
 
 /* What a person would say, and never more than the data do. */
+/* What is done before the first sample: the line of progress below has no room for it on narrow screens. */
+static void preparing_words(const struct app *a, char *out, size_t size)
+{
+    const struct live_state *s = a->live;
+    char fraction[FORMAT_TEXT], arm[80] = "", part[FORMAT_TEXT + 8] = "";
+    if (s->cell != a->cell || !s->phase[0]) {
+        snprintf(out, size, "no samples of this cell yet");
+        return;
+    }
+    if (a->arm >= 0 && a->arm < s->of->cell[s->cell].n_arms)
+        snprintf(arm, sizeof arm, ", %s", s->of->cell[s->cell].arm[a->arm].name);
+    if (isfinite(s->phase_fraction))
+        snprintf(part, sizeof part, ", %s", format_percent(fraction, s->phase_fraction));
+    snprintf(out, size, "no samples of this cell yet: %s%s%s", s->phase, arm, part);
+}
+
 static void draw_sentence(struct app *a, struct grid *g, struct rect r)
 {
     struct live_state *s = a->live;
@@ -319,9 +335,10 @@ static void draw_sentence(struct app *a, struct grid *g, struct rect r)
         else if (m)
             snprintf(text, sizeof text, "%s takes about %s ms so far; too few blocks for an interval",
                      c->arm[0].name, format_digits(mean, m->latency.mean, 3));
+        else if (s->of == a->live_session && app_running(a))
+            preparing_words(a, text, sizeof text);
         else
-            snprintf(text, sizeof text, "%s",
-                     app_running(a) ? "no samples of this cell yet" : "this cell has no samples");
+            snprintf(text, sizeof text, "this cell has no samples");
     }
     if (r.height > 1)
         widget_paragraph(g, (struct rect){r.x + 1, r.y, r.width - 2, r.height}, STYLE_SENTENCE, text);

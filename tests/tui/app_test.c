@@ -186,6 +186,26 @@ TEST(a_run_is_folded_saved_and_shown)
     app_free(&a);
 }
 
+TEST(the_wait_for_weights_shows_how_far_they_are_on_every_width)
+{
+    struct app a;
+    struct error e = {0};
+    fixture_open(&a);
+    a.realtime = true; /* 27 GB take the simulated device seconds */
+    CHECK_INT(preset_set(&a.preset, "models", "[\"llama-7b\"]", &e), 0);
+    app_replan(&a);
+    fixture_keys(&a, "r");
+    for (int i = 0; i < 400 && !a.phase[0]; i++) {
+        pause_ms(5);
+        app_update(&a);
+    }
+    check_shows(&a, 80, 24, "no samples of this cell yet: weights, ");
+    check_shows(&a, 160, 45, "no samples of this cell yet: weights, ");
+    engine_command(a.engine, ENGINE_STOP);
+    run_to_the_end(&a);
+    app_free(&a);
+}
+
 TEST(the_question_whether_to_stop_goes_when_the_run_ends_by_itself)
 {
     struct app a;
