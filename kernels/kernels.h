@@ -219,8 +219,8 @@ struct kernels {
     /* the backend's own fields follow */
 };
 
-/* Machine ceilings, for doctor and bench: measured in this process with the threads of k, in about `seconds`.
- */
+/* Machine ceilings, for doctor and bench: measured in this process with the threads of k, in about `seconds`;
+ * the best of several passes, over memory far larger than any cache. 0 where memory is short. */
 double kernels_measure_read_bandwidth(struct kernels *k, double seconds); /* bytes per second */
 double kernels_measure_product_rate(struct kernels *k, enum kernel_dtype dtype, int rows, int n, int cols,
-                                    double seconds); /* FLOP/s of the product library on that shape */
+                                    double seconds); /* FLOP/s of product() alone on that shape */

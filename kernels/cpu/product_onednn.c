@@ -47,6 +47,7 @@ static const char *load(char *why, size_t why_size)
 static void multiply(const struct cpu *c, float *out, int64_t out_stride, const float *x, int64_t x_stride,
                      const float *w, int64_t w_stride, int64_t rows, int64_t n, int64_t cols)
 {
+    omp_set_dynamic(0);
     omp_set_num_threads(c->threads); /* of this thread's parallel regions: what oneDNN asks for */
     sgemm('N', 'T', rows, n, cols, 1, x, x_stride, w, w_stride, 0, out, out_stride);
 }
