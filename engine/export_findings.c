@@ -122,7 +122,7 @@ void export_metrics(struct text *out, const struct session *s, const struct comp
             continue;
         }
         const struct session_cell *c = &s->cell[r[i].cell];
-        text_format(out, "%s (worst: ", figure_digits(r[i].achieved, 3, t[1], WIDE));
+        text_format(out, "%s (worst: ", figure_against(r[i].achieved, r[i].target, 3, t[1], WIDE));
         export_markdown_text(out, c->model);
         text_format(out, " %s, batch %d, seq %d, ", workload_names[c->workload], c->batch, c->seq);
         export_markdown_text(out, c->arm[r[i].arm].name);

@@ -1,6 +1,7 @@
 #include "engine/figure.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* printf writes the locale's decimal point, of one byte or several: exports must not. */
@@ -46,6 +47,17 @@ char *figure_digits(double value, int digits, char *out, size_t size)
     }
     int decimals = digits - 1 - magnitude;
     return figure_fixed(value, decimals < 0 ? 0 : decimals > 12 ? 12 : decimals, out, size);
+}
+
+char *figure_against(double value, double limit, int digits, char *out, size_t size)
+{
+    for (;; digits++) {
+        figure_digits(value, digits, out, size);
+        double shown = strtod(out, NULL); /* in a locale with a comma it stops early: more digits, no harm */
+        if (digits >= 7 || !isfinite(value) ||
+            ((value < limit) == (shown < limit) && (value > limit) == (shown > limit)))
+            return out;
+    }
 }
 
 int figure_decimals(double half_width)

@@ -291,7 +291,8 @@ static void print_criteria(const struct session *s, int width, struct text *out)
         }
         columns_cell(t, r[i].metric);
         put_digits(t, r[i].target, 2);
-        put_digits(t, r[i].achieved, 3);
+        char achieved[FIGURE_TEXT * 12];
+        columns_cell(t, figure_against(r[i].achieved, r[i].target, 3, achieved, sizeof achieved));
         columns_cell(t, !r[i].known ? "no data" : r[i].passed ? "passed" : "FAILED");
         columns_cell(t, where);
     }

@@ -1,4 +1,5 @@
 #include "tui/results_pictures.h"
+#include "engine/figure.h"
 #include "tui/format.h"
 #include "tui/plot.h"
 #include "tui/roofline.h"
@@ -420,7 +421,7 @@ void results_criteria_draw(struct grid *g, struct rect r, const struct results *
         char text[FORMAT_TEXT], name[160] = "";
         widget_table_cell(&t, i, 0, STYLE_TEXT, c->metric);
         widget_table_cell(&t, i, 1, STYLE_DIM, format_digits(text, c->target, 3));
-        widget_table_cell(&t, i, 2, STYLE_TEXT, format_digits(text, c->achieved, 3));
+        widget_table_cell(&t, i, 2, STYLE_TEXT, figure_against(c->achieved, c->target, 3, text, sizeof text));
         widget_table_cell(&t, i, 3,
                           !c->known   ? STYLE_DIM
                           : c->passed ? STYLE_GOOD

@@ -180,7 +180,7 @@ static void collect(struct live_state *s, struct curve *k, int n_x)
 }
 
 /* Values of the point under the cursor, in place of the note. */
-static void point_note(const struct curve *k, int at, char *out, size_t size)
+static void point_note(const struct curve *k, bool is_rate, int at, char *out, size_t size)
 {
     size_t used = (size_t)snprintf(out, size, "%s:", k->label[at]);
     char text[FORMAT_TEXT];
@@ -188,7 +188,8 @@ static void point_note(const struct curve *k, int at, char *out, size_t size)
     for (int arm = 0; arm < k->n_arms && used < size; arm++)
         if (isfinite(k->y[arm][at]))
             used += (size_t)snprintf(out + used, size - used, " %c %s", theme_arm_letter(k->arm[arm]),
-                                     format_digits(text, k->y[arm][at], 3));
+                                     is_rate ? format_rate(text, k->y[arm][at])
+                                             : format_digits(text, k->y[arm][at], 3));
     if (used == empty && used < size)
         snprintf(out + used, size - used, " \xe2\x80\x93");
 }
@@ -206,7 +207,7 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
     char title[64], note[128] = "\xc2\xb1 95 %";
     bool is_log = k.most > 25 * k.least;
     if (a->frozen || s->pinned)
-        point_note(&k, at, note, sizeof note);
+        point_note(&k, s->quantity != LIVE_LATENCY_MS, at, note, sizeof note);
     else if (is_log)
         snprintf(note, sizeof note, "log \xc2\xb7 \xc2\xb1 95 %%");
     /* The values under the cursor need the room of the long title. */

@@ -329,6 +329,11 @@ TEST(figures_have_no_more_digits_than_their_interval_and_no_locale)
     CHECK_STRING(figure_digits(0.0123456, 3, t, sizeof t), "0.0123");
     CHECK_STRING(figure_digits(9.996, 3, t, sizeof t), "10.0");
     CHECK_STRING(figure_digits(12345, 3, t, sizeof t), "12345");
+    CHECK_STRING(figure_against(1.1976, 1.2, 3, t, sizeof t), "1.198");
+    CHECK_STRING(figure_against(1.2, 1.2, 3, t, sizeof t), "1.20");
+    CHECK_STRING(figure_against(0.10004, 0.1, 3, t, sizeof t), "0.10004");
+    CHECK_STRING(figure_against(0.09996, 0.1, 2, t, sizeof t), "0.09996");
+    CHECK_STRING(figure_against(NAN, 0.1, 2, t, sizeof t), "\xe2\x80\x93");
     CHECK_STRING(figure_p(3.2e-12, t, sizeof t), "3e-12");
     CHECK_STRING(figure_p(9.7e-5, t, sizeof t), "1e-4");
     CHECK_STRING(figure_p(0.031, t, sizeof t), "0.03");
