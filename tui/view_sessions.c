@@ -530,6 +530,8 @@ static void draw(struct app *a, struct grid *g, struct rect r)
     if (!a->job)
         s->listing = NULL; /* Esc may have ended it */
     s->rows = (struct rect){0};
+    s->stale |= s->running && !app_running(a);
+    s->running = app_running(a);
     if (s->stale && !a->job) {
         s->stale = false;
         sessions_job_list(a);

@@ -26,6 +26,7 @@ struct sessions_state {
     struct widget_entry filter;
     bool filtering;
     bool listed, stale;      /* read at least once; the folder may have changed since */
+    bool running;            /* a run was going when this was last drawn: its end changes its file */
     struct job *listing;     /* the job that reads the list: anything else goes first. Only compared */
     struct error list_error; /* why it could not be read */
     struct widget_scroll scroll;

@@ -406,6 +406,14 @@ TEST(the_session_being_written_is_not_deleted)
     } else {
         TEST_FAIL("the run is not listed while it goes on");
     }
+    engine_command(a.engine, ENGINE_STOP);
+    for (int i = 0; i < 3000 && app_running(&a); i++) {
+        app_update(&a);
+        usleep(2000);
+    }
+    app_update(&a);
+    fixture_settle(&a); /* its row is read again without anybody asking */
+    CHECK_INT(a.sessions->entry[0].status, SESSION_STOPPED);
     app_free(&a);
 }
 
