@@ -390,7 +390,7 @@ static void put_full_row(struct text *out, const struct session *s, int cell, in
     int d = isfinite(half) && half > 0 ? figure_scale_decimals(x->mean, half) : 3;
     text_format(out, "%d / %d | %s ± %s | %s | %s | %s | %s | ", a.n, a.blocks,
                 figure_fixed(x->mean, d, t[0], WIDE), figure_fixed(half, d, t[1], WIDE),
-                figure_fixed(x->std, d + 1, t[2], WIDE), figure_fixed(x->min, d, t[3], WIDE),
+                figure_fixed(x->std, d ? d + 1 : 0, t[2], WIDE), figure_fixed(x->min, d, t[3], WIDE),
                 figure_fixed(x->max, d, t[4], WIDE), figure_fixed(x->median, d, t[5], WIDE));
     text_format(out, "%s | %s | %s | ", figure_fixed(a.p95_supported ? x->p95 : (double)NAN, d, t[0], WIDE),
                 figure_fixed(a.p99_supported ? x->p99 : (double)NAN, d, t[1], WIDE),

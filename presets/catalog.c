@@ -193,10 +193,11 @@ static int unknown_name(enum catalog_kind kind, const char *name, const struct c
     if (names)
         catalog_nearest(name, names, l->n, near, sizeof near);
     free(names);
-    if (l->n == 0)
+    if (!catalog_shipped_dir())
         return error_set(e, ERROR_FAILED,
-                         "no catalog of %s was found: set BENCHTOP_CATALOG to the folder presets of benchtop",
-                         nouns[kind]);
+                         "no %s \"%.100s\", and the catalog that comes with benchtop was not found: set "
+                         "BENCHTOP_CATALOG to its folder presets",
+                         noun[kind], name);
     return error_set(e, ERROR_USAGE, "no %s \"%.100s\": %s%s%s`benchtop list %s` shows all", noun[kind], name,
                      near[0] ? "did you mean " : "", near, near[0] ? "? " : "", nouns[kind]);
 }

@@ -53,7 +53,8 @@ static int start_arm(struct preset_arm *arm, const char *of, bool axes_given, st
 static int check_arm_name(const char *name, struct error *e)
 {
     if (!name[0] || strpbrk(name, "=,:/") || !error_text_is_plain(name))
-        return error_set(e, ERROR_USAGE, "arm \"%.64s\": expected a name without '=', ',', ':' and '/'",
+        return error_set(e, ERROR_USAGE,
+                         "arm \"%.64s\": expected a name without '=', ',', ':', '/' and control characters",
                          name);
     return 0;
 }

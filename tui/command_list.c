@@ -109,6 +109,9 @@ static int list_catalog(const struct request *r, enum catalog_kind kind,
     struct error e = {0};
     if (catalog_list(kind, &list, &e) < 0)
         return output_error(&e);
+    if (!catalog_shipped_dir())
+        output_say("the catalog that comes with benchtop was not found, only your own files are listed: set "
+                   "BENCHTOP_CATALOG to its folder presets");
     struct report *report = report_new();
     for (int i = 0; report && i < list.n; i++)
         add(report, &list.entry[i]);

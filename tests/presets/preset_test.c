@@ -537,12 +537,25 @@ TEST(the_sessions_folder_is_created_and_without_a_home_the_error_says_so)
 
 TEST(without_a_catalog_the_error_says_where_to_point)
 {
+    start();
     char *was = borrow("BENCHTOP_CATALOG", "/nonexistent");
     CHECK(catalog_shipped_dir() == NULL);
     struct model_spec m;
     CHECK_INT(catalog_model("gpt2-124m", &m, &e), -1);
     CHECK_CONTAINS(e.text, "set BENCHTOP_CATALOG");
+    struct preset none;
+    char home[] = "/tmp/benchtop-own-XXXXXX", command[64], path[512];
+    CHECK(mkdtemp(home) != NULL);
+    char *config = borrow("XDG_CONFIG_HOME", home);
+    /* A preset of one's own does not hide that the rest is missing. */
+    CHECK_INT(catalog_save_preset(&p, path, sizeof path, &e), 0);
+    CHECK_INT(catalog_preset("quick", &none, NULL, &e), -1);
+    CHECK_CONTAINS(e.text, "set BENCHTOP_CATALOG");
+    preset_free(&p);
+    give_back("XDG_CONFIG_HOME", config);
     give_back("BENCHTOP_CATALOG", was);
+    snprintf(command, sizeof command, "rm -rf %s", home);
+    CHECK_INT(system(command), 0);
 }
 
 static int allocations_left;

@@ -69,6 +69,8 @@ done
 expect 'an empty list of sessions says so' 0 '' 'no session was saved' list sessions
 expect 'and is an empty array' 0 '^\[\]$' '' list sessions --json
 expect 'list of models counts parameters' 0 'gpt2-124m +124 M' '' list models
+BENCHTOP_CATALOG=/nonexistent expect 'a list without the catalog says so' 0 '*' 'set BENCHTOP_CATALOG' list models
+BENCHTOP_CATALOG=/nonexistent expect 'a run without the catalog says so' 1 '' 'set BENCHTOP_CATALOG' run quick
 expect 'list misspelled' 2 '' 'did you mean models' list modles
 expect 'doctor tells what was found' 0 'cpu' '' doctor
 expect 'doctor --json' 0 'benchtop/doctor/1' '' doctor --json
