@@ -245,7 +245,7 @@ static void help_key(struct app *a, int key)
     if (by == 0 && key != ' ')
         dialog_close(a);
     else
-        widget_scroll_move(&d->scroll, action_count + 2, by ? by : 10);
+        widget_scroll_move(&d->scroll, action_count * 4, by ? by : 10); /* drawing knows the end */
 }
 
 void dialog_key(struct app *a, int key)
@@ -286,15 +286,58 @@ static struct rect box(struct grid *g, int width, int height, const char *title,
     return widget_panel(g, r, title, note, true);
 }
 
-static void help_line(struct grid *g, struct rect r, int row, const struct action_info *info)
+/* The next line of words that fits `width`, copied into out; returns where the rest begins. */
+static const char *next_line(const char *text, int width, char *out, size_t size)
 {
-    grid_text(g, r.x, r.y + row, 10, STYLE_KEY, info->keys);
-    if (r.width >= 60) {
-        grid_text(g, r.x + 11, r.y + row, 16, STYLE_TEXT, info->name);
-        grid_text(g, r.x + 28, r.y + row, r.width - 28, STYLE_DIM, info->help);
-    } else {
-        grid_text(g, r.x + 11, r.y + row, r.width - 11, STYLE_TEXT, info->help);
+    size_t end = 0;
+    for (size_t i = 0; text[i];) {
+        size_t word = i + strspn(text + i, " ");
+        word += strcspn(text + word, " ");
+        snprintf(out, size, "%.*s", (int)word, text);
+        if (end > 0 && grid_columns(out) > width)
+            break;
+        end = i = word;
     }
+    snprintf(out, size, "%.*s", (int)end, text);
+    return text + end + strspn(text + end, " ");
+}
+
+/* Draws the lines of one action that are inside r, from `row` on, and returns how many it has. */
+static int help_lines(struct grid *g, struct rect r, int row, const struct action_info *info)
+{
+    bool wide = r.width >= 60;
+    int x = wide ? 28 : 11, n = 0;
+    char line[160];
+    for (const char *rest = info->help; *rest || n == 0; n++) {
+        rest = next_line(rest, r.width - x, line, sizeof line);
+        if (row + n < 0 || row + n >= r.height)
+            continue;
+        if (n == 0)
+            grid_text(g, r.x, r.y + row, 10, STYLE_KEY, info->keys);
+        if (n == 0 && wide)
+            grid_text(g, r.x + 11, r.y + row, 16, STYLE_TEXT, info->name);
+        grid_text(g, r.x + x, r.y + row + n, r.width - x, wide ? STYLE_DIM : STYLE_TEXT, line);
+    }
+    return n;
+}
+
+/* All of it from line `top` on; returns how many lines there are. */
+static int draw_help_lines(const struct app *a, struct grid *g, struct rect r, int top)
+{
+    int line = 0;
+    for (int everywhere = 0; everywhere < 2; everywhere++) {
+        char title[64];
+        snprintf(title, sizeof title, everywhere ? "On every screen" : "On %s", app_views[a->view]->name);
+        if (line >= top && line - top < r.height)
+            grid_text(g, r.x, r.y + line - top, r.width, STYLE_TITLE, title);
+        line++;
+        for (int i = 0; i < action_count; i++) {
+            bool all = action_table[i].views == ~0u;
+            if (all == (everywhere == 1) && (action_table[i].views >> a->view & 1u))
+                line += help_lines(g, r, line - top, &action_table[i]);
+        }
+    }
+    return line;
 }
 
 static void draw_help(const struct app *a, struct grid *g)
@@ -313,29 +356,13 @@ static void draw_help(const struct app *a, struct grid *g)
                                      action_table[k].name) +
                            3;
             }
-    int items = 2, line = 0;
-    for (int i = 0; i < action_count; i++)
-        items += (action_table[i].views >> a->view & 1u) != 0;
+    int items = draw_help_lines(a, g, (struct rect){r.x, r.y, r.width, 0}, 0);
     /* The cursor is the first line shown. */
     int last = items > r.height ? items - r.height : 0;
     if (d->scroll.cursor > last)
         d->scroll.cursor = last;
     int top = d->scroll.cursor;
-    for (int everywhere = 0; everywhere < 2; everywhere++) {
-        char title[64];
-        snprintf(title, sizeof title, everywhere ? "On every screen" : "On %s", app_views[a->view]->name);
-        if (line >= top && line - top < r.height)
-            grid_text(g, r.x, r.y + line - top, r.width, STYLE_TITLE, title);
-        line++;
-        for (int i = 0; i < action_count; i++) {
-            bool all = action_table[i].views == ~0u;
-            if (all != (everywhere == 1) || !(action_table[i].views >> a->view & 1u))
-                continue;
-            if (line >= top && line - top < r.height)
-                help_line(g, r, line - top, &action_table[i]);
-            line++;
-        }
-    }
+    draw_help_lines(a, g, r, top);
     struct widget_scroll s = {top, top};
     widget_scrollbar(g, (struct rect){r.x - 2, r.y - 1, r.width + 4, r.height + 2}, &s, items, r.height);
 }

@@ -100,6 +100,34 @@ TEST(help_comes_from_the_table_and_any_key_closes_it)
     app_free(&a);
 }
 
+TEST(help_is_wrapped_and_never_cut_however_narrow)
+{
+    static const int size[][2] = {{160, 45}, {80, 24}, {60, 20}, {40, 10}};
+    struct app a;
+    fixture_open(&a);
+    for (size_t i = 0; i < sizeof size / sizeof size[0]; i++) {
+        bool seen[64] = {false};
+        fixture_keys(&a, "?");
+        for (int page = 0; page < 200; page++) {
+            char *text = fixture_draw(&a, size[i][0], size[i][1], false);
+            char *body = strchr(text, '\n'); /* below the tabs and the device, which may be cut */
+            if (strstr(body, "\xe2\x80\xa6"))
+                TEST_FAIL("%dx%d cuts help:%s", size[i][0], size[i][1], body);
+            for (int k = 0; k < action_count; k++) /* its last word stands somewhere */
+                seen[k] |= strstr(body, strrchr(action_table[k].help, ' ')) != NULL ||
+                           strstr(body, strrchr(action_table[k].help, ' ') + 1) != NULL;
+            free(text);
+            app_key(&a, KEY_CODE_DOWN);
+        }
+        for (int k = 0; k < action_count; k++)
+            if (!seen[k] && (action_table[k].views >> a.view & 1u))
+                TEST_FAIL("%dx%d never shows the end of: %s", size[i][0], size[i][1], action_table[k].help);
+        app_key(&a, KEY_CODE_ESCAPE);
+        CHECK(a.dialog == NULL);
+    }
+    app_free(&a);
+}
+
 TEST(the_palette_finds_commands_of_this_screen_by_words)
 {
     struct app a;
