@@ -177,7 +177,7 @@ static double gib(int64_t bytes)
 static void plan_memory(const struct preset *p, const struct device *d, const struct plan *plan,
                         struct plan_cell *c, int64_t program_bytes)
 {
-    int64_t weights[PRECISION_NF4 + 1] = {0}, used = 0, all = 0, shared = 0;
+    int64_t weights[PRECISION_NF4 + 1] = {0}, wanted[PRECISION_NF4 + 1] = {0}, used = 0, all = 0, shared = 0;
     for (int a = 0; a < p->n_arms; a++) {
         struct plan_arm *arm = &c->arm[a];
         struct memory_use *m = &arm->memory;
@@ -194,7 +194,9 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
         int64_t more = m->weights > *mine ? m->weights - *mine : 0;
         int64_t need = m->activations + m->kv_cache + m->overhead - program + more;
         int64_t free_bytes = plan->memory_free_bytes - used;
-        all += need;
+        int64_t *first = &wanted[p->arms[a].implementation.precision];
+        all += need - more + (m->weights > *first ? m->weights - *first : 0);
+        *first = m->weights > *first ? m->weights : *first;
         shared = program > shared ? program : shared;
         arm->fits = is_fake(d) || need <= free_bytes;
         if (arm->fits) {

@@ -122,6 +122,11 @@ TEST(a_cell_too_large_says_by_how_much)
     CHECK(plan.cell[1].peak_bytes > (int64_t)(37 * 0x1p30)); /* and the other arm's in 2 */
     CHECK_CLOSE(plan.cell[1].time_s, 0, 0);
     plan_free(&plan);
+    /* Arms of one precision share their weights in the peak of what does not fit, too. */
+    plan = build(PRESET("cpu", "\"llama-7b\"", "\"arms\":[\"baseline\",\"fused\"]," DECODE), &d);
+    CHECK(!plan.cell[0].fits);
+    CHECK(plan.cell[0].peak_bytes < (int64_t)(28 * 0x1p30));
+    plan_free(&plan);
 }
 
 TEST(a_candidate_that_finds_no_room_leaves_its_cell_running)
