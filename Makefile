@@ -103,7 +103,7 @@ test: deps
 asan: export ASAN_OPTIONS = detect_leaks=1
 asan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
-tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/tsan.supp
+tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp
 asan:  SAN = -fsanitize=address
 ubsan: SAN = -fsanitize=undefined -fno-sanitize-recover=undefined
 tsan:  SAN = -fsanitize=thread
