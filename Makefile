@@ -99,11 +99,12 @@ test: deps
 	@BENCHTOP=$(BUILD)/benchtop tests/run.sh $(TEST_BINARIES) $(TEST_SCRIPTS)
 
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------
-# TSan does not see inside libgomp, so its run has one core and tests/tsan.supp; what it judges is the program's own threads.
-asan: export ASAN_OPTIONS = detect_leaks=1
+# TSan does not see inside libgomp, so its run has one OpenMP thread on one core; it judges the program's own threads.
+asan: export ASAN_OPTIONS = detect_leaks=1:intercept_tls_get_addr=0
 asan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
-tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1:history_size=7:suppressions=$(CURDIR)/tests/tsan.supp
+tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1
+tsan: export OMP_THREAD_LIMIT = 1
 asan:  SAN = -fsanitize=address
 ubsan: SAN = -fsanitize=undefined -fno-sanitize-recover=undefined
 tsan:  SAN = -fsanitize=thread
