@@ -136,7 +136,7 @@ INLINE void transpose(float *to, int64_t to_stride, const float *from, int64_t f
     for (int r = 0; r < W; r++)
         rows[r] = v_load(from + r * from_stride);
     for (int c = 0; c < W; c++) {
-        vf column;
+        vf column = {0};
         for (int r = 0; r < W; r++)
             column[r] = rows[r][c];
         v_store(to + c * to_stride, column);
