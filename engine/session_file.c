@@ -79,19 +79,25 @@ static int load_file(const char *path, struct session *out, struct error *warnin
     return result;
 }
 
-/* The id is the file's name without its endings, when the file does not say. */
+/* The file's name without its ending. */
+static void name_of(const char *path, char *out, size_t size)
+{
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    size_t n = strlen(name);
+    if (ends_with(name, ".json"))
+        n -= strlen(".json");
+    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), name);
+    error_clean_text(out);
+}
+
+/* The id is the file's name, when the file does not say. */
 static void finish(struct session *s, const char *path)
 {
     snprintf(s->path, sizeof s->path, "%.*s", (int)sizeof s->path - 1, path);
     if (ends_with(s->path, ".journal"))
         s->path[strlen(s->path) - strlen(".journal")] = '\0';
-    if (s->id[0])
-        return;
-    const char *name = strrchr(s->path, '/') ? strrchr(s->path, '/') + 1 : s->path;
-    size_t n = strlen(name);
-    if (ends_with(name, ".json"))
-        n -= strlen(".json");
-    snprintf(s->id, sizeof s->id, "%.*s", (int)(n < sizeof s->id ? n : sizeof s->id - 1), name);
+    if (!s->id[0])
+        name_of(s->path, s->id, sizeof s->id);
 }
 
 int session_load(const char *name, struct session *out, struct error *warning, struct error *e)
@@ -177,7 +183,7 @@ static int fill_entry(struct session_entry *x, const cJSON *root)
     json_text(&at, root, "schema", schema, sizeof schema);
     if (strcmp(schema, SESSION_SCHEMA) != 0)
         return -1;
-    json_text(&at, root, "id", x->id, sizeof x->id);
+    name_of(x->path, x->id, sizeof x->id); /* what session_load finds it by, also after a copy */
     json_text(&at, root, "started", x->started, sizeof x->started);
     json_text(&at, root, "status", word, sizeof word);
     x->status = SESSION_STOPPED;
@@ -216,7 +222,7 @@ static int read_entry(struct session_entry *x)
     if (journal_load(x->path, &s, NULL, &e) != 0)
         return -1;
     x->path[strlen(x->path) - strlen(".journal")] = '\0'; /* session_load finds the journal again */
-    snprintf(x->id, sizeof x->id, "%s", s.id);
+    name_of(x->path, x->id, sizeof x->id);
     snprintf(x->preset, sizeof x->preset, "%s", s.preset.name);
     snprintf(x->started, sizeof x->started, "%s", s.started);
     for (int i = 0; i < s.preset.n_models; i++) {

@@ -371,7 +371,19 @@ TEST(sessions_are_listed_newest_first_and_deleted_by_name)
     free(list);
     struct session s;
     CHECK_INT(session_load("2026-11-21T06-30-12-maker", &s, NULL, &e), 0);
+    snprintf(path, sizeof path, "%s/a copy.json", sessions); /* is listed by the name that finds it */
+    CHECK_INT(session_save(&s, path, &e), 0);
     session_free(&s);
+    CHECK_INT(session_list(&list, &n, &e), 0);
+    CHECK_INT(n, 4);
+    for (int i = 0, copies = 0; i < n; i++) {
+        copies += strcmp(list[i].id, "a copy") == 0;
+        CHECK_INT(session_load(list[i].id, &s, NULL, &e), 0);
+        session_free(&s);
+        CHECK(i < n - 1 || copies == 1);
+    }
+    free(list);
+    CHECK_INT(session_delete("a copy", &e), 0);
     CHECK_INT(session_delete("2026-11-21T06-30-12-maker", &e), 0);
     CHECK_INT(session_delete("2026-11-21T06-30-12-maker", &e), -1);
     CHECK_INT(session_list(&list, &n, &e), 0);
