@@ -310,8 +310,15 @@ static bool any_typed(struct app *a, const char *text, void *data, struct error 
                   "expected path=value: criteria.min_speedup=1.3, warmup_max=50, margin=0.02");
         return false;
     }
-    snprintf(path, sizeof path, "%.*s", (int)(equals - text), text);
-    return take(a, path, equals + 1, e);
+    const char *value = equals + 1 + strspn(equals + 1, " "), *end = equals;
+    while (end > text && end[-1] == ' ')
+        end--;
+    text += strspn(text, " ");
+    snprintf(path, sizeof path, "%.*s", end > text ? (int)(end - text) : 0, text);
+    if (!take(a, path, value, e))
+        return false;
+    app_say(a, false, "%s is %s now", path, value); /* most of these fields stand nowhere on the screen */
+    return true;
 }
 
 void setup_set_field(struct app *a)

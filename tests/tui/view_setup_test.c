@@ -204,6 +204,9 @@ TEST(any_field_is_set_by_its_path)
     fixture_open(&a);
     fixture_keys(&a, "=criteria.min_speedup=1.3\n");
     CHECK_CLOSE(a.preset.criteria.min_speedup, 1.3, 1e-12);
+    CHECK_CONTAINS(a.message, "criteria.min_speedup is 1.3 now");
+    fixture_keys(&a, "= margin = 0.02\n");
+    CHECK_CLOSE(a.preset.margin, 0.02, 1e-12);
     fixture_keys(&a, "=nonsense=1\n");
     CHECK(a.dialog != NULL);
     fixture_keys(&a, "\033=rounds\n");
