@@ -109,15 +109,11 @@ static void find_cuda(struct findings *f)
 {
     char nvcc[512];
     bool driver = device_file_library("libcuda.so.1"), nvml = device_file_library("libnvidia-ml.so.1");
-    find(f, "NVIDIA driver", driver,
-         driver ? "a GPU can be reached; this build has no CUDA backend"
-                : "no device cuda: install NVIDIA's driver",
-         "%s", driver ? "libcuda.so.1" : "none");
-    find(f, "NVML", nvml, nvml ? "a GPU's clocks and power can be read" : "no telemetry of a GPU", "%s",
-         nvml ? "libnvidia-ml.so.1" : "none");
     bool has_nvcc = on_path("nvcc", nvcc, sizeof nvcc);
-    find(f, "nvcc", has_nvcc, has_nvcc ? "CUDA kernels can be built" : "CUDA kernels cannot be built here",
-         "%s", has_nvcc ? nvcc : "none");
+    static const char means[] = "not used: this version has no CUDA backend";
+    find(f, "NVIDIA driver", driver, means, "%s", driver ? "libcuda.so.1" : "none");
+    find(f, "NVML", nvml, means, "%s", nvml ? "libnvidia-ml.so.1" : "none");
+    find(f, "nvcc", has_nvcc, means, "%s", has_nvcc ? nvcc : "none");
 }
 
 int device_findings(struct device_finding *out, int max)
