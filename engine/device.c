@@ -112,10 +112,11 @@ static void use_measured(struct device *d)
     d->measured = true;
 }
 
-/* The session keeps measured ceilings alone: an estimate is no fact about this machine. */
+/* The session keeps ceilings that were measured undisturbed, and no others: an estimate is no fact about this
+ * machine, and a share of a ceiling that others had pressed down would exceed it. */
 static void record(struct device *d)
 {
-    if (!d->measured)
+    if (!d->measured || d->others > DEVICE_BUSY_SHARE)
         return;
     d->environment.read_bandwidth = d->read_bandwidth;
     memcpy(d->environment.product_rate, d->product_rate, sizeof d->product_rate);
