@@ -100,6 +100,18 @@ int error_set(struct error *e, enum error_kind kind, const char *format, ...)
     return -1;
 }
 
+/* Whether one of the findings, which are separated by "; ", is this one. */
+static bool holds(const char *findings, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *at = n ? strstr(findings, text) : NULL; at; at = strstr(at + 1, text)) {
+        bool begins = at == findings || (at - findings >= 2 && strncmp(at - 2, "; ", 2) == 0);
+        if (begins && (at[n] == '\0' || strncmp(at + n, "; ", 2) == 0))
+            return true;
+    }
+    return false;
+}
+
 int error_add(struct error *e, enum error_kind kind, const char *format, ...)
 {
     if (!e)
@@ -112,7 +124,7 @@ int error_add(struct error *e, enum error_kind kind, const char *format, ...)
     if (e->kind == ERROR_NONE) {
         e->kind = kind;
         put_text(e, 0, text);
-    } else {
+    } else if (!holds(e->text, text)) { /* one mistake made five times is told once */
         put_text(e, strlen(e->text), "; ");
         put_text(e, strlen(e->text), text);
     }

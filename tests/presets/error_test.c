@@ -53,6 +53,17 @@ TEST(a_message_too_long_ends_in_dots_on_a_whole_character)
     }
 }
 
+TEST(a_finding_made_again_is_told_once)
+{
+    struct error e = {0};
+    for (int i = 0; i < 3; i++) {
+        error_add(&e, ERROR_USAGE, "found 12");
+        error_add(&e, ERROR_USAGE, "found 1");
+        error_add(&e, ERROR_USAGE, "1");
+    }
+    CHECK_STRING(e.text, "found 12; found 1; 1");
+}
+
 TEST(many_findings_never_overrun_the_text)
 {
     struct error e = {0};
