@@ -278,7 +278,9 @@ int results_details_draw(struct grid *g, struct rect r, int top, const struct re
         say(&o, "ended by", STYLE_TEXT, "%s", cell->stop_rule);
     const struct session_environment *env = &s->environment;
     if (env->cpu[0])
-        say(&o, "on", STYLE_TEXT, "%s, %d threads", env->cpu, env->threads);
+        say(&o, "on", STYLE_TEXT, "%s%s, %d thread%s",
+            strcmp(s->preset.device, "fake") == 0 ? "simulated latencies, by " : "", env->cpu, env->threads,
+            env->threads == 1 ? "" : "s");
     if (s->id[0])
         say(&o, "session", STYLE_TEXT, "%s, benchtop %s", s->id, s->version);
     return o.n;

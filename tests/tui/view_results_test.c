@@ -86,6 +86,21 @@ static struct results built(const struct session *s)
     return r;
 }
 
+TEST(the_details_of_a_simulated_session_say_so)
+{
+    struct app a;
+    fixture_open(&a);
+    struct session *s = fixture_session(2);
+    strcpy(s->preset.device, "fake");
+    s->environment.threads = 1;
+    app_show_session(&a, s);
+    app_go(&a, VIEW_RESULTS);
+    char *text = fixture_draw(&a, 160, 60, false);
+    CHECK_CONTAINS(text, "simulated latencies, by Test CPU, 1 ");
+    free(text);
+    app_free(&a);
+}
+
 TEST(results_look_as_they_should)
 {
     struct app a;
