@@ -12,8 +12,8 @@ char *figure_fixed(double value, int decimals, char *out, size_t size);
 /* At least `digits` significant digits without an exponent: 3 gives "0.0123", "1.23", "12.3", "123", "12345".
  */
 char *figure_digits(double value, int digits, char *out, size_t size);
-/* The same, with as many digits more as it takes to see on which side of `limit` the value lies: 1.1999 is not
- * above 1.2. */
+/* The same, with as many digits more as it takes to see on which side of `limit` the value lies: 1.1999 is
+ * not above 1.2. */
 char *figure_against(double value, double limit, int digits, char *out, size_t size);
 /* Decimals at which a value whose interval has this half width should be shown: the place of the half width's
  * first digit, one more when that digit is a 1. */

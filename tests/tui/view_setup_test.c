@@ -34,9 +34,10 @@ TEST(dialogs_look_as_they_should)
     fixture_keys(&a, "\n");
     fixture_check(&a, "values", 80, 24, false);
     fixture_keys(&a, "\033");
-    app_say(&a, true,
-            "llama3-70b at batch 64 and sequence 32768 needs 2048.0 GiB, 20.0 GiB are free: 2028.0 GiB too much; "
-            "gpt2-124m holds 1024 tokens, decode of 2048 needs 2049: choose a sequence of at most 1023");
+    app_say(
+        &a, true,
+        "llama3-70b at batch 64 and sequence 32768 needs 2048.0 GiB, 20.0 GiB are free: 2028.0 GiB too much; "
+        "gpt2-124m holds 1024 tokens, decode of 2048 needs 2049: choose a sequence of at most 1023");
     fixture_check(&a, "message", 80, 24, false);
     app_free(&a);
 }
