@@ -10,25 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES_MAX = 64, PREFILL_ROWS = 512, DECODE_CONTEXT = 128 };
+enum { ROUNDS = 9, SAMPLES_MAX = 32, PREFILL_ROWS = 512, DECODE_CONTEXT = 128 };
 #define PREFILL_GOAL 0.70 /* of the product library's own rate on the same shapes */
 #define DECODE_GOAL  0.90 /* of the read bandwidth */
 
 static int missed;
 
-struct ceiling {
-    double bandwidth; /* bytes/s */
-    double rate[2];   /* FLOP/s: fp32, bf16 */
+struct shapes { /* [rows of W, columns] of one layer's products */
+    enum kernel_dtype dtype;
+    int product[4][2];
 };
 
-/* The library's rate over one layer's products, weighted by their FLOPs as a forward pass is. */
-static double layer_rate(struct kernels *k, enum kernel_dtype dtype, const int (*shape)[2], int n)
+/* The product library's rate over one layer's products, weighted by their FLOPs as a forward pass is. */
+static double library_rate(struct kernels *k, const struct shapes *s)
 {
     double flops = 0, seconds = 0;
-    for (int i = 0; i < n; i++) {
-        double f = 2.0 * PREFILL_ROWS * shape[i][0] * shape[i][1];
+    for (int i = 0; i < 4; i++) {
+        double f = 2.0 * PREFILL_ROWS * s->product[i][0] * s->product[i][1];
         flops += f;
-        seconds += f / kernels_measure_product_rate(k, dtype, PREFILL_ROWS, shape[i][0], shape[i][1], 0.4);
+        seconds += f / kernels_measure_product_rate(k, s->dtype, PREFILL_ROWS, s->product[i][0],
+                                                    s->product[i][1], 0.05);
     }
     return flops / seconds;
 }
@@ -47,6 +48,12 @@ static int compare_int64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static int compare_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static double median_seconds(const struct sample *s, int n)
 {
     int64_t ns[SAMPLES_MAX];
@@ -56,111 +63,110 @@ static double median_seconds(const struct sample *s, int n)
     return (double)ns[n / 2] / 1e9;
 }
 
-/* Median seconds of a sample of one arm; work into *work. Negative: it could not run. */
-static double time_arm(struct runner *r, const struct model_spec *m, const struct implementation *i,
-                       enum workload w, int seq, int samples, struct model_work *work)
+static double median(double *v, int n)
 {
+    qsort(v, (size_t)n, sizeof *v, compare_double);
+    return v[n / 2];
+}
+
+/* One workload of one arm, in rounds of (ceiling, samples): memory and clocks of a shared machine drift
+ * within seconds, so a share is taken against the ceiling of the same moment, and the median share is told.
+ */
+static void bench_arm(struct runner *r, struct kernels *k, const struct model_spec *m, const char *name,
+                      const struct implementation *i, enum workload w, const struct shapes *shapes,
+                      bool judged)
+{
+    bool decode = w == WORKLOAD_DECODE;
+    int samples = decode ? SAMPLES_MAX : 2;
     struct error e = {0};
     struct sample s[SAMPLES_MAX];
+    struct model_work work;
     _Atomic int done = 0;
     int64_t load = 0;
+    double seconds[ROUNDS], ceiling[ROUNDS], share[ROUNDS];
     struct runner_request q = {.model = m,
                                .implementation = i,
                                .workload = w,
                                .batch = 1,
-                               .seq = seq,
+                               .seq = decode ? DECODE_CONTEXT : PREFILL_ROWS,
                                .tokens = 1,
                                .samples_max = SAMPLES_MAX,
-                               .arm_name = "bench",
+                               .arm_name = name,
                                .seed = 42};
     struct runner_arm *a = r->ops->prepare(r, &q, NULL, &load, &e);
-    double result = -1;
-    if (a && r->ops->reset(a, &e) == 0 && r->ops->run_block(a, 3, s, &done, NULL, &e) == 0 &&
-        r->ops->reset(a, &e) == 0 && r->ops->run_block(a, samples, s, &done, NULL, &e) == 0) {
-        r->ops->work(a, work);
-        result = median_seconds(s, samples);
-    } else {
-        printf("  %s\n", e.text);
-        missed++;
+    if (a)
+        r->ops->work(a, &work);
+    for (int round = -1; a && round < ROUNDS; round++) { /* round -1 warms up */
+        double top = decode ? kernels_measure_read_bandwidth(k, 0.15) : library_rate(k, shapes);
+        if (r->ops->reset(a, &e) || r->ops->run_block(a, samples, s, &done, NULL, &e)) {
+            r->ops->release(a);
+            a = NULL;
+        } else if (round >= 0) {
+            seconds[round] = median_seconds(s, samples);
+            ceiling[round] = top;
+            share[round] = (decode ? work.bytes : work.flops) / seconds[round] / top;
+        }
     }
-    r->ops->release(a);
-    return result;
-}
-
-static void bench_model(struct runner *r, const char *name, enum precision_kind precision, double bandwidth,
-                        double rate)
-{
-    struct error e = {0};
-    struct model_spec m;
-    if (catalog_model(name, &m, &e)) {
+    if (!a) {
         printf("  %s\n", e.text);
         missed++;
         return;
     }
-    struct {
-        const char *name;
-        struct implementation i;
-    } arm[2] = {{"baseline", {0}}, {"optimized", {0}}};
+    r->ops->release(a);
+    double t = median(seconds, ROUNDS), of = median(share, ROUNDS);
+    printf("  %-9s %s %4d  %8.1f tok/s  %7.1f GFLOP/s  %6.2f GB/s   %5.1f %% (%.0f-%.0f) of %s %.1f   %s\n",
+           name, decode ? "decode  @" : "prefill  ", q.seq, (double)work.tokens / t, work.flops / t / 1e9,
+           work.bytes / t / 1e9, 100 * of, 100 * share[0], 100 * share[ROUNDS - 1],
+           decode ? "read GB/s" : "library GFLOP/s", median(ceiling, ROUNDS) / 1e9,
+           judged ? judge(of, decode ? DECODE_GOAL : PREFILL_GOAL) : "");
+}
+
+static void bench_model(struct runner *r, struct kernels *k, const char *model, enum precision_kind precision,
+                        const struct shapes *shapes)
+{
+    static const char *const arms[] = {"baseline", "optimized"};
+    struct error e = {0};
+    struct model_spec m;
     for (int a = 0; a < 2; a++) {
-        struct model_work work;
-        if (catalog_implementation(arm[a].name, &arm[a].i, &e)) {
+        struct implementation i;
+        if (catalog_model(model, &m, &e) || catalog_implementation(arms[a], &i, &e)) {
             printf("  %s\n", e.text);
             missed++;
             return;
         }
-        arm[a].i.precision = precision;
-        double s = time_arm(r, &m, &arm[a].i, WORKLOAD_PREFILL, PREFILL_ROWS, 7, &work);
-        if (s > 0)
-            printf("  %-9s prefill %d   %9.1f tok/s  %8.1f GFLOP/s  %5.1f %% of the library's %.1f   %s\n",
-                   arm[a].name, PREFILL_ROWS, (double)work.tokens / s, work.flops / s / 1e9,
-                   100 * work.flops / s / rate, rate / 1e9,
-                   a ? judge(work.flops / s / rate, PREFILL_GOAL) : "");
-        s = time_arm(r, &m, &arm[a].i, WORKLOAD_DECODE, DECODE_CONTEXT, SAMPLES_MAX, &work);
-        if (s > 0)
-            printf(
-                "  %-9s decode @%d   %9.1f tok/s  %8.2f GB/s     %5.1f %% of the read bandwidth %.2f   %s\n",
-                arm[a].name, DECODE_CONTEXT, (double)work.tokens / s, work.bytes / s / 1e9,
-                100 * work.bytes / s / bandwidth, bandwidth / 1e9,
-                a ? judge(work.bytes / s / bandwidth, DECODE_GOAL) : "");
+        i.precision = precision;
+        bench_arm(r, k, &m, arms[a], &i, WORKLOAD_PREFILL, shapes, a == 1);
+        bench_arm(r, k, &m, arms[a], &i, WORKLOAD_DECODE, shapes, a == 1);
     }
 }
 
 int main(void)
 {
-    static const int gpt2[][2] = {{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}};
-    static const int llama[][2] = {{2304, 768}, {768, 768}, {4096, 768}, {768, 2048}};
+    static const struct shapes gpt2 = {KERNEL_FP32, {{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}}};
+    static const struct shapes llama = {KERNEL_BF16, {{2304, 768}, {768, 768}, {4096, 768}, {768, 2048}}};
     struct error e = {0};
     char why[256];
     struct kernels_info info;
     stats_init();
     struct kernels *k =
         kernels_open_cpu(&(struct kernels_config){.product = "auto", .simd = "auto"}, why, sizeof why);
-    if (!k) {
-        printf("%s\n", why);
+    struct runner *r = k ? runner_open_native("cpu", 0, &e) : NULL;
+    if (!r) {
+        printf("%s\n", k ? e.text : why);
         return 1;
     }
     k->ops->info(k, &info);
     printf("%s, %d threads, %s, products by %s\n", info.simd, info.threads, info.affinity, info.product);
-    /* Ceilings before and after: on a shared machine they drift, and a share of a drifted ceiling is no
-     * figure. */
-    double bandwidth = kernels_measure_read_bandwidth(k, 1.0);
-    double fp32 = layer_rate(k, KERNEL_FP32, gpt2, 4), bf16 = layer_rate(k, KERNEL_BF16, llama, 4);
-    printf("ceilings: read %.2f GB/s; products, 512 rows: fp32 %.1f GFLOP/s, bf16 %.1f GFLOP/s\n",
-           bandwidth / 1e9, fp32 / 1e9, bf16 / 1e9);
-
-    struct runner *r = runner_open_native("cpu", 0, &e);
-    if (!r) {
-        printf("%s\n", e.text);
-        return 1;
-    }
+    printf("ceilings: read %.1f GB/s; products of 512 rows fp32 %.1f, bf16 %.1f GFLOP/s; shares below are of "
+           "the ceiling of the "
+           "same moment, median of 9 rounds (lowest-highest)\n",
+           kernels_measure_read_bandwidth(k, 1.0) / 1e9, library_rate(k, &gpt2) / 1e9,
+           library_rate(k, &llama) / 1e9);
     printf("gpt2-124m fp32\n");
-    bench_model(r, "gpt2-124m", PRECISION_FP32, bandwidth, fp32);
+    bench_model(r, k, "gpt2-124m", PRECISION_FP32, &gpt2);
     printf("llama, 12 layers, d 768, ffn 2048, vocabulary 32000, bf16\n");
-    bench_model(r, "llama-134m", PRECISION_BF16, bandwidth, bf16);
+    bench_model(r, k, "llama-134m", PRECISION_BF16, &llama);
     r->ops->close(r);
-
-    double after = kernels_measure_read_bandwidth(k, 1.0);
-    printf("ceiling again: read %.2f GB/s (%+.1f %%)\n", after / 1e9, 100 * (after / bandwidth - 1));
     k->ops->close(k);
     printf("%d missed\n", missed);
     return getenv("BENCH_STRICT") && missed > 0;
