@@ -47,6 +47,8 @@ int output_text(const char *text)
         written = fputc('\n', stdout) != EOF;
     if (written && !fflush(stdout))
         return EXIT_DONE;
+    if (errno == EPIPE) /* the reader has seen enough: `benchtop show | head` */
+        return EXIT_ERROR;
     output_say(
         "standard output could not be written (%s): nothing after this point was printed; give it a place "
         "with room",

@@ -1,6 +1,7 @@
 #include "tests/test.h"
 #include "tui/action.h"
 #include "tui/screen.h"
+#include <unistd.h>
 
 TEST(no_key_means_two_things_on_one_screen)
 {
@@ -44,4 +45,32 @@ TEST(motion_works_with_arrows_and_letters_on_every_screen)
         CHECK_INT(action_of_key(':', (enum view_id)view), ACTION_PALETTE);
     }
     CHECK_INT(action_of_key(0, VIEW_SETUP), ACTION_NONE);
+}
+
+/* The README's list of keys is this table. BENCHTOP_UPDATE_GOLDEN=1 writes it anew. */
+TEST(the_list_of_keys_in_the_readme_is_this_table)
+{
+    static const char from[] = "<!-- keys -->\n", to[] = "<!-- end of keys -->";
+    static char readme[1 << 16], keys[1 << 15];
+    size_t used = (size_t)snprintf(keys, sizeof keys, "| key | does | |\n|---|---|---|\n");
+    for (int i = 0; i < action_count; i++)
+        used += (size_t)snprintf(keys + used, sizeof keys - used, "| `%s` | %s | %s |\n",
+                                 action_table[i].keys, action_table[i].name, action_table[i].help);
+    FILE *f = fopen("README.md", getenv("BENCHTOP_UPDATE_GOLDEN") ? "r+" : "r");
+    CHECK(f != NULL);
+    readme[f ? fread(readme, 1, sizeof readme - 1, f) : 0] = 0;
+    char *start = strstr(readme, from), *end = strstr(readme, to);
+    CHECK(start && end && start < end);
+    if (f && start && end) {
+        start += sizeof from - 1;
+        if (getenv("BENCHTOP_UPDATE_GOLDEN")) {
+            rewind(f);
+            fprintf(f, "%.*s%s%s", (int)(start - readme), readme, keys, end);
+            CHECK(fflush(f) == 0 && ftruncate(fileno(f), ftell(f)) == 0);
+        } else {
+            CHECK((size_t)(end - start) == used && strncmp(start, keys, used) == 0);
+        }
+    }
+    if (f)
+        fclose(f);
 }

@@ -198,6 +198,9 @@ done
 b run $two --json --quiet --out "$work/pipe.json" 2>"$work/err" | true; code=${PIPESTATUS[0]}
 check 'a pipe closed by the reader is no crash' [ "$code" -le 1 ]
 check 'and the session is saved all the same' [ -s "$work/pipe.json" ]
+b list models 2>"$work/err" | head -n 1 >"$work/out"
+check_pipe() { [ ! -s "$work/err" ]; }
+if check_pipe; then passed=$((passed + 1)); else failed=$((failed + 1)); echo 'FAILED a reader that has seen enough is no error to talk about'; cat "$work/err"; fi
 expect 'export to a full device is told' 1 '' 'could not be written' export "$work/a.json" --to md --out /dev/full
 printf old >"$work/kept"
 (ulimit -f 1; b export "$work/a.json" --to json --out "$work/kept") >"$work/out" 2>"$work/err"; code=$?
