@@ -351,6 +351,16 @@ static int scan(struct scan *s, int argc, char *const *argv)
     return result;
 }
 
+void options_nearest_command(const char *word, char *out, size_t size)
+{
+    const char *names[COMMANDS];
+    int n = 0;
+    for (int i = 0; i < COMMANDS; i++)
+        if (*options_commands[i].name && !options_commands[i].hidden)
+            names[n++] = options_commands[i].name;
+    catalog_nearest(word, names, n, out, size);
+}
+
 static int check_operands(const struct request *r, struct error *e)
 {
     const struct command_info *c = &options_commands[r->command];
@@ -359,13 +369,8 @@ static int check_operands(const struct request *r, struct error *e)
         return error_add(e, ERROR_USAGE, "benchtop%s%s needs %s: `benchtop%s%s %s`", space, c->name,
                          c->operands, space, c->name, c->operands);
     if (r->command == COMMAND_TUI && r->n_operands > 1) { /* `benchtop rnu quick`: a misspelled command */
-        const char *names[COMMANDS];
         char near[128];
-        int n = 0;
-        for (int i = 0; i < COMMANDS; i++)
-            if (*options_commands[i].name && !options_commands[i].hidden)
-                names[n++] = options_commands[i].name;
-        catalog_nearest(r->operand[0], names, n, near, sizeof near);
+        options_nearest_command(r->operand[0], near, sizeof near);
         return error_add(e, ERROR_USAGE, "unknown command %s: %s%s", r->operand[0],
                          *near ? "did you mean " : "see `benchtop --help`", near);
     }

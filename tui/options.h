@@ -119,3 +119,6 @@ bool options_overrides(const struct request *r); /* some option changes the pres
  * take an argument); NULL: none. */
 const struct option_info *options_find(const char *name, size_t length, enum command_id command);
 const struct command_info *options_command(const char *name); /* NULL: none of that name */
+/* Up to three visible commands nearest to a misspelled word, as catalog_nearest says it; "" if none is near.
+ */
+void options_nearest_command(const char *word, char *out, size_t size);

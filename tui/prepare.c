@@ -31,13 +31,8 @@ static int load(const struct request *r, const char *name, const struct session 
             return 0;
         /* a misspelled command looks like a preset's name */
         if (r->command == COMMAND_TUI && e->kind == ERROR_USAGE && access(name, F_OK) < 0) {
-            const char *names[COMMANDS];
             char near[128];
-            int n = 0;
-            for (int i = 0; i < COMMANDS; i++)
-                if (*options_commands[i].name && !options_commands[i].hidden)
-                    names[n++] = options_commands[i].name;
-            catalog_nearest(name, names, n, near, sizeof near);
+            options_nearest_command(name, near, sizeof near);
             if (*near)
                 error_add(e, ERROR_USAGE, "or did you mean the command %s?", near);
         }

@@ -5,10 +5,6 @@ section() { printf '\n== %s\n' "$1"; }
 section 'engine against this machine (2 threads or more, batch 1)'
 "$BUILD/tests/bench/engine_bench"
 section 'the program itself, no model loaded'
-"$BENCHTOP" list models >/dev/null
-/usr/bin/env bash -c '
-    t=$(mktemp -d); XDG_DATA_HOME=$t "$0" run quick --device fake --quiet --out "$t/s.json" >/dev/null 2>&1
-    rm -rf "$t"' "$BENCHTOP"
 tests/bench/idle.sh
 section 'a million samples'
 "$BUILD/tests/bench/scale_bench"
