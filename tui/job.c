@@ -12,9 +12,13 @@
 
 enum { JOB_SHOWN_NS = 150000000 };
 
-/* RUNNING ends once: either the thread says FINISHED and the UI frees the job, or the UI says ABANDONED and
- * the thread frees it. */
+/* RUNNING ends once, under the lock: either the thread says FINISHED and the UI frees the job, or the UI says
+ * ABANDONED and the thread frees it. */
 enum { JOB_RUNNING, JOB_FINISHED, JOB_ABANDONED };
+
+/* Orders the end of a job against the UI's letting go of it: after job_cancel no thread writes to the app's
+ * descriptor, so that the app may close it while an abandoned job still works. */
+static pthread_mutex_t end_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct job {
     struct job_spec spec;
@@ -36,6 +40,7 @@ static void free_job(struct job *j)
     free(j);
 }
 
+/* With the lock held, while nobody has abandoned the job. */
 static void wake(const struct job *j)
 {
     uint64_t one = 1;
@@ -47,15 +52,15 @@ static void *run(void *argument)
 {
     struct job *j = argument;
     j->result = j->spec.work(j, j->spec.data, &j->error);
-    int expected = JOB_RUNNING, fd = j->wake_fd;
-    if (atomic_compare_exchange_strong(&j->state, &expected, JOB_FINISHED)) {
-        /* j may be gone from here on. */
-        uint64_t one = 1;
-        if (fd >= 0 && write(fd, &one, sizeof one) < 0)
-            return NULL;
-    } else {
-        free_job(j);
+    pthread_mutex_lock(&end_lock);
+    bool abandoned = atomic_load(&j->state) == JOB_ABANDONED;
+    if (!abandoned) {
+        atomic_store(&j->state, JOB_FINISHED);
+        wake(j);
     }
+    pthread_mutex_unlock(&end_lock);
+    if (abandoned)
+        free_job(j);
     return NULL;
 }
 
@@ -96,8 +101,12 @@ void job_cancel(struct app *a)
     if (!j)
         return;
     a->job = NULL;
-    int expected = JOB_RUNNING;
-    if (!atomic_compare_exchange_strong(&j->state, &expected, JOB_ABANDONED))
+    pthread_mutex_lock(&end_lock);
+    bool finished = atomic_load(&j->state) == JOB_FINISHED;
+    if (!finished)
+        atomic_store(&j->state, JOB_ABANDONED);
+    pthread_mutex_unlock(&end_lock);
+    if (finished)
         free_job(j);
 }
 
@@ -106,6 +115,8 @@ bool job_poll(struct app *a)
     struct job *j = a->job;
     if (!j || atomic_load(&j->state) != JOB_FINISHED)
         return j != NULL;
+    pthread_mutex_lock(&end_lock); /* the thread has left its wake() behind */
+    pthread_mutex_unlock(&end_lock);
     a->job = NULL;
     if (j->spec.done)
         j->spec.done(a, j->spec.data, j->result, &j->error);
@@ -117,8 +128,12 @@ void job_report(struct job *j, const char *what, double fraction)
 {
     atomic_store(&j->what, what);
     int permille = isnan(fraction) ? -1 : (int)lround(fmin(fmax(fraction, 0), 1) * 1000);
-    if (atomic_exchange(&j->permille, permille) != permille)
+    if (atomic_exchange(&j->permille, permille) == permille)
+        return;
+    pthread_mutex_lock(&end_lock);
+    if (atomic_load(&j->state) == JOB_RUNNING)
         wake(j);
+    pthread_mutex_unlock(&end_lock);
 }
 
 bool job_cancelled(const struct job *j)
