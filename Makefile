@@ -17,7 +17,7 @@ ONEDNN     := $(call HEADER,dnnl.h)
 COMMIT     := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 
 # Sanitizers' own code misleads gcc's flow warnings, so that -Werror judges the plain build alone.
-WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(SANITIZE),,$(if $(CI),-Werror))
+WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-initializers $(if $(SANITIZE),,$(if $(CI),-Werror))
 ALL_CFLAGS  = -std=gnu17 $(CFLAGS) $(WARN) -fopenmp -fno-math-errno -I. $(PKG_CFLAGS) -MMD -MP $(SANITIZE)
 # The libraries beside the binary (make dist) or in lib/benchtop (make install) win over the system's.
 ALL_LDFLAGS = -fopenmp -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib/benchtop' $(SANITIZE) $(LDFLAGS)

@@ -8,29 +8,54 @@
  * numbers alone (never on the arrays of a batch) and do not shrink as rows or max_context grow.
  *  - knows nothing of models, files, samples or screens, and includes nothing of ours but kernels/.
  *
- * Activations are arrays of `activation` elements (cpu: always fp32), row-major, one row per token; a
- * `stride` counts elements between rows. Weights are struct kernel_matrix. Token rows of several sequences
- * are packed one after another (struct kernel_batch), so ragged lengths cost nothing. */
+ * Activations are arrays of `activation` elements (cpu: always fp32; cuda: fp32, fp16 or bf16, chosen by
+ * view()), row-major, one row per token; a `stride` counts elements between rows. Weights are struct
+ * kernel_matrix. Token rows of several sequences are packed one after another (struct kernel_batch), so
+ * ragged lengths cost nothing. */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum kernel_dtype { KERNEL_FP32, KERNEL_FP16, KERNEL_BF16, KERNEL_INT8, KERNEL_DTYPES };
+enum kernel_dtype {
+    KERNEL_FP32,
+    KERNEL_FP16,
+    KERNEL_BF16,
+    KERNEL_INT8,   /* per output channel: w = scales[row] * q, scale = absmax / 127 */
+    KERNEL_NF4,    /* 4-bit NormalFloat, blocks of 64 (Dettmers et al. 2023, appendix E): w = scales[block] *
+                      code */
+    KERNEL_NF4_DQ, /* the same with its block scales quantized to 8 bits in groups of 256 (section 3) */
+    KERNEL_DTYPES
+};
+enum { KERNEL_NF4_BLOCK = 64, KERNEL_NF4_GROUP = 256 };
 
-size_t kernel_dtype_bytes(enum kernel_dtype dtype);
-const char *kernel_dtype_name(enum kernel_dtype dtype); /* "fp32" ... */
+size_t kernel_dtype_bytes(enum kernel_dtype dtype);             /* of one element; fp32 ... int8 only */
+const char *kernel_dtype_name(enum kernel_dtype dtype);         /* "fp32" ... */
+size_t kernel_row_bytes(enum kernel_dtype dtype, int64_t cols); /* of `data`, one row of a matrix */
 
-/* Weights [rows, cols] row-major in `dtype`; a row is an output channel. y = x W^T. */
+/* Weights [rows, cols] row-major in `dtype`; a row is an output channel. y = x W^T.
+ *
+ * NF4: a row is ceil(cols / 64) blocks of 32 bytes, the last one padded with the code of 0; even elements in
+ * the high nibble. scales: [rows, blocks] fp32 absmax. NF4_DQ: `codes` [rows, blocks] 8-bit codes of the
+ * dynamic map (kernels/quantize.h) and scales [1 + ceil(rows blocks / 256)]: scales[0] the mean of all
+ * absmax, scales[1 + b / 256] the group's; absmax of block b = map[codes[b]] * scales[1 + b / 256] +
+ * scales[0], b counted from the row `first_row` rows before the view, so that a view of rows keeps its
+ * groups. */
 struct kernel_matrix {
     enum kernel_dtype dtype;
     int64_t rows, cols;
     void *data;
-    float *scales; /* [rows], KERNEL_INT8 only: w = scale[row] * q, scale = absmax / 127 */
+    float *scales;       /* int8, nf4, nf4_dq */
+    uint8_t *codes;      /* nf4_dq */
+    int64_t first_row;   /* of a view by kernel_matrix_rows, for nf4_dq's groups; codes and data are already
+                            there */
+    bool quantize_input; /* int8 products of many rows: quantize x per row too (W8A8), else widen w (W8A16) */
 };
 
-size_t kernel_matrix_bytes(enum kernel_dtype dtype, int64_t rows, int64_t cols); /* data and scales */
+size_t kernel_matrix_bytes(enum kernel_dtype dtype, int64_t rows, int64_t cols); /* data, scales, codes */
+/* Bytes of the parts, each to be placed at a multiple of 64: data, scales, codes. */
+void kernel_matrix_parts(enum kernel_dtype dtype, int64_t rows, int64_t cols, size_t part[3]);
 /* The rows [first, first + rows) as a matrix of their own (no copy): how q, k, v are seen in one qkv matrix.
  */
 struct kernel_matrix kernel_matrix_rows(const struct kernel_matrix *m, int64_t first, int64_t rows);
@@ -73,6 +98,7 @@ struct kernel_epilogue {
     const float *bias; /* [rows of W] or NULL */
     enum kernel_activation activation;
     bool accumulate;
+    bool fp32; /* store fp32 whatever the activations are: logits */
 };
 
 /* Rotary embedding on the first `dims` of each head (Su et al. 2021). Pairs are (i, i + dims/2) ("rotate
@@ -101,7 +127,8 @@ struct kernels_config {
 };
 
 struct kernels_info {    /* what open() found and chose, for doctor and the session */
-    const char *backend; /* "cpu" */
+    const char *backend; /* "cpu", "cuda" */
+    bool emulated;       /* the cuda backend on the tests' stand-in for a GPU: its times mean nothing */
     char simd[32];       /* level in use */
     char product[64];    /* "oneDNN 2.6.3; fp16, ...: own loops", "OpenBLAS ... (cblas); ...", "own loops" */
     char product_why[160]; /* why not a better one; empty if the best was found */
@@ -109,21 +136,62 @@ struct kernels_info {    /* what open() found and chose, for doctor and the sess
     char affinity[96]; /* "cores 0-1, threads not pinned" */
 };
 
-/* Returns NULL and says why (at most why_size bytes) where the backend cannot run here. close(NULL) is fine.
- */
+/* A device that kernels_open can open, found without creating a context on it. */
+struct kernel_device {
+    char id[16];   /* "cuda:0" */
+    char name[96]; /* "NVIDIA H200" */
+    char uuid[48];
+    int major, minor; /* compute capability */
+    int multiprocessors;
+    int64_t memory_bytes, l2_bytes;
+    int driver, runtime; /* 13000 = 13.0 */
+    bool emulated;
+};
+/* How many GPUs there are, the first `max` of them in out. 0 with the reason in why: "no driver", "this build
+ * has no CUDA: install the toolkit and build again", "no device". Any thread. */
+int kernels_devices(struct kernel_device *out, int max, char *why, size_t why_size);
+
+/* device: "cpu", "cuda", "cuda:N". Returns NULL and says why (at most why_size bytes) where the backend
+ * cannot run here. close(NULL) is fine. A GPU's context is created here and belongs to the calling thread's
+ * use: one thread at a time. */
+struct kernels *kernels_open(const char *device, const struct kernels_config *config, char *why,
+                             size_t why_size);
 struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why, size_t why_size);
+struct kernels *kernels_open_cuda(int index, const struct kernels_config *config, char *why, size_t why_size);
 
 struct kernel_event; /* a point in the queue */
+struct kernel_graph; /* a captured sequence of operations */
+
+struct kernel_graph_report { /* the counterpart of a compiler's cold start */
+    int64_t capture_ns, instantiate_ns;
+    int nodes; /* kernels and copies per launch */
+};
+
+struct kernel_memory {
+    int64_t allocated; /* bytes now held through alloc and map */
+    int64_t available; /* bytes that could be had now; INT64_MAX: unknown */
+    int64_t total;     /* of the device */
+    int64_t context; /* what the driver took for this process beyond `allocated`: context, modules, libraries;
+                        0: unknown */
+};
 
 struct kernel_ops {
     void (*close)(struct kernels *k);
     void (*info)(const struct kernels *k, struct kernels_info *out);
+    /* The same backend, queue and memory with activations of another type; owned by k, valid until close.
+     * NULL: this backend has no such activations. */
+    struct kernels *(*view)(struct kernels *k, enum kernel_dtype activation);
+    /* The first thing that went wrong since open in words ("an illegal memory access ... in product"), NULL
+     * while all is well. Complete after synchronize. A device that failed stays failed: close and open. */
+    const char *(*error)(const struct kernels *k);
 
     /* memory: 64-byte aligned, zeroed (so that every page is resident), counted. alloc returns NULL when
      * there is none. */
     void *(*alloc)(struct kernels *k, size_t bytes);
     void (*free)(struct kernels *k, void *p, size_t bytes);
     size_t (*allocated)(const struct kernels *k); /* bytes now held */
+    void (*memory)(const struct kernels *k, struct kernel_memory *out);
+    /* Queued; `from` may be reused at once (large arrays: after the copy, which then waits). */
     void (*upload)(struct kernels *k, void *to, const void *from, size_t bytes);
     void (*download)(struct kernels *k, void *to, const void *from, size_t bytes); /* synchronizes */
     void (*synchronize)(struct kernels *k);
@@ -134,6 +202,25 @@ struct kernel_ops {
     void (*event_record)(struct kernels *k, struct kernel_event *e);
     int64_t (*event_span_ns)(struct kernels *k, const struct kernel_event *from,
                              const struct kernel_event *to);
+
+    /* Address space without memory, for caches that grow (vAttention, Prabhu et al. 2024, section 5): reserve
+     * takes addresses only; map puts zeroed memory under a whole number of pages (false: no memory, nothing
+     * changed), unmap takes it away. map and unmap may be called by one other thread at a time while
+     * operations run on pages that are already mapped. Counted in `allocated` while mapped. page: bytes, a
+     * power of two. All five NULL: this backend has none. */
+    size_t (*page_bytes)(const struct kernels *k);
+    void *(*reserve)(struct kernels *k, size_t bytes);
+    bool (*map)(struct kernels *k, void *at, size_t bytes);
+    void (*unmap)(struct kernels *k, void *at, size_t bytes);
+    void (*unreserve)(struct kernels *k, void *at, size_t bytes); /* everything unmapped before */
+
+    /* Graphs: what is queued between begin and end is recorded, not run; launch queues it all again with the
+     * same arguments. Nothing may be uploaded, downloaded, allocated or synchronized in between. end returns
+     * NULL when it cannot be recorded (error() says why). All four NULL: this backend has none. */
+    bool (*graph_begin)(struct kernels *k);
+    struct kernel_graph *(*graph_end)(struct kernels *k, struct kernel_graph_report *report);
+    void (*graph_launch)(struct kernels *k, struct kernel_graph *g);
+    void (*graph_destroy)(struct kernels *k, struct kernel_graph *g);
 
     /* weights: element i of tensor `id` is a pure function of (seed, id, i), the same on every backend and
      * for any number of threads; quantized formats round that value. Uniform in +-amplitude, or the constant.
@@ -180,7 +267,7 @@ struct kernel_ops {
     void (*add_bias)(struct kernels *k, void *x, int stride, const float *bias, int rows, int width);
     void (*activate)(struct kernels *k, void *x, enum kernel_activation activation, int64_t n);
     void (*multiply_silu)(struct kernels *k, void *out, const void *gate, const void *up, int64_t n);
-    void (*argmax)(struct kernels *k, int32_t *ids, const void *logits, int rows, int64_t width);
+    void (*argmax)(struct kernels *k, int32_t *ids, const float *logits, int rows, int64_t width);
     void (*gather_rows)(struct kernels *k, void *out, const void *x, int stride, const int32_t *row_ids,
                         int rows, int width); /* out[i] = x[row_ids[i]]: the last token of each sequence */
 
@@ -211,16 +298,21 @@ struct kernel_ops {
 
     /* context[s] += by for every sequence, in queue order: the step of free-running decode. */
     void (*advance)(struct kernels *k, int32_t *context, int sequences, int by);
+
+    /* Ceilings of this device in bytes per second, the best of several passes in about `seconds` over memory
+     * far larger than any cache; copy counts what is read and what is written. 0 where memory is short. */
+    double (*measure_read)(struct kernels *k, double seconds);
+    double (*measure_copy)(struct kernels *k, double seconds);
 };
 
 struct kernels {
     const struct kernel_ops *ops;
     enum kernel_dtype activation; /* element type of activations */
+    int piece_rows; /* rows of a prompt worth sending through at once: more gain nothing and cost memory */
     /* the backend's own fields follow */
 };
 
-/* Machine ceilings, for doctor and bench: measured in this process with the threads of k, in about `seconds`;
- * the best of several passes, over memory far larger than any cache. 0 where memory is short. */
-double kernels_measure_read_bandwidth(struct kernels *k, double seconds); /* bytes per second */
-double kernels_measure_product_rate(struct kernels *k, enum kernel_dtype dtype, int rows, int n, int cols,
-                                    double seconds); /* FLOP/s of product() alone on that shape */
+/* FLOP/s of product() alone on that shape, inputs of the precision's own activations, median of the passes
+ * that fit into `seconds`. quantize_input: int8 both sides. 0 where memory is short. */
+double kernels_measure_product_rate(struct kernels *k, enum kernel_dtype dtype, bool quantize_input, int rows,
+                                    int n, int cols, double seconds);

@@ -33,12 +33,27 @@ static void cpu_info(const struct kernels *k, struct kernels_info *out)
     snprintf(out->affinity, sizeof out->affinity, "%s", c->affinity);
 }
 
+static struct kernels *cpu_view(struct kernels *k, enum kernel_dtype activation)
+{
+    return activation == k->activation ? k : NULL;
+}
+
+/* Nothing here can fail after its arguments were accepted. */
+static const char *cpu_error(const struct kernels *k)
+{
+    (void)k;
+    return NULL;
+}
+
 static const struct kernel_ops cpu_ops = {
     .close = cpu_close,
     .info = cpu_info,
+    .view = cpu_view,
+    .error = cpu_error,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .allocated = cpu_allocated,
+    .memory = cpu_memory,
     .upload = cpu_copy,
     .download = cpu_copy,
     .synchronize = cpu_synchronize,
@@ -71,6 +86,8 @@ static const struct kernel_ops cpu_ops = {
     .attention_flash = cpu_attention_flash,
     .attention_flash_workspace = cpu_attention_flash_workspace,
     .advance = cpu_advance,
+    .measure_read = cpu_measure_read,
+    .measure_copy = cpu_measure_copy,
 };
 
 /* The cores this process may use, counted and in words: "cores 0-3,8, threads not pinned". */
@@ -126,6 +143,7 @@ struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why,
     }
     c->base.ops = &cpu_ops;
     c->base.activation = KERNEL_FP32;
+    c->base.piece_rows = 512;
     c->simd = simd;
     if (product_select(config->product, &c->library, c->product_why, sizeof c->product_why, why, why_size) !=
         0) {

@@ -54,6 +54,7 @@ static inline int cpu_threads_for(const struct cpu *c, int64_t work)
 void *cpu_alloc(struct kernels *k, size_t bytes);
 void cpu_free(struct kernels *k, void *p, size_t bytes);
 size_t cpu_allocated(const struct kernels *k);
+void cpu_memory(const struct kernels *k, struct kernel_memory *out);
 void cpu_copy(struct kernels *k, void *to, const void *from, size_t bytes);
 void cpu_synchronize(struct kernels *k);
 struct kernel_event *cpu_event_create(struct kernels *k);
@@ -78,7 +79,7 @@ void cpu_add(struct kernels *k, void *out, const void *a, const void *b, int64_t
 void cpu_add_bias(struct kernels *k, void *x, int stride, const float *bias, int rows, int width);
 void cpu_activate(struct kernels *k, void *x, enum kernel_activation activation, int64_t n);
 void cpu_multiply_silu(struct kernels *k, void *out, const void *gate, const void *up, int64_t n);
-void cpu_argmax(struct kernels *k, int32_t *ids, const void *logits, int rows, int64_t width);
+void cpu_argmax(struct kernels *k, int32_t *ids, const float *logits, int rows, int64_t width);
 void cpu_gather_rows(struct kernels *k, void *out, const void *x, int stride, const int32_t *row_ids,
                      int rows, int width);
 void cpu_advance(struct kernels *k, int32_t *context, int sequences, int by);
@@ -116,3 +117,7 @@ void cpu_attention_flash(struct kernels *k, void *out, const void *q, int q_stri
                          const struct kernel_batch *batch, void *workspace);
 size_t cpu_attention_flash_workspace(const struct kernels *k, const struct kernel_attention *a,
                                      const struct kernel_batch *batch);
+
+/* measure.c */
+double cpu_measure_read(struct kernels *k, double seconds);
+double cpu_measure_copy(struct kernels *k, double seconds);

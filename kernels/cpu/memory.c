@@ -116,6 +116,16 @@ size_t cpu_allocated(const struct kernels *k)
     return atomic_load(&cpu_of_const(k)->allocated);
 }
 
+void cpu_memory(const struct kernels *k, struct kernel_memory *out)
+{
+    size_t available = available_memory(), total = number_in("/proc/meminfo", "MemTotal:", 1024);
+    *out = (struct kernel_memory){
+        .allocated = (int64_t)cpu_allocated(k),
+        .available = available == SIZE_MAX ? INT64_MAX : (int64_t)available,
+        .total = total == SIZE_MAX ? INT64_MAX : (int64_t)total,
+    };
+}
+
 void cpu_copy(struct kernels *k, void *to, const void *from, size_t bytes)
 {
     (void)k;

@@ -113,7 +113,7 @@ void cpu_multiply_silu(struct kernels *k, void *out, const void *gate, const voi
                                n - i < PIECE ? n - i : PIECE);
 }
 
-void cpu_argmax(struct kernels *k, int32_t *ids, const void *logits, int rows, int64_t width)
+void cpu_argmax(struct kernels *k, int32_t *ids, const float *logits, int rows, int64_t width)
 {
     const struct cpu *c = cpu_of(k);
 #pragma omp parallel for schedule(static) num_threads(rows > 1 ? cpu_threads_for(c, rows * width) : 1)

@@ -28,7 +28,7 @@ static double library_rate(struct kernels *k, const struct shapes *s)
     for (int i = 0; i < 4; i++) {
         double f = 2.0 * PREFILL_ROWS * s->product[i][0] * s->product[i][1];
         flops += f;
-        seconds += f / kernels_measure_product_rate(k, s->dtype, PREFILL_ROWS, s->product[i][0],
+        seconds += f / kernels_measure_product_rate(k, s->dtype, false, PREFILL_ROWS, s->product[i][0],
                                                     s->product[i][1], 0.05);
     }
     return flops / seconds;
@@ -97,7 +97,7 @@ static void bench_arm(struct runner *r, struct kernels *k, const struct model_sp
     if (a)
         r->ops->work(a, &work);
     for (int round = -1; a && round < ROUNDS; round++) { /* round -1 warms up */
-        double top = decode ? kernels_measure_read_bandwidth(k, 0.15) : library_rate(k, shapes);
+        double top = decode ? k->ops->measure_read(k, 0.15) : library_rate(k, shapes);
         if (r->ops->reset(a, &e) || r->ops->run_block(a, samples, s, &done, NULL, &e)) {
             r->ops->release(a);
             a = NULL;
@@ -160,7 +160,7 @@ int main(void)
     printf("ceilings: read %.1f GB/s; products of 512 rows fp32 %.1f, bf16 %.1f GFLOP/s; shares below are of "
            "the ceiling of the "
            "same moment, median of 9 rounds (lowest-highest)\n",
-           kernels_measure_read_bandwidth(k, 1.0) / 1e9, library_rate(k, &gpt2) / 1e9,
+           k->ops->measure_read(k, 1.0) / 1e9, library_rate(k, &gpt2) / 1e9,
            library_rate(k, &llama) / 1e9);
     printf("gpt2-124m fp32\n");
     bench_model(r, k, "gpt2-124m", PRECISION_FP32, &gpt2);

@@ -45,7 +45,7 @@ __attribute__((unused)) static struct kernel_matrix
 new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows, int64_t cols, uint64_t id, float **plain)
 {
     size_t data = (size_t)rows * (size_t)cols * kernel_dtype_bytes(dtype);
-    struct kernel_matrix m = {dtype, rows, cols, k->ops->alloc(k, data), NULL};
+    struct kernel_matrix m = {.dtype = dtype, .rows = rows, .cols = cols, .data = k->ops->alloc(k, data)};
     if (dtype == KERNEL_INT8)
         m.scales = k->ops->alloc(k, (size_t)rows * sizeof(float));
     k->ops->generate(k, &m, 7, id, KERNEL_UNIFORM, 1.0f);
