@@ -6,7 +6,7 @@ BUILD   ?= build
 CC      ?= gcc
 CFLAGS  ?= -O3 -g
 PREFIX  ?= /usr/local
-NVCC    ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+CXX     ?= g++
 
 # --- detection, printed by `make config` and at the start of a build ----------------------------------------------------
 PKGS       := ncursesw libcjson gsl
@@ -14,6 +14,16 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 HEADER      = $(shell printf '\#include <%s>\n' $(1) | $(CC) -E -xc - >/dev/null 2>&1 && echo yes)
 ONEDNN     := $(call HEADER,dnnl.h)
+# CUDA=0 leaves the GPU out; CUDA_ARCHS=90a builds for one architecture alone. The last one without a letter also goes in
+# as PTX, for what comes after.
+NVCC       ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
+CUDA       ?= $(if $(NVCC),1,0)
+CUDA_ARCHS ?= 80 86 89 90a 100 120
+WITH_CUDA  := $(and $(filter-out 0,$(CUDA)),$(wildcard kernels/cuda/cuda.c))
+CUDA_ROOT  := $(if $(WITH_CUDA),$(abspath $(dir $(shell readlink -f $(NVCC)))..))
+PTX_ARCH   := $(lastword $(filter-out %a %f,$(CUDA_ARCHS)))
+GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+              $(if $(PTX_ARCH),-gencode arch=compute_$(PTX_ARCH),code=compute_$(PTX_ARCH))
 COMMIT     := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 
 # Sanitizers' own code misleads gcc's flow warnings, so that -Werror judges the plain build alone.
@@ -21,16 +31,22 @@ WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-missing-field-
 ALL_CFLAGS  = -std=gnu17 $(CFLAGS) $(WARN) -fopenmp -fno-math-errno -I. $(PKG_CFLAGS) -MMD -MP $(SANITIZE)
 # The libraries beside the binary (make dist) or in lib/benchtop (make install) win over the system's.
 ALL_LDFLAGS = -fopenmp -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib/benchtop' $(SANITIZE) $(LDFLAGS)
-ALL_LIBS    = $(PKG_LIBS) -lm -ldl -lpthread
+ALL_LIBS    = $(PKG_LIBS) -lm -ldl -lpthread $(CUDA_LIBS)
+CUDA_LIBS  := $(if $(WITH_CUDA),-L$(CUDA_ROOT)/lib64 -L$(CUDA_ROOT)/targets/x86_64-linux/lib -lcudart_static -lrt)
+NVCC_FLAGS  = -std=c++17 -O3 -lineinfo -I. $(GENCODE) -Xptxas -v -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
 # V=1 shows every command; otherwise a line per file.
 Q := $(if $(V),,@)
+, := ,
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@)
 
-sources = $(sort $(wildcard $(1)/*.c $(1)/*/*.c))
+sources = $(sort $(filter-out kernels/cuda/%,$(wildcard $(1)/*.c $(1)/*/*.c)))
 objects = $(patsubst %.c,$(BUILD)/%.o,$(call sources,$(1)))
 ROOMS     := engine kernels stats presets
 ARCHIVES  := $(ROOMS:%=$(BUILD)/%.a)
 TUI       := $(call objects,tui)
+CUDA_C    := $(sort $(wildcard kernels/cuda/*.c))
+CUDA_CU   := $(sort $(wildcard kernels/cuda/*.cu))
+CUDA_OBJECTS := $(if $(WITH_CUDA),$(CUDA_C:%.c=$(BUILD)/%.o) $(CUDA_CU:%.cu=$(BUILD)/%.o))
 
 all: config $(BUILD)/benchtop
 
@@ -43,12 +59,55 @@ $$(BUILD)/$(1).a: $$(call objects,$(1))
 	$$(call say,room)
 	$$(Q)rm -f $$@ && ar rcs $$@ $$^
 endef
+$(BUILD)/kernels.a: $(CUDA_OBJECTS)
 $(foreach r,$(ROOMS),$(eval $(call room,$(r))))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,cc)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The host's part of the CUDA backend sees the toolkit's headers; kernels/kernels.c whether there is such a backend.
+$(BUILD)/kernels/cuda/%.o: ALL_CFLAGS += -isystem $(CUDA_ROOT)/include
+ifneq ($(WITH_CUDA),)
+$(BUILD)/kernels/kernels.o: ALL_CFLAGS += -DBENCHTOP_CUDA
+endif
+# What the assembler says of registers, spills and shared memory stays beside the object: tests/build/resources_test.sh.
+$(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu
+	@mkdir -p $(@D)
+	$(call say,nvcc)
+	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.resources) || { cat $(@:.o=.resources); rm -f $@; exit 1; }
+
+# --- the same kernels without a GPU: the tests' own binary on a stand-in for the runtime (tests/emu) -----------------------
+# It says `emulated` on every screen and is neither installed nor carried away.
+EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*.cc)))
+EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_CU) $(EMU_SOURCES))
+EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
+EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
+EMU := $(if $(wildcard tests/emu/emulator.cc),emu)
+emu: $(BUILD)/emu/benchtop
+$(BUILD)/emu/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(call say,emu)
+	$(Q)$(CC) $(ALL_CFLAGS) $(EMU_FLAGS) -c -o $@ $<
+$(BUILD)/emu/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(call say,emu)
+	$(Q)$(CXX) -x c++ $(EMU_CXXFLAGS) -c -o $@ $<
+$(BUILD)/emu/%.cc.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,emu)
+	$(Q)$(CXX) $(EMU_CXXFLAGS) -c -o $@ $<
+$(BUILD)/emu/kernels.a: $(EMU_OBJECTS) $(filter-out $(BUILD)/kernels/kernels.o,$(call objects,kernels))
+	$(call say,room)
+	$(Q)rm -f $@ && ar rcs $@ $^
+EMU_ARCHIVES := $(BUILD)/engine.a $(BUILD)/emu/kernels.a $(BUILD)/stats.a $(BUILD)/presets.a
+$(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES)
+	$(call say,link)
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+$(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMU_ARCHIVES)
+	$(call say,test)
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 # Only engine/version.c sees the commit, so that a commit recompiles one file.
 $(BUILD)/commit: force
@@ -59,7 +118,7 @@ $(BUILD)/engine/version.o: CFLAGS += -DBENCHTOP_VERSION='"$(VERSION)"' -DBENCHTO
 config:
 	@pkg-config --exists $(PKGS) || { echo 'benchtop: ncursesw, cJSON or GSL not found: run `make deps`'; exit 1; }
 	@echo "compiler   $$($(CC) --version | head -1)"
-	@echo "cuda       $(if $(NVCC),$(NVCC) found; this version has no CUDA backend yet and builds for the CPU alone,no nvcc: the CPU backend alone)"
+	@echo "cuda       $(if $(WITH_CUDA),$(NVCC) for $(CUDA_ARCHS:%=sm_%)$(if $(PTX_ARCH), and PTX for what comes after),$(if $(NVCC),CUDA=0: the CPU backend alone,no nvcc in PATH$(,) CUDA_HOME or /usr/local/cuda: the CPU backend alone))"
 	@echo "products   $(if $(ONEDNN),oneDNN's header found: opened at run time where the library is,no oneDNN header: CBLAS where found at run time, else own loops (make deps installs it))"
 	@echo "arch       $$(uname -m): portable$(if $(filter x86_64,$(shell uname -m)), + AVX2 + AVX-512 + AVX512-BF16), chosen at run time"
 
@@ -96,7 +155,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(filter-out $(BUILD)/tui/main.
 .SECONDARY:
 
 test: deps
-	@$(MAKE) --no-print-directory -j$(shell nproc) all tests
+	@$(MAKE) --no-print-directory -j$(shell nproc) all $(EMU) tests
 	@BENCHTOP=$(BUILD)/benchtop tests/run.sh $(TEST_BINARIES) $(TEST_SCRIPTS)
 
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------
@@ -110,7 +169,7 @@ asan:  SAN = -fsanitize=address
 ubsan: SAN = -fsanitize=undefined -fno-sanitize-recover=undefined
 tsan:  SAN = -fsanitize=thread
 asan ubsan tsan:
-	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' all tests
+	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' all $(EMU) tests
 	@SANITIZER=$@ BENCHTOP=$(BUILD)/$@/benchtop $(if $(filter tsan,$@),taskset -c 0) tests/run.sh \
 	  $(TEST_BINARIES:$(BUILD)/%=$(BUILD)/$@/%) $(TEST_SCRIPTS)
 
@@ -158,6 +217,6 @@ help:
 	@echo 'make dist     a relocatable folder in $(BUILD)/dist'
 	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | clean'
 
-.PHONY: all config run deps tests test asan ubsan tsan bench fuzz lint install dist clean help force
+.PHONY: all emu config run deps tests test asan ubsan tsan bench fuzz lint install dist clean help force
 .DEFAULT_GOAL := all
 -include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/ubsan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)

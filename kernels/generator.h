@@ -10,7 +10,13 @@
 
 #include <stdint.h>
 
-static inline uint64_t generator_mix(uint64_t z)
+#ifdef __CUDACC__
+#define GENERATOR static inline __host__ __device__
+#else
+#define GENERATOR static inline
+#endif
+
+GENERATOR uint64_t generator_mix(uint64_t z)
 {
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -18,14 +24,14 @@ static inline uint64_t generator_mix(uint64_t z)
 }
 
 /* The key of the 2^32 elements whose index has this high half. */
-static inline uint64_t generator_key(uint64_t seed, uint64_t id, uint64_t i)
+GENERATOR uint64_t generator_key(uint64_t seed, uint64_t id, uint64_t i)
 {
     uint64_t z = generator_mix(seed + 0x9e3779b97f4a7c15u);
     z = generator_mix(z ^ (id * 0x9e3779b97f4a7c15u + 0xd1b54a32d192ed03u));
     return generator_mix(z + (i >> 32) * 0x9e3779b97f4a7c15u);
 }
 
-static inline uint32_t generator_bits(uint64_t key, uint32_t i)
+GENERATOR uint32_t generator_bits(uint64_t key, uint32_t i)
 {
     uint32_t x = i + (uint32_t)key;
     x = (x ^ (x >> 16)) * 0x7feb352du;
@@ -34,7 +40,7 @@ static inline uint32_t generator_bits(uint64_t key, uint32_t i)
     return x ^ (x >> 16);
 }
 
-static inline float generator_value(uint64_t key, uint32_t i, float amplitude)
+GENERATOR float generator_value(uint64_t key, uint32_t i, float amplitude)
 {
     int32_t odd = (int32_t)((generator_bits(key, i) >> 8) << 1) + 1 - (1 << 24);
     return (float)odd * (amplitude * 0x1p-24f);

@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum kernel_dtype {
     KERNEL_FP32,
     KERNEL_FP16,
@@ -82,8 +86,10 @@ struct kernel_kv {
     int table_stride, block_size, kv_heads, head_dim;
 };
 
+enum kernel_norm_kind { KERNEL_RMS_NORM, KERNEL_LAYER_NORM };
+
 struct kernel_norm {
-    enum { KERNEL_RMS_NORM, KERNEL_LAYER_NORM } kind;
+    enum kernel_norm_kind kind;
     const float *weight; /* [width] */
     const float *bias;   /* [width] or NULL */
     float eps;
@@ -316,3 +322,7 @@ struct kernels {
  * that fit into `seconds`. quantize_input: int8 both sides. 0 where memory is short. */
 double kernels_measure_product_rate(struct kernels *k, enum kernel_dtype dtype, bool quantize_input, int rows,
                                     int n, int cols, double seconds);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,147 @@
+/* What all kernels share on the device side: element types, 16-byte packs, warp and block reductions,
+ * launches.
+ *
+ * The same source is compiled by nvcc and, for tests/emu, by the host compiler (reference: one fiber per
+ * thread):
+ *  - a kernel is launched by CUDA_LAUNCH alone (templates in parentheses), dynamic shared memory comes from
+ *    CUDA_SHARED, inline PTX stands in kernels/cuda/ptx.cuh alone;
+ *  - lanes never rely on marching together: every exchange is a _sync intrinsic naming its lanes. */
+#pragma once
+
+#include "kernels/cuda/cuda.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+#define CUDA_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define CUDA_LAUNCH(c, kernel, grid, block, shared, ...)                                                     \
+    do {                                                                                                     \
+        if ((shared) > 48 * 1024)                                                                            \
+            cuda_allow_shared((c), (const void *)(kernel), (shared));                                        \
+        (kernel)<<<(grid), (block), (shared), (c)->stream>>>(__VA_ARGS__);                                   \
+        cuda_check((c), cudaGetLastError(), #kernel);                                                        \
+    } while (0)
+#else
+#include "emulator.h"
+#define CUDA_SHARED(name) unsigned char *name = emulator_shared()
+#define CUDA_LAUNCH(c, kernel, grid, block, shared, ...)                                                     \
+    do {                                                                                                     \
+        emulator_launch(#kernel, (grid), (block), (shared), (c)->stream, (kernel), __VA_ARGS__);             \
+        cuda_check((c), cudaGetLastError(), #kernel);                                                        \
+    } while (0)
+#endif
+
+/* T is float, __half or __nv_bfloat16 for activations k: a switch in one place. */
+#define CUDA_FOR_ACTIVATION(k, ...)                                                                          \
+    do {                                                                                                     \
+        switch ((k)->activation) {                                                                           \
+        case KERNEL_FP16: {                                                                                  \
+            using T = __half;                                                                                \
+            __VA_ARGS__;                                                                                     \
+        } break;                                                                                             \
+        case KERNEL_BF16: {                                                                                  \
+            using T = __nv_bfloat16;                                                                         \
+            __VA_ARGS__;                                                                                     \
+        } break;                                                                                             \
+        default: {                                                                                           \
+            using T = float;                                                                                 \
+            __VA_ARGS__;                                                                                     \
+        }                                                                                                    \
+        }                                                                                                    \
+    } while (0)
+
+static __device__ __forceinline__ float to_float(float x)
+{
+    return x;
+}
+static __device__ __forceinline__ float to_float(__half x)
+{
+    return __half2float(x);
+}
+static __device__ __forceinline__ float to_float(__nv_bfloat16 x)
+{
+    return __bfloat162float(x);
+}
+
+template <typename T> __device__ __forceinline__ T from_float(float x);
+template <> __device__ __forceinline__ float from_float<float>(float x)
+{
+    return x;
+}
+template <> __device__ __forceinline__ __half from_float<__half>(float x)
+{
+    return __float2half_rn(x);
+}
+template <> __device__ __forceinline__ __nv_bfloat16 from_float<__nv_bfloat16>(float x)
+{
+    return __float2bfloat16_rn(x);
+}
+
+/* 16 bytes of elements: one load or store of a thread. Addresses must be multiples of 16. */
+template <typename T> struct alignas(16) pack {
+    enum { COUNT = 16 / sizeof(T) };
+    T at[COUNT];
+};
+
+template <typename T> __device__ __forceinline__ pack<T> load_pack(const T *p)
+{
+    return *reinterpret_cast<const pack<T> *>(p);
+}
+template <typename T> __device__ __forceinline__ void store_pack(T *p, const pack<T> &v)
+{
+    *reinterpret_cast<pack<T> *>(p) = v;
+}
+
+enum { WARP = 32 };
+static const unsigned ALL_LANES = 0xffffffffu;
+
+static __device__ __forceinline__ float warp_sum(float x)
+{
+    for (int lane = WARP / 2; lane > 0; lane /= 2)
+        x += __shfl_xor_sync(ALL_LANES, x, lane);
+    return x;
+}
+static __device__ __forceinline__ float warp_max(float x)
+{
+    for (int lane = WARP / 2; lane > 0; lane /= 2)
+        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, lane));
+    return x;
+}
+
+/* Sum over a block of at most 1024 threads, a multiple of 32; every thread gets it. scratch: [33] floats. May
+ * be called again with the same scratch. */
+static __device__ __forceinline__ float block_sum(float x, float *scratch)
+{
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+    x = warp_sum(x);
+    __syncthreads();
+    if (lane == 0)
+        scratch[warp] = x;
+    __syncthreads();
+    if (warp == 0) {
+        x = warp_sum(lane < warps ? scratch[lane] : 0.0f);
+        if (lane == 0)
+            scratch[WARP] = x;
+    }
+    __syncthreads();
+    return scratch[WARP];
+}
+
+static __device__ __forceinline__ float activate(float x, enum kernel_activation activation)
+{
+    switch (activation) {
+    case KERNEL_GELU_TANH:
+        return 0.5f * x * (1 + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case KERNEL_GELU_ERF:
+        return 0.5f * x * (1 + erff(x * 0.70710678118654752f));
+    case KERNEL_SILU:
+        return x / (1 + expf(-x));
+    case KERNEL_TANH:
+        return tanhf(x);
+    default:
+        return x;
+    }
+}
