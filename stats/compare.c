@@ -35,6 +35,18 @@ int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double c
     return 0;
 }
 
+void stats_log_ratios(const double *x, const double *y, size_t n, double *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!(isfinite(x[i]) && x[i] > 0 && isfinite(y[i]) && y[i] > 0)) {
+            out[i] = NAN;
+            continue;
+        }
+        double change = (y[i] - x[i]) / x[i];
+        out[i] = fabs(change) < 0.5 ? log1p(change) : log(y[i]) - log(x[i]);
+    }
+}
+
 int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,
                            struct stats_paired *out)
 {
@@ -42,15 +54,9 @@ int stats_paired_log_ratio(const double *x, const double *y, size_t n, double co
     double *logs = calloc(n ? n : 1, sizeof *logs);
     if (!logs)
         return -1;
-    size_t pairs = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!(isfinite(x[i]) && x[i] > 0 && isfinite(y[i]) && y[i] > 0))
-            continue;
-        /* Close values keep the digits of their difference. */
-        double change = (y[i] - x[i]) / x[i];
-        logs[pairs++] = fabs(change) < 0.5 ? log1p(change) : log(y[i]) - log(x[i]);
-    }
-    struct stats_moments m = stats_moments_of(logs, pairs);
+    stats_log_ratios(x, y, n, logs);
+    struct stats_moments m = stats_moments_of(logs, n);
+    size_t pairs = m.n;
     free(logs);
     out->n = pairs;
     out->mean_log_ratio = m.mean;

@@ -44,3 +44,27 @@ int64_t stats_plan_per_arm(double cv, double relative_difference, double power, 
         n++;
     return n;
 }
+
+double stats_paired_power(double n, double standardized_mean, double alpha)
+{
+    if (!(n >= 2) || !(alpha > 0 && alpha < 1) || !isfinite(standardized_mean))
+        return NAN;
+    double ncp = fabs(standardized_mean) * sqrt(n);
+    if (ncp > 1000)
+        return 1;
+    return stats_noncentral_t_upper(stats_t_quantile(1 - alpha / 2, n - 1), n - 1, ncp);
+}
+
+double stats_minimum_effect(size_t n, double std, double alpha, double power)
+{
+    if (n < 2 || !(std > 0) || !(alpha > 0 && alpha < 1) || !(power > alpha && power < 1))
+        return NAN;
+    double low = 0, high = 1;
+    while (stats_paired_power((double)n, high, alpha) < power)
+        high *= 2;
+    for (int i = 0; i < 60 && high - low > 1e-12 * high; i++) {
+        double middle = (low + high) / 2;
+        *(stats_paired_power((double)n, middle, alpha) < power ? &low : &high) = middle;
+    }
+    return high * std;
+}

@@ -90,6 +90,10 @@ int stats_welch(const double *x, size_t nx, const double *y, size_t ny, double c
 int stats_paired_log_ratio(const double *x, const double *y, size_t n, double confidence,
                            struct stats_paired *out);
 
+/* log(y[i] / x[i]) where both are positive, else NAN, so that places stay rounds; close values keep the
+ * digits of their difference. */
+void stats_log_ratios(const double *x, const double *y, size_t n, double *out);
+
 /* Welch on samples that depend on their neighbors: each side at its effective number (correlation.c).
  * -1 where a side is too correlated or constant. */
 int stats_welch_correlated(const double *x, size_t nx, const double *y, size_t ny, double confidence,
@@ -268,6 +272,94 @@ int64_t stats_plan_samples(double cv, double relative_half_width, double confide
 /* Two-sample t test, two-sided; the difference in standard deviations. */
 double stats_power(double n_per_arm, double standardized_difference, double alpha);
 int64_t stats_plan_per_arm(double cv, double relative_difference, double power, double alpha);
+
+/* The same for paired logarithms: one-sample t, two-sided, over n rounds; the mean in standard deviations. */
+double stats_paired_power(double n, double standardized_mean, double alpha);
+/* Smallest true mean of n paired differences with this standard deviation that is found with `power`. NAN: n
+ * < 2, no spread. */
+double stats_minimum_effect(size_t n, double std, double alpha, double power);
+
+/* sequence.c: an interval that may be watched. With probability `confidence` it holds the mean of normal data
+ * of unknown variance at every n at once, so that looking after each value and stopping at will costs no
+ * error. The t-mixture martingale (Lai 1976, Ann. Statist. 4:265, as test martingale in Wang & Ramdas 2025,
+ * "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown variance"): the likelihood
+ * ratio of t with a normal prior of variance STATS_SEQUENCE_PRIOR on the mean in standard deviations and the
+ * right Haar prior on the standard deviation; Ville's inequality bounds its supremum. Exact at every n; the
+ * interval is unbounded while n is too small to refuse anything (n < 5 at 95 %). */
+
+#define STATS_SEQUENCE_PRIOR                                                                                 \
+    1.0 /* narrowest between 8 and 20 values (half-width 1.22 std at 10, 0.43 at 60) */
+struct stats_sequence {
+    size_t n; /* finite values */
+    double mean;
+    double log_e;             /* ln of the e value against a mean of 0, now */
+    double p;                 /* valid at any stopping time: 1 over the largest e value so far */
+    struct stats_interval ci; /* of the mean */
+};
+int stats_sequence(const double *x, size_t n, double confidence,
+                   struct stats_sequence *out); /* -1: fewer than 2 finite values, no variance */
+/* Half-width at n values in standard deviations; infinite while unbounded. */
+double stats_sequence_width(size_t n, double confidence);
+
+/* factorial.c: two-level designs (Box, Hunter & Hunter 2005, chapters 5 and 6). y[round * runs + run] on the
+ * scale where effects add (logarithms for times); a round is a replicate, so every contrast has one value per
+ * round and a t interval over rounds. Rounds with a hole (NAN) under a weight other than 0 are left out. */
+
+enum { STATS_FACTORS = 5, STATS_FACTOR_EFFECTS = 15 };
+struct stats_contrast {
+    size_t n;           /* rounds */
+    double estimate, t; /* t, p and ci NAN where undefined */
+    double p;
+    struct stats_interval ci;
+};
+int stats_contrast(const double *y, size_t rounds, size_t runs, const double *weight, double confidence,
+                   struct stats_contrast *out); /* -1: fewer than 2 rounds, no memory */
+struct stats_factor_effect {
+    unsigned factors; /* bits: one factor, or two for their interaction */
+    bool estimable;   /* the design has as many runs on either side */
+    int alias;        /* an earlier effect that this design cannot tell from this one; -1: none */
+    /* High minus low, averaged over the other factors; an interaction is half the difference of one factor's
+     * effect between the high and the low level of the other. */
+    struct stats_contrast contrast;
+};
+/* setting[run]: bit f is set where factor f is at its high level. Main effects first, then interactions in
+ * the order 01 02 .. 12 ..: factors (factors + 1) / 2 of them, the return value. -1: no factors or too many,
+ * no memory. */
+int stats_factorial(const double *y, size_t rounds, const unsigned *setting, size_t runs, int factors,
+                    double confidence, struct stats_factor_effect *out);
+void stats_factorial_weights(const unsigned *setting, size_t runs, unsigned factors, double *weight);
+bool stats_factorial_estimable(const unsigned *setting, size_t runs, unsigned factors);
+bool stats_factorial_aliased(const unsigned *setting, size_t runs, unsigned a, unsigned b);
+
+/* change.c: where a history changed. E-divisive (Matteson & James 2014, JASA 109:334; used on benchmarks by
+ * Daly et al. 2020): the split with the largest energy distance, kept where fewer than alpha of the
+ * permutations of its segment do as well; each side is then searched again. Sensitive to any change of the
+ * distribution, robust to single outliers. */
+
+enum { STATS_CHANGE_SEGMENT = 3, STATS_CHANGE_PERMUTATIONS = 999, STATS_CHANGE_MAX = 2000 };
+struct stats_change {
+    size_t at; /* index of the first value after the change */
+    double p;
+    double before, after; /* medians of the segments on both sides */
+};
+/* Ascending by `at`; equal seeds give equal answers. Values that are not finite are passed over. How many
+ * were found (at most room); -1: no memory, bad alpha, more than STATS_CHANGE_MAX values. */
+int stats_changes(const double *x, size_t n, double alpha, uint64_t seed, struct stats_change *out, int room);
+
+/* budget.c: what the variance of a block mean, and with it every interval, is made of */
+
+struct stats_variance_budget { /* shares of block_variance; they add to 1 */
+    double within;             /* samples scatter within blocks, outliers apart: longer blocks help */
+    double between;            /* blocks differ, and the clock does not explain it: only more blocks help */
+    double clock;              /* blocks differ along a straight line over their clock: lock it */
+    double outliers;           /* samples beyond Tukey's outer fences around their block's mean */
+    double block_variance;     /* of block means */
+    int64_t n_outliers;
+};
+/* x: the samples of all blocks one after another, size[b] of block b; clock[b] in any unit, NAN or a NULL
+ * array where unknown. -1: fewer than 2 blocks, one sample each, no variance, no memory. */
+int stats_variance_budget(const double *x, const size_t *size, size_t blocks, const double *clock,
+                          struct stats_variance_budget *out);
 
 /* noncentral.c: the noncentral t distribution; df >= 1 */
 
