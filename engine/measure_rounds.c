@@ -1,0 +1,239 @@
+#include "engine/measure_internal.h"
+#include "engine/schedule.h"
+#include "engine/stop.h"
+#include "stats/stats.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Samples longer than this are asked for one by one, so that a pause need not wait for a whole block. */
+#define LONG_SAMPLE_S 0.1
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void measure_choose_samples(struct measure_run *r)
+{
+    const struct preset *p = r->m->preset;
+    int most = r->m->plan->samples_per_block;
+    if (p->samples_per_block > 0) {
+        r->samples_per_block = p->samples_per_block < most ? p->samples_per_block : most;
+        return;
+    }
+    double log_sum = 0;
+    int n = 0;
+    for (int a = 0; a < p->n_arms; a++) {
+        double s = r->n_warmup[a] > 0 ? r->sample_s[a] : r->m->plan->arm[a].sample_s;
+        if (r->active[a] && s > 0) {
+            log_sum += log(s);
+            n++;
+        }
+    }
+    double want = n ? MEASURE_BLOCK_S / exp(log_sum / n) : 1;
+    r->samples_per_block = want >= most ? most : want < 1 ? 1 : (int)want;
+}
+
+static int grow_rounds(struct measure_run *r, int rounds)
+{
+    if (rounds <= r->rounds_capacity)
+        return 0;
+    int capacity = rounds > 2 * r->rounds_capacity ? rounds : 2 * r->rounds_capacity;
+    double *scratch = realloc(r->scratch, 3 * (size_t)capacity * sizeof *scratch);
+    if (!scratch)
+        return -1;
+    r->scratch = scratch;
+    for (int a = 0; a < r->m->preset->n_arms; a++) {
+        double *mean = realloc(r->mean[a], (size_t)capacity * sizeof *mean);
+        if (!mean)
+            return -1;
+        for (int i = r->rounds_capacity; i < capacity; i++)
+            mean[i] = (double)NAN;
+        r->mean[a] = mean;
+    }
+    r->rounds_capacity = capacity;
+    return 0;
+}
+
+static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
+{
+    const struct runner_ops *ops = r->m->runner->ops;
+    int n = atomic_load_explicit(&b->n, memory_order_relaxed), good = 0;
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        if (b->samples[i].device_ns <= 0 || b->samples[i].host_ns <= 0)
+            b->flags |= BLOCK_CLOCK_FAULT;
+        else {
+            sum += (double)b->samples[i].device_ns;
+            good++;
+        }
+    }
+    if (n < r->samples_per_block)
+        b->flags |= BLOCK_PARTIAL;
+    else if (good > 0)
+        r->mean[b->arm][b->round] = sum / good;
+    b->telemetry = r->host->telemetry(r->host->who, from_ns, monotonic_ns());
+    if (b->telemetry.valid & TELEMETRY_CLOCK) {
+        r->clock_max = fmax(r->clock_max, b->telemetry.clock_mhz);
+        if (!ops->throttled && b->telemetry.clock_mhz < MEASURE_THROTTLED_CLOCK * r->clock_max)
+            b->flags |= BLOCK_THROTTLED;
+    }
+    if (ops->throttled && ops->throttled(r->arm[b->arm]))
+        b->flags |= BLOCK_THROTTLED;
+    measure_tell(r, LOG_BLOCK_DONE, b->arm, (double)NAN, "", b, 0);
+}
+
+/* Fills the block, in one call or, where samples are long, one by one. */
+static int fill_block(struct measure_run *r, struct block *b, struct error *e)
+{
+    const struct runner_ops *ops = r->m->runner->ops;
+    struct runner_arm *arm = r->arm[b->arm];
+    if (r->sample_s[b->arm] < LONG_SAMPLE_S)
+        return ops->run_block(arm, b->capacity, b->samples, &b->n, &r->watch, e);
+    for (int i = 0; i < b->capacity; i++) {
+        _Atomic int done = 0;
+        if (i > 0 && measure_checkpoint(r) != MEASURE_WHY_NONE)
+            return error_set(e, ERROR_CANCELLED, "the block was stopped");
+        if (ops->run_block(arm, 1, b->samples + i, &done, &r->watch, e) < 0)
+            return -1;
+        r->alive_ns = measure_now(r);
+        atomic_store_explicit(&b->n, i + 1, memory_order_release);
+    }
+    return 0;
+}
+
+/* 0; -1: the arm was dropped, or r->why says what ended the block. */
+static int run_block(struct measure_run *r, int a, int round, int position)
+{
+    const struct runner_ops *ops = r->m->runner->ops;
+    struct error e = {0};
+    struct block *b = NULL;
+    if (ops->reset(r->arm[a], &e) < 0 ||
+        !(b = session_new_block(r->m->cell, a, round, position, r->samples_per_block, &e)))
+        goto fail;
+    b->started_ns = measure_now(r);
+    if (r->warmup[a]) { /* the arm's first block takes them over */
+        b->warmup = r->warmup[a];
+        b->n_warmup = r->n_warmup[a];
+        r->warmup[a] = NULL;
+        b->flags |= r->unsteady[a] ? BLOCK_WARMUP_NOT_STEADY : 0;
+    }
+    r->alive_ns = measure_now(r);
+    r->watchdog_s = fmax(MEASURE_WATCHDOG_S, 100 * r->sample_s[a]);
+    measure_tell(r, LOG_BLOCK, a, (double)NAN, "", b, 0);
+    int64_t from_ns = monotonic_ns();
+    int rc = fill_block(r, b, &e);
+    r->watchdog_s = 0;
+    close_block(r, b, from_ns);
+    if (rc == 0)
+        return 0;
+fail:
+    if (r->why == MEASURE_WHY_NONE)
+        measure_drop_arm(r, a, measure_status_of(e.kind), e.text);
+    return -1;
+}
+
+__attribute__((format(printf, 4, 5))) static void end_cell(struct measure_run *r, enum cell_status status,
+                                                           enum stop_rule rule, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    r->out->status = status;
+    vsnprintf(r->out->reason, sizeof r->out->reason, format, args);
+    snprintf(r->out->stop_rule, sizeof r->out->stop_rule, "%s", stop_rule_names[rule]);
+    va_end(args);
+}
+
+void measure_end_early(struct measure_run *r, int rounds)
+{
+    int planned = r->out->rounds_planned;
+    bool whole = rounds >= planned;
+    switch (r->why) {
+    case MEASURE_WHY_NONE: /* the baseline was dropped */
+        end_cell(r, measure_known(r, 0)->status, STOP_NOT, "%s", measure_known(r, 0)->reason);
+        break;
+    case MEASURE_WHY_STOP:
+    case MEASURE_WHY_SKIP:
+        if (whole)
+            end_cell(r, CELL_OK, STOP_USER, "%s", "");
+        else
+            end_cell(r, r->why == MEASURE_WHY_STOP ? CELL_STOPPED : CELL_SKIPPED, STOP_USER,
+                     "%s by the user after %d of %d rounds",
+                     r->why == MEASURE_WHY_STOP ? "stopped" : "skipped", rounds, planned);
+        break;
+    case MEASURE_WHY_BUDGET:
+        end_cell(r, rounds >= 2 || whole ? CELL_OK : CELL_STOPPED, STOP_BUDGET,
+                 "the time budget ended after %d of %d rounds: give it more time or fewer cells", rounds,
+                 planned);
+        break;
+    case MEASURE_WHY_HUNG:
+        end_cell(r, CELL_FAILED, STOP_NOT, "no sample was completed for %.0f s: the device hangs",
+                 (double)(measure_now(r) - r->alive_ns) / 1e9);
+        break;
+    }
+}
+
+static void bound_left(struct measure_run *r, int64_t start, double rounds, int planned, int cap)
+{
+    bool extends = r->m->preset->half_width > 0 && cap > planned;
+    double left = (extends ? cap : planned) - rounds;
+    r->host->left(r->host->who, left * (double)(measure_now(r) - start) / 1e9 / rounds);
+}
+
+void measure_rounds(struct measure_run *r)
+{
+    const struct preset *p = r->m->preset;
+    int list[PRESET_ARMS], order[SCHEDULE_ARMS_MAX], n = 0, cap = p->max_rounds;
+    for (int a = 0; a < p->n_arms; a++)
+        if (r->active[a])
+            list[n++] = a;
+    int64_t start = measure_now(r);
+    for (int round = 0;; round++) {
+        if (grow_rounds(r, round + 1) < 0) {
+            end_cell(r, CELL_FAILED, STOP_NOT,
+                     "no memory for the block means of %d rounds: close other programs", round + 1);
+            return;
+        }
+        schedule_round(p->seed, r->m->cell, n, round, order);
+        for (int i = 0; i < n; i++) {
+            int a = list[order[i]];
+            if (measure_checkpoint(r) != MEASURE_WHY_NONE) {
+                measure_end_early(r, round);
+                return;
+            }
+            if (!r->active[a])
+                continue; /* dropped since the schedule was made: the others keep their places */
+            measure_phase(r, a, "measure", fmin(1, (round + (double)i / n) / r->out->rounds_planned));
+            run_block(r, a, round, i);
+            if (r->why != MEASURE_WHY_NONE || !r->active[0]) {
+                measure_end_early(r, round);
+                return;
+            }
+            bound_left(r, start, round + (i + 1.0) / n, r->out->rounds_planned, cap);
+        }
+        r->out->rounds_planned += r->host->more_rounds(r->host->who);
+        struct stop_state s = {.rounds = round + 1,
+                               .planned = r->out->rounds_planned,
+                               .cap = cap,
+                               .half_width = (double)NAN,
+                               .target = p->half_width,
+                               .share_used = r->share_ns && measure_now(r) > r->share_ns};
+        if (s.rounds >= s.planned && s.cap > s.planned && s.target > 0)
+            s.half_width = stop_half_width(r->mean, p->n_arms, s.rounds, p->confidence, r->scratch);
+        enum stop_rule rule = stop_decide(&s);
+        if (rule == STOP_BUDGET) {
+            r->why = MEASURE_WHY_BUDGET;
+            measure_end_early(r, round + 1);
+            return;
+        }
+        if (rule != STOP_NOT) {
+            end_cell(r, CELL_OK, rule, "%s", "");
+            return;
+        }
+    }
+}
