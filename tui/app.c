@@ -13,10 +13,8 @@
 #include <time.h>
 
 const struct view *const app_views[VIEWS] = {
-    [VIEW_SETUP] = &view_setup,
-    [VIEW_LIVE] = &view_live,
-    [VIEW_RESULTS] = &view_results,
-    [VIEW_SESSIONS] = &view_sessions,
+    [VIEW_SETUP] = &view_setup,     [VIEW_LIVE] = &view_live,         [VIEW_DUEL] = &view_duel,
+    [VIEW_RESULTS] = &view_results, [VIEW_SESSIONS] = &view_sessions,
 };
 
 static int64_t monotonic_ns(void)
@@ -435,9 +433,13 @@ static bool do_global(struct app *a, enum action action)
         return true;
     case ACTION_VIEW_SETUP:
     case ACTION_VIEW_LIVE:
+    case ACTION_VIEW_DUEL:
     case ACTION_VIEW_RESULTS:
     case ACTION_VIEW_SESSIONS:
         app_go(a, (enum view_id)(action - ACTION_VIEW_SETUP + VIEW_SETUP));
+        return true;
+    case ACTION_DUEL:
+        app_go(a, VIEW_DUEL);
         return true;
     case ACTION_EXPORT:
         export_shown(a);

@@ -16,6 +16,7 @@ enum { APP_FILTER = 64 };
 
 struct setup_state;    /* tui/view_setup.c */
 struct live_state;     /* tui/view_live.c */
+struct duel_state;     /* tui/view_duel.c */
 struct results_state;  /* tui/view_results.c */
 struct sessions_state; /* tui/view_sessions.c */
 struct dialog;         /* tui/dialog.h: palette, help, confirmation, text entry, menu; drawn over the view */
@@ -44,11 +45,13 @@ struct app {
 
     struct setup_state *setup;
     struct live_state *live;
+    struct duel_state *duel;
     struct results_state *results;
     struct sessions_state *sessions;
     struct dialog *dialog;
     struct job *job;
 
+    int duel_cell, duel_candidate; /* what another screen asks Duel to show; cell -1: nothing */
     bool frozen, quit, ascii, mouse;
     bool redraw, suspend; /* asked for: the loop does it and clears the flag */
     bool realtime;        /* the fake runner sleeps */
@@ -100,5 +103,5 @@ struct view {
     /* Session about to be freed or replaced, or a new one shown: forget pointers into it. NULL is fine. */
     void (*session_changed)(struct app *a);
 };
-extern const struct view view_setup, view_live, view_results, view_sessions;
+extern const struct view view_setup, view_live, view_duel, view_results, view_sessions;
 extern const struct view *const app_views[VIEWS];

@@ -159,3 +159,31 @@ void layout_live(struct rect body, int n_arms, bool has_curve, int focus, struct
         out[LIVE_STATISTICS] = rest;
     }
 }
+
+void layout_duel(struct rect body, int n_arms, int n_spoilers, bool matrix, struct rect out[DUEL_PANELS])
+{
+    memset(out, 0, DUEL_PANELS * sizeof *out);
+    struct rect rest = body;
+    out[DUEL_SENTENCE] = layout_top(&rest, body.height >= 20 ? 2 : 1);
+    out[DUEL_PROGRESS] = layout_top(&rest, 1);
+    if (body.height >= 14) {
+        int lines = n_spoilers < 1 ? 1 : n_spoilers, most = body.height / 8;
+        out[DUEL_SPOILS] = layout_bottom(&rest, 2 + (lines > most ? most : lines));
+    } else if (n_spoilers > 0 && body.height >= 9) {
+        out[DUEL_SPOILS] = layout_bottom(&rest, 1);
+    }
+    if (body.height >= 18 && body.width >= 60) {
+        struct rect arms = layout_bottom(&rest, body.height >= 34 ? 8 : body.height >= 26 ? 6 : 5);
+        out[DUEL_LEFT] = layout_left(&arms, arms.width / 2);
+        out[DUEL_RIGHT] = arms;
+        /* Both on one scale need the same width. */
+        out[DUEL_RIGHT].width = out[DUEL_LEFT].width;
+    }
+    int wanted = 8 * n_arms + 20;
+    if (n_arms > 2 && rest.width >= wanted + 70) {
+        out[DUEL_MATRIX] = layout_right(&rest, wanted);
+        out[DUEL_RATIO] = rest;
+    } else {
+        out[matrix && n_arms > 2 ? DUEL_MATRIX : DUEL_RATIO] = rest;
+    }
+}

@@ -24,6 +24,19 @@ bool layout_frame(int width, int height, struct layout_frame *out);
 enum layout_setup_panel { SETUP_MODELS, SETUP_ARMS, SETUP_SWEEP, SETUP_PLAN, SETUP_PANELS };
 void layout_setup(struct rect body, int n_arms, int focus, struct rect out[SETUP_PANELS]);
 
+enum layout_duel_panel {
+    DUEL_SENTENCE,
+    DUEL_PROGRESS,
+    DUEL_RATIO,
+    DUEL_MATRIX,
+    DUEL_LEFT,
+    DUEL_RIGHT,
+    DUEL_SPOILS,
+    DUEL_PANELS
+};
+/* matrix: show who beats whom in place of the ratio, where both have no room. */
+void layout_duel(struct rect body, int n_arms, int n_spoilers, bool matrix, struct rect out[DUEL_PANELS]);
+
 enum layout_live_panel {
     LIVE_SENTENCE,
     LIVE_PROGRESS,

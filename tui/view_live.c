@@ -258,6 +258,10 @@ static bool action(struct app *a, enum action what)
     case ACTION_FREEZE:
         freeze(a);
         return true;
+    case ACTION_DUEL: /* the cell and the arm that this screen speaks of */
+        a->duel_cell = s->pinned ? s->cell : -1;
+        a->duel_candidate = s->candidate;
+        return false;
     case ACTION_LEFT:
     case ACTION_RIGHT:
         if (reads_values)
@@ -458,7 +462,7 @@ static void draw(struct app *a, struct grid *g, struct rect r)
         widget_paragraph(
             g, in, STYLE_DIM,
             "Nothing is running. Choose models, arms and a sweep in Setup (1), then r starts the run; "
-            "a saved session opened in Sessions (4) is drawn here too.");
+            "a saved session opened in Sessions (5) is drawn here too.");
         return;
     }
     bool has_curve = live_axis_length(s->of, s->axis) > 1;

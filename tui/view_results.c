@@ -326,6 +326,12 @@ static bool action(struct app *a, enum action what)
         }
         s->details_top = 0;
         return true;
+    case ACTION_DUEL: {
+        const struct results_row *row = selected(s);
+        a->duel_cell = row ? row->cell : -1;
+        a->duel_candidate = row && row->arm > 0 ? row->arm : 1;
+        return false;
+    }
     case ACTION_CYCLE:
         cycle(s);
         return true;

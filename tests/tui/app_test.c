@@ -57,11 +57,13 @@ TEST(digits_and_brackets_change_the_screen_and_escape_leads_back)
 {
     struct app a;
     fixture_open(&a);
-    fixture_keys(&a, "3");
+    fixture_keys(&a, "4");
     CHECK_INT(a.view, VIEW_RESULTS);
     fixture_keys(&a, "]");
     CHECK_INT(a.view, VIEW_SESSIONS);
     fixture_keys(&a, "[[");
+    CHECK_INT(a.view, VIEW_DUEL);
+    fixture_keys(&a, "[");
     CHECK_INT(a.view, VIEW_LIVE);
     fixture_keys(&a, "\033");
     CHECK_INT(a.view, VIEW_SETUP);
@@ -204,9 +206,9 @@ TEST(a_run_is_folded_saved_and_shown)
     for (int c = 0; c < a.session->n_cells; c++)
         CHECK_INT(a.session->cell[c].status, CELL_OK);
     check_shows(&a, 100, 30, "complete");
-    fixture_keys(&a, "3");
-    check_shows(&a, 100, 30, "optimized");
     fixture_keys(&a, "4");
+    check_shows(&a, 100, 30, "optimized");
+    fixture_keys(&a, "5");
     fixture_settle(&a);
     check_shows(&a, 100, 30, "fixture");
     fixture_keys(&a, "1r"); /* again: the old run is let go */

@@ -43,12 +43,16 @@ TEST(every_size_gives_panels_inside_disjoint_and_not_empty)
             CHECK_INT(check_panels((struct rect){0, 0, width, height}, frame, 3, "frame", width, height), 3);
             for (int arms = 1; arms <= 8; arms += width % 3 + 1)
                 for (int focus = 0; focus < LIVE_PANELS; focus++) {
-                    struct rect setup[SETUP_PANELS], live[LIVE_PANELS];
+                    struct rect setup[SETUP_PANELS], live[LIVE_PANELS], duel[DUEL_PANELS];
                     layout_setup(f.body, arms, focus % SETUP_PANELS, setup);
                     CHECK(check_panels(f.body, setup, SETUP_PANELS, "setup", width, height) >= 1);
                     CHECK(setup[focus % SETUP_PANELS].width > 0);
                     layout_live(f.body, arms, focus % 2, focus, live);
                     CHECK(check_panels(f.body, live, LIVE_PANELS, "live", width, height) >= 3);
+                    layout_duel(f.body, arms, focus, focus % 2, duel);
+                    CHECK(check_panels(f.body, duel, DUEL_PANELS, "duel", width, height) >= 3);
+                    CHECK(duel[DUEL_RATIO].width > 0 || duel[DUEL_MATRIX].width > 0);
+                    CHECK_INT(duel[DUEL_LEFT].width, duel[DUEL_RIGHT].width); /* one scale for both */
                 }
         }
 }

@@ -136,7 +136,7 @@ TEST(keys_change_the_picture_and_a_run_can_be_interrupted)
     begin();
     CHECK(comes("Setup"));
     type("?");
-    CHECK(comes("On every screen"));
+    CHECK(comes("On Setup"));
     type("\033");
     CHECK(comes("Arms"));
     type("r");
@@ -190,7 +190,7 @@ TEST(a_storm_of_resizes_ends_in_a_whole_picture)
     struct winsize size = {.ws_row = 24, .ws_col = 80};
     ioctl(child.fd, TIOCSWINSZ, &size);
     type("?");
-    CHECK(comes("On every screen"));
+    CHECK(comes("On Setup"));
     type("\033q");
     type("q");
     int status = ends();

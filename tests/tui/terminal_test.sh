@@ -10,7 +10,7 @@ for size in '80 24' '100 30' '160 45' '40 10'; do
     start "$1" "$2" "$fake"
     check "Setup comes up at $1x$2" shows 'Setup'
     check "the help key is always shown at $1x$2" shows '\? help'
-    for v in 2 3 4 1; do keys $v; sleep 0.2; check "screen $v at $1x$2 still shows the help key" shows '\? help'; done
+    for v in 2 3 4 5 1; do keys $v; sleep 0.2; check "screen $v at $1x$2 still shows the help key" shows '\? help'; done
     keys '?'; check "help opens at $1x$2" shows '[Qq]uit'
     keys Escape; sleep 0.2
     keys q; check "q leaves at $1x$2" shows 'exit=0'
@@ -22,8 +22,8 @@ check 'Setup before a run' shows 'Setup'
 keys r
 check 'the run is shown' shows 'Live|round|baseline' 10
 check 'the run ends' shows ' complete' 60
-keys 3; check 'Results show the models' shows 'gpt2-124m'
-keys 4; check 'Sessions list the run' shows 'quick'
+keys 4; check 'Results show the models' shows 'gpt2-124m'
+keys 5; check 'Sessions list the run' shows 'quick'
 keys q; check 'after q the table stays on the terminal' shows 'baseline'
 check 'and the exit is clean' shows 'exit=0'
 check 'the session was saved' bash -c "ls $work/data/benchtop/sessions/*.json"

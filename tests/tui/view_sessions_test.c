@@ -295,7 +295,7 @@ TEST(the_trend_begins_with_the_cell_chosen_in_results)
     fixture_settle(&a);
     fixture_keys(&a, "jjj"); /* the last of four rows */
     CHECK(view_results_selected(&a, &cell, &arm));
-    fixture_keys(&a, "4");
+    fixture_keys(&a, "5");
     fixture_settle(&a);
     fixture_keys(&a, "v");
     fixture_settle(&a);
@@ -364,7 +364,7 @@ TEST(a_stopped_run_goes_on_where_it_was_and_ends_complete)
     app_stop_run(&a);
     CHECK_INT(a.live_session->status, SESSION_STOPPED);
     a.realtime = false;
-    fixture_keys(&a, "4");
+    fixture_keys(&a, "5");
     fixture_settle(&a);
     CHECK_INT(a.sessions->n, 1);
     check_shows(&a, "u resume");
@@ -377,7 +377,7 @@ TEST(a_stopped_run_goes_on_where_it_was_and_ends_complete)
     }
     app_update(&a);
     CHECK_INT(a.session->status, SESSION_COMPLETE);
-    fixture_keys(&a, "4");
+    fixture_keys(&a, "5");
     fixture_settle(&a);
     CHECK_INT(a.sessions->n, 1); /* the same session, not another */
     fixture_keys(&a, "u");
@@ -396,7 +396,7 @@ TEST(the_session_being_written_is_not_deleted)
         app_update(&a);
         usleep(2000);
     }
-    fixture_keys(&a, "4");
+    fixture_keys(&a, "5");
     fixture_settle(&a);
     if (app_running(&a) && a.sessions->n == 1) {
         check_shows(&a, "This run is in progress");
