@@ -19,11 +19,12 @@ ONEDNN     := $(call HEADER,dnnl.h)
 NVCC       ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
 CUDA       ?= $(if $(NVCC),1,0)
 CUDA_ARCHS ?= 80 86 89 90a 100 120
-WITH_CUDA  := $(and $(filter-out 0,$(CUDA)),$(wildcard kernels/cuda/cuda.c))
+WITH_CUDA  := $(filter-out 0,$(CUDA))
 CUDA_ROOT  := $(if $(WITH_CUDA),$(abspath $(dir $(shell readlink -f $(NVCC)))..))
 PTX_ARCH   := $(lastword $(filter-out %a %f,$(CUDA_ARCHS)))
+, := ,
 GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
-              $(if $(PTX_ARCH),-gencode arch=compute_$(PTX_ARCH),code=compute_$(PTX_ARCH))
+              $(if $(PTX_ARCH),-gencode arch=compute_$(PTX_ARCH)$(,)code=compute_$(PTX_ARCH))
 COMMIT     := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 
 # Sanitizers' own code misleads gcc's flow warnings, so that -Werror judges the plain build alone.
@@ -36,7 +37,6 @@ CUDA_LIBS  := $(if $(WITH_CUDA),-L$(CUDA_ROOT)/lib64 -L$(CUDA_ROOT)/targets/x86_
 NVCC_FLAGS  = -std=c++17 -O3 -lineinfo -I. $(GENCODE) -Xptxas -v -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
 # V=1 shows every command; otherwise a line per file.
 Q := $(if $(V),,@)
-, := ,
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@)
 
 sources = $(sort $(filter-out kernels/cuda/%,$(wildcard $(1)/*.c $(1)/*/*.c)))
@@ -50,7 +50,7 @@ CUDA_OBJECTS := $(if $(WITH_CUDA),$(CUDA_C:%.c=$(BUILD)/%.o) $(CUDA_CU:%.cu=$(BU
 
 all: config $(BUILD)/benchtop
 
-$(BUILD)/benchtop: $(TUI) $(ARCHIVES)
+$(BUILD)/benchtop: $(TUI) $(CUDA_OBJECTS) $(ARCHIVES)
 	$(call say,link)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
@@ -101,7 +101,7 @@ $(BUILD)/emu/%.cc.o: %.cc
 $(BUILD)/emu/kernels.a: $(EMU_OBJECTS) $(filter-out $(BUILD)/kernels/kernels.o,$(call objects,kernels))
 	$(call say,room)
 	$(Q)rm -f $@ && ar rcs $@ $^
-EMU_ARCHIVES := $(BUILD)/engine.a $(BUILD)/emu/kernels.a $(BUILD)/stats.a $(BUILD)/presets.a
+EMU_ARCHIVES := $(EMU_OBJECTS) $(BUILD)/engine.a $(BUILD)/emu/kernels.a $(BUILD)/stats.a $(BUILD)/presets.a
 $(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES)
 	$(call say,link)
 	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
