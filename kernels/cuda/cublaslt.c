@@ -37,7 +37,7 @@ struct heuristic { /* cublasLtMatmulHeuristicResult_t */
 _Static_assert(sizeof(struct heuristic) == 96, "the library writes results of 96 bytes");
 
 struct functions {
-    size_t (*version)(void);
+    int (*property)(int property, int *value); /* 0, 1, 2: major, minor, patch */
     int (*create)(void **handle);
     int (*destroy)(void *handle);
     int (*desc_create)(void **desc, int compute, int scale_type);
@@ -90,7 +90,7 @@ static bool load_functions(void *library, struct functions *f)
         const char *name;
         void *to;
     } table[] = {
-        {"cublasLtGetVersion", &f->version},
+        {"cublasLtGetProperty", &f->property},
         {"cublasLtCreate", &f->create},
         {"cublasLtDestroy", &f->destroy},
         {"cublasLtMatmulDescCreate", &f->desc_create},
@@ -171,8 +171,10 @@ struct cublaslt *cublaslt_open(char *version, size_t version_size, char *why, si
         goto fail;
     }
     l->call.preference_set(l->preference, PREFER_WORKSPACE_BYTES, &workspace_bytes, sizeof workspace_bytes);
-    size_t v = l->call.version(); /* 130001: 13.0.1; before 12: 11 * 10000 too */
-    snprintf(version, version_size, "cuBLASLt %zu.%zu.%zu", v / 10000, v / 100 % 100, v % 100);
+    int part[3] = {0, 0, 0};
+    for (int i = 0; i < 3; i++)
+        l->call.property(i, &part[i]);
+    snprintf(version, version_size, "cuBLASLt %d.%d.%d", part[0], part[1], part[2]);
     return l;
 fail:
     cublaslt_close(l);
