@@ -73,11 +73,10 @@ static int check(const struct preset *p, struct plan *out, struct error *e)
 
 static double rate_of(const struct device *d, enum precision_kind precision)
 {
-    static const int dtype[] = {[PRECISION_FP32] = 0,
-                                [PRECISION_FP16] = 1,
-                                [PRECISION_BF16] = 2,
-                                [PRECISION_INT8] = 3,
-                                [PRECISION_NF4] = 3};
+    static const int dtype[] = {
+        [PRECISION_FP32] = 0,   [PRECISION_FP16] = 1, [PRECISION_BF16] = 2,
+        [PRECISION_INT8] = 3,   [PRECISION_NF4] = 2, /* widened to the activations' own type */
+        [PRECISION_NF4_DQ] = 2, [PRECISION_W8A8] = 3};
     double rate = d->product_rate[dtype[precision]];
     return rate > 0 ? rate : d->product_rate[0];
 }
@@ -172,12 +171,18 @@ static double gib(int64_t bytes)
     return (double)bytes / 0x1p30;
 }
 
+/* The precision whose weights an arm holds: those of w8a8 are int8's. */
+static enum precision_kind shared_precision(enum precision_kind precision)
+{
+    return precision == PRECISION_W8A8 ? PRECISION_INT8 : precision;
+}
+
 /* Arms are resident together, in their order as long as there is room. Weights of one precision are shared;
  * so is the program, which every arm counts to its overhead, and which is resident already. */
 static void plan_memory(const struct preset *p, const struct device *d, const struct plan *plan,
                         struct plan_cell *c, int64_t program_bytes)
 {
-    int64_t weights[PRECISION_NF4 + 1] = {0}, wanted[PRECISION_NF4 + 1] = {0}, used = 0, all = 0, shared = 0;
+    int64_t weights[PRECISIONS] = {0}, wanted[PRECISIONS] = {0}, used = 0, all = 0, shared = 0;
     for (int a = 0; a < p->n_arms; a++) {
         struct plan_arm *arm = &c->arm[a];
         struct memory_use *m = &arm->memory;
@@ -189,12 +194,13 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
             snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             continue;
         }
-        int64_t *mine = &weights[p->arms[a].implementation.precision];
+        enum precision_kind kind = shared_precision(p->arms[a].implementation.precision);
+        int64_t *mine = &weights[kind];
         int64_t program = m->overhead < program_bytes ? m->overhead : program_bytes;
         int64_t more = m->weights > *mine ? m->weights - *mine : 0;
         int64_t need = m->activations + m->kv_cache + m->overhead - program + more;
         int64_t free_bytes = plan->memory_free_bytes - used;
-        int64_t *first = &wanted[p->arms[a].implementation.precision];
+        int64_t *first = &wanted[kind];
         all += need - more + (m->weights > *first ? m->weights - *first : 0);
         *first = m->weights > *first ? m->weights : *first;
         shared = program > shared ? program : shared;
@@ -218,10 +224,10 @@ static void plan_time(const struct preset *p, const struct device *d, const stru
                       struct plan_cell *c)
 {
     double load = 0;
-    bool loaded[PRECISION_NF4 + 1] = {false};
+    bool loaded[PRECISIONS] = {false};
     for (int a = 0; a < p->n_arms; a++) {
         const struct plan_arm *arm = &c->arm[a];
-        enum precision_kind k = p->arms[a].implementation.precision;
+        enum precision_kind k = shared_precision(p->arms[a].implementation.precision);
         if (!arm->supported || !arm->fits || !(arm->sample_s > 0))
             continue;
         if (!loaded[k])

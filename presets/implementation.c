@@ -34,11 +34,14 @@ static const struct implementation_value precision_values[] = {
     {"fp16", PRECISION_FP16, "weights and cache in IEEE half precision"},
     {"bf16", PRECISION_BF16, "weights and cache in bfloat16"},
     {"int8", PRECISION_INT8, "weights in 8-bit integers, one scale per output channel"},
-    {"nf4", PRECISION_NF4, "weights in 4-bit NormalFloat blocks"},
+    {"nf4", PRECISION_NF4, "weights in 4-bit NormalFloat blocks of 64, one fp32 scale each"},
+    {"nf4_dq", PRECISION_NF4_DQ, "nf4 with its block scales quantized to 8 bits too"},
+    {"w8a8", PRECISION_W8A8, "int8 weights; inputs of products of many rows in 8 bits too"},
 };
 static const struct implementation_value kv_cache_values[] = {
     {"contiguous", KV_CACHE_CONTIGUOUS, "one span per sequence, reserved for the longest context"},
-    {"paged", KV_CACHE_PAGED, "fixed blocks found through a block table"},
+    {"paged", KV_CACHE_PAGED, "fixed blocks of 16 tokens found through a block table"},
+    {"paged256", KV_CACHE_PAGED256, "fixed blocks of 256 tokens found through a block table"},
     {"virtual", KV_CACHE_VIRTUAL, "one span of addresses, physical pages mapped as the context grows"},
 };
 

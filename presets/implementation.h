@@ -9,8 +9,23 @@
 
 enum attention_kind { ATTENTION_NAIVE, ATTENTION_FLASH, ATTENTION_FLASH3, ATTENTION_RING };
 enum launch_kind { LAUNCH_EAGER, LAUNCH_GRAPH, LAUNCH_PERSISTENT };
-enum precision_kind { PRECISION_FP32, PRECISION_FP16, PRECISION_BF16, PRECISION_INT8, PRECISION_NF4 };
-enum kv_cache_kind { KV_CACHE_CONTIGUOUS, KV_CACHE_PAGED, KV_CACHE_VIRTUAL };
+enum precision_kind {
+    PRECISION_FP32,
+    PRECISION_FP16,
+    PRECISION_BF16,
+    PRECISION_INT8,
+    PRECISION_NF4,
+    PRECISION_NF4_DQ, /* block scales quantized too */
+    PRECISION_W8A8,   /* int8's weights; the inputs of large products quantized too */
+    PRECISIONS
+};
+enum kv_cache_kind {
+    KV_CACHE_CONTIGUOUS,
+    KV_CACHE_PAGED, /* blocks of 16 tokens */
+    KV_CACHE_VIRTUAL,
+    KV_CACHE_PAGED256, /* blocks of 256 tokens */
+    KV_CACHES
+};
 
 enum fusion_bit {
     FUSION_RESIDUAL_NORM = 1 << 0, /* add and norm in one pass */

@@ -2,18 +2,23 @@
  * then one token per sequence at a time (greedy decode that feeds itself).
  *
  * Every implementation is the same walk over the same buffers: fusion `none` is the honest sequence of
- * separate operations, each fusion bit swaps in its fused operation. Long prompts go through in pieces of at
- * most FORWARD_PIECE rows (an encoder's sequence stays whole, for each row sees all), so that activations
- * stay bounded. The head runs for one row per sequence. All memory is taken by forward_create; nothing
- * allocates while tokens flow, except forward_logits. */
+ * separate operations, each fusion bit swaps in its fused operation. Activations and cache are of the type
+ * that goes with the precision where the backend has it (weights_activation), else fp32 with a cache of the
+ * precision's own type; logits are fp32 everywhere. Long prompts go through in pieces of at most the
+ * backend's piece_rows (an encoder's sequence stays whole, for each row sees all), so that activations stay
+ * bounded. The head runs for one row per sequence. All memory is taken by forward_create; nothing allocates
+ * while tokens flow, except forward_logits and the pages of a virtual cache.
+ *
+ * Launch graph: forward_create records one decode step, bounded by the capacity and reading lengths from
+ * device memory, and every forward_step replays it. Prompts and encoders are launched one by one: their
+ * shapes change from piece to piece. */
 #pragma once
 
+#include "engine/model/kv_pages.h"
 #include "engine/model/weights.h"
 #include "presets/error.h"
 #include "presets/implementation.h"
 #include "presets/model_spec.h"
-
-enum { FORWARD_PIECE = 512 };
 
 struct forward_shape {
     const struct model_spec *model;
@@ -31,10 +36,11 @@ struct forward_sizes {
 
 struct forward;
 
-/* What forward_create will take. k is only asked for workspace sizes. */
+/* What forward_create will take. k is only asked for its views and for workspace sizes. */
 void forward_sizes(const struct kernels *k, const struct forward_shape *shape, struct forward_sizes *out);
 /* ids: the prompts packed one after another. weights are held until forward_free. Callers have checked that
- * the implementation is supported and lengths fit the model's context. NULL: MEMORY. */
+ * the implementation is supported and lengths fit the model's context. NULL: MEMORY, or FAILED where a step
+ * cannot be recorded. */
 struct forward *forward_create(struct kernels *k, struct weights *weights, const struct forward_shape *shape,
                                const int32_t *ids, struct error *e);
 void forward_free(struct forward *f); /* NULL is fine */
@@ -48,7 +54,9 @@ int forward_clear(struct forward *f, struct error *e);
 /* Runs the prompts of cleared sequences and chooses each one's next token. Queued: results after synchronize.
  */
 int forward_prefill(struct forward *f, struct error *e);
-/* Back to where forward_prefill ended: lengths and next tokens. The cache keeps what it holds. */
+/* Back to where forward_prefill ended: lengths and next tokens. The cache keeps what it holds. Launch graph:
+ * to be called once before the first step, for the replayed step overwrites the prompt's choice, which is
+ * then kept by the host; else FAILED. */
 int forward_rewind(struct forward *f, struct error *e);
 /* One token per sequence; FAILED when the prepared steps are used up. Queued. */
 int forward_step(struct forward *f, struct error *e);
@@ -61,3 +69,10 @@ int forward_logits(struct forward *f, float *out, struct error *e);
 int forward_width(const struct forward *f);  /* vocabulary; an encoder with a pooler: d */
 int forward_length(const struct forward *f); /* tokens now cached of the longest sequence */
 int64_t forward_kv_used(const struct forward *f);
+/* The pages of a virtual cache; false: it has none. settle: once the thread has mapped what it was asked to.
+ */
+bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out);
+/* What recording the step took; false: launched one by one. */
+bool forward_graph(const struct forward *f, struct kernel_graph_report *out);
+/* After a synchronization: -1 FAILED in words where the device failed since it was opened. */
+int forward_check(const struct forward *f, struct error *e);

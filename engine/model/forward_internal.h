@@ -17,16 +17,19 @@ struct forward_pass {
 struct forward_family;
 
 struct forward {
-    struct kernels *k;
+    struct kernels *k;        /* the view of the arm's activations */
+    struct kernels *logits_k; /* the view of fp32, for logits */
     const struct kernel_ops *ops;
     struct weights *w;
     struct model_spec model;
     struct implementation implementation;
     unsigned fusion;
+    bool quantize_inputs; /* w8a8 */
     const struct forward_family *family;
     int sequences, longest, capacity;
     int steps, taken; /* decode steps prepared for, and used since the prompt */
     int *length;      /* [sequences] prompts */
+    int *grown;       /* [sequences] scratch: what the cache shall hold */
     struct kernel_attention attention;
     struct kernel_rope rope;
     struct kv_cache *kv;
@@ -40,7 +43,7 @@ struct forward {
     void *ffn;                /* [f]; unfused llama: gate [rows, f], then up [rows, f] */
     void *last, *last_branch; /* [sequences, d]: rows the head needs */
     void *hidden;             /* [sequences, d] what the head multiplies */
-    void *logits;             /* [sequences, vocab]; NULL when the head finds the largest itself */
+    float *logits;            /* [sequences, vocab]; NULL when the head finds the largest itself */
     void *attention_workspace, *product_workspace;
     bool pending; /* the branch still has to be added to the residual */
 
@@ -50,6 +53,10 @@ struct forward {
     const int32_t *fed;          /* which of the two the next step reads */
     struct forward_pass *piece;  /* the prompts, cut */
     int pieces;
+    struct kernel_graph *graph; /* one step: reads and writes `next`; NULL: launched one by one */
+    struct kernel_graph_report graph_report;
+    int32_t *kept_next; /* graph: [sequences] what the prompt chose, once kept */
+    bool kept;
     void *activations, *tables; /* the two allocations all of the above live in */
     size_t activation_bytes, table_bytes;
 
@@ -76,9 +83,19 @@ static inline void *forward_at(const struct forward *f, void *p, int64_t element
     return (char *)p + elements * (int64_t)kernel_dtype_bytes(f->k->activation);
 }
 
+/* m as its products shall take it: w8a8 quantizes their inputs. */
+static inline struct kernel_matrix forward_matrix(const struct forward *f, const struct kernel_matrix *m)
+{
+    struct kernel_matrix w = *m;
+    w.quantize_input = f->quantize_inputs;
+    return w;
+}
+
 /* out[rows, m->rows] = act(x m^T + bias). Without fusion bias_gelu: product, bias and activation apart. */
 void forward_linear(struct forward *f, void *out, const void *x, const struct kernel_matrix *m,
                     const float *bias, enum kernel_activation activation, int rows);
+/* logits[sequences, vocab] in fp32 from `hidden`; inputs of the head are never quantized. */
+void forward_head(struct forward *f, float *logits);
 /* h = norm(x), adding the pending branch first. */
 void forward_normalize(struct forward *f, const struct kernel_norm *norm, int rows);
 /* The branch goes to the residual: now, or with the next norm (fusion residual_norm). */
@@ -87,3 +104,51 @@ void forward_close_branch(struct forward *f, int rows);
 void forward_attend(struct forward *f, const struct forward_pass *p, int layer, const void *from);
 /* The decoders' finish: hidden = final norm. */
 void forward_finish(struct forward *f, void *x, const void *branch);
+
+/* ---- forward_shape.c ---- */
+
+/* Prompts are cut into pieces: where the next one starts, and what it takes. */
+struct forward_cut {
+    int sequence, done; /* where the next piece starts */
+};
+
+struct forward_piece_cut {
+    int first, n, first_context; /* only a piece's first sequence may continue an earlier piece */
+    int rows, max_rows, max_context, outs;
+};
+
+int forward_length_of(const struct forward_shape *s, int sequence);
+int forward_piece_limit(const struct kernels *k, const struct forward_shape *s); /* rows */
+/* A sequence that fits into a piece of its own is not split. false: no more. */
+bool forward_next_piece(const struct forward_shape *s, int limit, struct forward_cut *c,
+                        struct forward_piece_cut *p);
+
+struct forward_arena {
+    char *base; /* NULL while measuring */
+    size_t used;
+};
+
+void *forward_take(struct forward_arena *a, int64_t count, size_t element);
+
+/* What the pieces and steps of a shape need, found by walking them once. */
+struct forward_demand {
+    int pieces, rows;
+    int64_t tokens, piece_ints;
+    size_t attention, product;
+};
+
+struct forward_demand forward_demand_of(const struct kernels *k, const struct forward_shape *s);
+/* Gives every buffer its place; with NULL bases it only measures. */
+void forward_place(struct forward *f, const struct kernels *k, const struct forward_shape *s,
+                   const struct forward_demand *need, struct forward_arena *activations,
+                   struct forward_arena *tables);
+struct kernel_attention forward_attention_of(const struct model_spec *m);
+/* The backend with these activations; one that has none but fp32 has those. */
+struct kernels *forward_view_of(const struct kernels *base, enum kernel_dtype activation);
+struct kernels *forward_view(const struct kernels *base, const struct forward_shape *s);
+struct kv_cache_shape forward_cache_shape(const struct kernels *k, const struct forward_shape *s);
+
+static inline bool forward_has_pooler(const struct model_spec *m)
+{
+    return m->family == MODEL_BERT && !m->mlm_head;
+}

@@ -5,7 +5,8 @@ static void gate_up(struct forward *f, const struct weights_layer *l, int rows)
 {
     int width = f->model.ffn;
     if (forward_fuses(f, FUSION_GATE_UP)) {
-        f->ops->gate_up(f->k, f->ffn, f->h, &l->up, rows, f->product_workspace);
+        struct kernel_matrix both = forward_matrix(f, &l->up);
+        f->ops->gate_up(f->k, f->ffn, f->h, &both, rows, f->product_workspace);
         return;
     }
     struct kernel_matrix gate = kernel_matrix_rows(&l->up, 0, width);

@@ -15,7 +15,8 @@ static void layer(struct forward *f, const struct forward_pass *p, int i)
     if (forward_fuses(f, FUSION_RESIDUAL_NORM)) { /* both branches meet in the second product */
         bool in_epilogue = forward_fuses(f, FUSION_BIAS_GELU);
         struct kernel_epilogue sum = {.bias = in_epilogue ? l->down_bias : NULL, .accumulate = true};
-        f->ops->product(f->k, f->branch, d, f->ffn, f->model.ffn, &l->down, &sum, rows, f->product_workspace);
+        struct kernel_matrix down = forward_matrix(f, &l->down);
+        f->ops->product(f->k, f->branch, d, f->ffn, f->model.ffn, &down, &sum, rows, f->product_workspace);
         if (!in_epilogue)
             f->ops->add_bias(f->k, f->branch, d, l->down_bias, rows, d);
     } else {

@@ -6,7 +6,8 @@ static void product(struct forward *f, void *out, int out_stride, const void *x,
                     int rows)
 {
     struct kernel_epilogue epilogue = {.bias = bias, .activation = activation};
-    f->ops->product(f->k, out, out_stride, x, x_stride, m, &epilogue, rows, f->product_workspace);
+    struct kernel_matrix w = forward_matrix(f, m);
+    f->ops->product(f->k, out, out_stride, x, x_stride, &w, &epilogue, rows, f->product_workspace);
 }
 
 void forward_linear(struct forward *f, void *out, const void *x, const struct kernel_matrix *m,
@@ -22,6 +23,18 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
         f->ops->add_bias(f->k, out, width, bias, rows, width);
     if (activation != KERNEL_LINEAR)
         f->ops->activate(f->k, out, activation, (int64_t)rows * width);
+}
+
+void forward_head(struct forward *f, float *logits)
+{
+    const struct weights *w = f->w;
+    int d = f->model.d_model, vocab = f->model.vocab;
+    bool in_epilogue = forward_fuses(f, FUSION_BIAS_GELU);
+    struct kernel_epilogue epilogue = {.bias = in_epilogue ? w->head_bias : NULL, .fp32 = true};
+    f->ops->product(f->k, logits, vocab, f->hidden, d, &w->head, &epilogue, f->sequences,
+                    f->product_workspace);
+    if (w->head_bias && !in_epilogue)
+        f->ops->add_bias(f->logits_k, logits, vocab, w->head_bias, f->sequences, vocab);
 }
 
 void forward_normalize(struct forward *f, const struct kernel_norm *norm, int rows)

@@ -118,9 +118,14 @@ double model_weight_bytes_per_element(enum precision_kind precision)
     case PRECISION_BF16:
         return 2;
     case PRECISION_INT8:
+    case PRECISION_W8A8:
         return 1;
     case PRECISION_NF4:
-        return 4.5 / 8; /* four bits and one fp32 scale per 64 elements */
+        return 4.5 / 8;    /* four bits and one fp32 scale per 64 elements */
+    case PRECISION_NF4_DQ: /* four bits, one 8-bit code per 64 elements, one fp32 scale per 256 codes */
+        return (4 + 8.0 / 64 + 32.0 / (64 * 256)) / 8;
+    case PRECISIONS:
+        break;
     }
     return 4;
 }
@@ -130,7 +135,7 @@ double model_weight_bytes_per_element(enum precision_kind precision)
 static double product_bytes(const struct model_spec *m, const struct implementation *i)
 {
     double b = model_weight_bytes_per_element(i->precision);
-    double scale = i->precision == PRECISION_INT8 ? 4 : 0;
+    double scale = i->precision == PRECISION_INT8 || i->precision == PRECISION_W8A8 ? 4 : 0;
     double blocks = (double)m->layers * ((double)layer_products(m) * b + (double)layer_channels(m) * scale);
     return blocks * (1 - i->sparsity) + (double)head_products(m) * b + (double)head_channels(m) * scale;
 }

@@ -8,34 +8,50 @@
 #include <string.h>
 #include <unistd.h>
 
-static int axis_supported(const struct implementation *i, struct error *e)
+bool native_is_cuda(const char *device)
+{
+    return strncmp(device, "cuda", 4) == 0 && (device[4] == '\0' || device[4] == ':');
+}
+
+/* What no backend has. */
+static int axis_known(const struct implementation *i, struct error *e)
 {
     if (i->attention == ATTENTION_FLASH3)
-        return error_set(e, ERROR_UNSUPPORTED, "flash3 attention needs a Hopper GPU: choose attention flash");
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "flash3 attention has no kernels here: choose attention flash");
     if (i->attention == ATTENTION_RING)
         return error_set(e, ERROR_UNSUPPORTED, "ring attention needs several GPUs: choose attention flash");
-    if (i->launch == LAUNCH_GRAPH)
-        return error_set(e, ERROR_UNSUPPORTED, "graph launch needs cuda: choose launch eager");
     if (i->launch == LAUNCH_PERSISTENT)
-        return error_set(e, ERROR_UNSUPPORTED, "persistent launch needs cuda: choose launch eager");
-    if (i->precision == PRECISION_NF4)
-        return error_set(e, ERROR_UNSUPPORTED, "nf4 weights have no cpu kernels: choose precision int8");
-    if (i->kv_cache == KV_CACHE_VIRTUAL)
         return error_set(e, ERROR_UNSUPPORTED,
-                         "a virtual cache needs cuda's memory mapping: choose kv_cache paged");
+                         "persistent launch has no kernels here: choose launch eager, or graph on cuda");
     if (i->sparsity > 0)
-        return error_set(e, ERROR_UNSUPPORTED, "sparse activations have no cpu kernels: choose sparsity 0");
+        return error_set(e, ERROR_UNSUPPORTED, "sparse activations have no kernels here: choose sparsity 0");
     if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "adapted vocabularies arrive with tokenizers: choose vocabulary standard");
     return 0;
 }
 
+static int axis_on_cpu(const struct implementation *i, struct error *e)
+{
+    if (i->launch == LAUNCH_GRAPH)
+        return error_set(e, ERROR_UNSUPPORTED, "graph launch needs cuda: choose launch eager");
+    if (i->precision == PRECISION_NF4 || i->precision == PRECISION_NF4_DQ)
+        return error_set(e, ERROR_UNSUPPORTED, "nf4 weights have no cpu kernels: choose precision int8");
+    if (i->precision == PRECISION_W8A8)
+        return error_set(
+            e, ERROR_UNSUPPORTED,
+            "w8a8 multiplies 8-bit integers on tensor cores, which a cpu lacks: choose precision "
+            "int8");
+    return 0;
+}
+
 int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
                     enum workload w, struct error *e)
 {
-    if (strcmp(device, "cpu") != 0)
-        return error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose device cpu",
+    bool cpu = strcmp(device, "cpu") == 0;
+    if (!cpu && !native_is_cuda(device))
+        return error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose cpu or cuda",
                          device);
     if (m->family == MODEL_MAMBA)
         return error_set(e, ERROR_UNSUPPORTED,
@@ -43,7 +59,7 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_supported(i, e);
+    return axis_known(i, e) || (cpu && axis_on_cpu(i, e)) ? -1 : 0;
 }
 
 int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,

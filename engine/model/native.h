@@ -6,8 +6,9 @@
 #include "engine/model/model.h"
 #include "presets/error.h"
 
+bool native_is_cuda(const char *device); /* "cuda", "cuda:N" */
 /* 0, or -1 with UNSUPPORTED and the reason in words ("graph launch needs cuda: choose launch eager"). device:
- * "cpu". */
+ * "cpu", "cuda[:N]"; whether a GPU is there is not asked (engine/device). */
 int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
                     enum workload w, struct error *e);
 /* Bytes an arm will hold, from the same size functions that allocate: shares nothing with other arms.

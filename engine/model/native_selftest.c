@@ -44,7 +44,7 @@ static void check_model(struct report *r, struct judge *j, enum precision_kind p
     implementation_default(&i);
     i.precision = precision;
     for (int attention = ATTENTION_NAIVE; attention <= ATTENTION_FLASH; attention++)
-        for (int cache = KV_CACHE_CONTIGUOUS; cache <= KV_CACHE_PAGED; cache++)
+        for (int cache = KV_CACHE_CONTIGUOUS; cache < KV_CACHES; cache++)
             for (int f = 0; f < 2; f++) {
                 i.attention = (enum attention_kind)attention;
                 i.kv_cache = (enum kv_cache_kind)cache;

@@ -35,23 +35,43 @@ enum kernel_dtype weights_dtype(enum precision_kind precision)
     case PRECISION_BF16:
         return KERNEL_BF16;
     case PRECISION_INT8:
+    case PRECISION_W8A8:
         return KERNEL_INT8;
+    case PRECISION_NF4:
+        return KERNEL_NF4;
+    case PRECISION_NF4_DQ:
+        return KERNEL_NF4_DQ;
     default:
         return KERNEL_FP32;
     }
 }
 
-/* Scales follow the data on a cache line of their own. */
-static size_t scales_offset(const struct tensor *t)
+enum kernel_dtype weights_activation(enum precision_kind precision)
 {
-    size_t data = (size_t)(t->rows * t->cols) * kernel_dtype_bytes(t->dtype);
-    return (data + 63) / 64 * 64;
+    enum kernel_dtype t = weights_dtype(precision);
+    return t == KERNEL_FP32 || t == KERNEL_FP16 ? t : KERNEL_BF16;
+}
+
+/* Data, scales and codes follow one another, each on a cache line of its own. */
+struct layout {
+    size_t scales, codes, bytes;
+    bool has_scales, has_codes;
+};
+
+static struct layout layout_of(const struct tensor *t)
+{
+    size_t part[3];
+    kernel_matrix_parts(t->dtype, t->rows, t->cols, part);
+    struct layout l = {.has_scales = part[1] > 0, .has_codes = part[2] > 0};
+    l.scales = (part[0] + 63) / 64 * 64;
+    l.codes = l.scales + (part[1] + 63) / 64 * 64;
+    l.bytes = part[2] ? l.codes + part[2] : part[1] ? l.scales + part[1] : part[0];
+    return l;
 }
 
 static size_t tensor_bytes(const struct tensor *t)
 {
-    return t->dtype == KERNEL_INT8 ? scales_offset(t) + (size_t)t->rows * sizeof(float)
-                                   : kernel_matrix_bytes(t->dtype, t->rows, t->cols);
+    return layout_of(t).bytes;
 }
 
 static int matrix(struct walk *k, struct kernel_matrix *to, enum kernel_dtype dtype, int64_t rows,
@@ -109,7 +129,8 @@ static int walk_model(struct walk *k, bool one_layer)
 {
     struct weights *w = k->w;
     const struct model_spec *m = &w->model;
-    enum kernel_dtype t = weights_dtype(w->precision), rows = t == KERNEL_INT8 ? KERNEL_FP16 : t;
+    enum kernel_dtype t = weights_dtype(w->precision);
+    enum kernel_dtype rows = t == KERNEL_FP32 || t == KERNEL_BF16 ? t : KERNEL_FP16;
     int64_t d = m->d_model;
     double unit = sqrt(3.0 / (double)d);
     if (matrix(k, &w->embedding, t, m->vocab, d, unit))
@@ -156,7 +177,8 @@ static int make(struct walk *k, const struct tensor *t)
     struct kernels *backend = k->w->k;
     if (k->cancelled && k->cancelled(k->who))
         return error_set(k->e, ERROR_CANCELLED, "stopped while making weights: run again to continue");
-    size_t bytes = tensor_bytes(t);
+    struct layout l = layout_of(t);
+    size_t bytes = l.bytes;
     struct kernel_matrix m = {.dtype = t->dtype, .rows = t->rows, .cols = t->cols};
     m.data = backend->ops->alloc(backend, bytes);
     if (!m.data)
@@ -164,8 +186,10 @@ static int make(struct walk *k, const struct tensor *t)
             k->e, ERROR_MEMORY,
             "no memory for the weights of %s (%.2f GiB in all): choose a smaller model or precision",
             k->w->model.name, (double)k->total / 0x1p30);
-    if (t->dtype == KERNEL_INT8)
-        m.scales = (float *)(void *)((char *)m.data + scales_offset(t));
+    if (l.has_scales)
+        m.scales = (float *)(void *)((char *)m.data + l.scales);
+    if (l.has_codes)
+        m.codes = (uint8_t *)m.data + l.codes;
     if (t->vector)
         *t->vector = m.data;
     else
@@ -253,8 +277,8 @@ bool weights_match(const struct weights *w, const struct model_spec *m, enum pre
     const int asked[] = {m->family,      m->layers, m->d_model,   m->heads,   m->kv_heads,
                          m->head_dim,    m->ffn,    m->vocab,     m->context, m->rotary_dims,
                          m->token_types, m->tied,   m->head_bias, m->mlm_head};
-    return w->precision == precision && w->seed == seed && memcmp(mine, asked, sizeof mine) == 0 &&
-           fabs(o->norm_eps - m->norm_eps) <= 0;
+    return weights_dtype(w->precision) == weights_dtype(precision) && w->seed == seed &&
+           memcmp(mine, asked, sizeof mine) == 0 && fabs(o->norm_eps - m->norm_eps) <= 0;
 }
 
 struct weights *weights_hold(struct weights *w)

@@ -1,9 +1,10 @@
 /* Synthetic weights of a model in one precision: seeded, random, scaled so that activations stay in range at
  * every depth. Generated in place through the kernels' door; shared between arms by reference counting.
  *
- * Products and embeddings stand in the precision of the implementation (int8 keeps the embedding in int8 too,
- * one scale per token, so that a tied head is the same matrix); learned positions and token types in it or,
- * for int8, in fp16; norms and biases always in fp32. q, k and v are one matrix, rows [q | k | v]; gate and
+ * Products and embeddings stand in the precision of the implementation (int8 and nf4 keep the embedding so
+ * too, so that a tied head is the same matrix); learned positions and token types in it or, where it is less
+ * than 16 bits, in fp16; norms and biases always in fp32. w8a8 has the weights of int8: what it quantizes
+ * beside them are the inputs of products. q, k and v are one matrix, rows [q | k | v]; gate and
  * up of llama are one matrix, rows [gate | up]: unfused implementations look at row ranges.
  *
  * Amplitudes: a product with n inputs is uniform in +-sqrt(3 / n), which keeps the variance of unit inputs;
@@ -43,7 +44,10 @@ struct weights {
     struct kernels *k;
 };
 
-enum kernel_dtype weights_dtype(enum precision_kind precision); /* nf4 has none: refuse it before */
+enum kernel_dtype weights_dtype(enum precision_kind precision);
+/* The type of activations that goes with it where the backend has that type (ops->view), else fp32: its own,
+ * and bf16 for what is smaller. */
+enum kernel_dtype weights_activation(enum precision_kind precision);
 int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision);
 
 /* Allocates and generates, one reference. progress(who, "weights", 0..1) and cancelled(who) are called
@@ -51,7 +55,8 @@ int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision)
 struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
                                uint64_t seed, void (*progress)(void *, const char *, double),
                                bool (*cancelled)(void *), void *who, struct error *e);
-/* Whether w is what weights_create would make. Positions' rotation and windows are no matter of weights. */
+/* Whether w is what weights_create would make: precisions of one weights_dtype share. Positions' rotation and
+ * windows are no matter of weights. */
 bool weights_match(const struct weights *w, const struct model_spec *m, enum precision_kind precision,
                    uint64_t seed);
 struct weights *weights_hold(struct weights *w); /* one more reference */

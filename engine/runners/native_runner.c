@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { PRECISIONS = PRECISION_NF4 + 1 };
 static const int64_t publish_ns = 50000000; /* how long decode runs freely before its samples are shown */
 
 struct native {
@@ -17,7 +16,7 @@ struct native {
     char device[32];
     struct kernels *k;
     struct kernels_info info;
-    struct weights *cached[PRECISIONS]; /* one reference each, of one model and seed */
+    struct weights *cached[KERNEL_DTYPES]; /* one reference each, of one model and seed */
 };
 
 struct runner_arm {
@@ -69,10 +68,10 @@ static void make_ids(int32_t *ids, int64_t n, uint64_t seed, int vocab, uint64_t
 
 static void drop_other_models(struct native *r, const struct runner_request *q)
 {
-    for (int p = 0; p < PRECISIONS; p++)
-        if (r->cached[p] && !weights_match(r->cached[p], q->model, (enum precision_kind)p, q->seed)) {
-            weights_release(r->cached[p]);
-            r->cached[p] = NULL;
+    for (int t = 0; t < KERNEL_DTYPES; t++)
+        if (r->cached[t] && !weights_match(r->cached[t], q->model, r->cached[t]->precision, q->seed)) {
+            weights_release(r->cached[t]);
+            r->cached[t] = NULL;
         }
 }
 
@@ -80,14 +79,14 @@ static void drop_other_models(struct native *r, const struct runner_request *q)
 static int check_room(struct native *r, const struct runner_request *q, const struct forward_sizes *sizes,
                       struct error *e)
 {
-    enum precision_kind precision = q->implementation->precision;
+    enum kernel_dtype mine = weights_dtype(q->implementation->precision);
     int64_t need = sizes->activations + sizes->kv_cache + sizes->overhead;
-    if (!r->cached[precision])
-        need += weights_bytes(q->model, precision);
-    for (int p = 0; p < PRECISIONS && need > native_available_bytes(); p++)
-        if (r->cached[p] && r->cached[p]->references == 1 && p != (int)precision) {
-            weights_release(r->cached[p]);
-            r->cached[p] = NULL;
+    if (!r->cached[mine])
+        need += weights_bytes(q->model, q->implementation->precision);
+    for (int t = 0; t < KERNEL_DTYPES && need > native_available_bytes(); t++)
+        if (r->cached[t] && r->cached[t]->references == 1 && t != (int)mine) {
+            weights_release(r->cached[t]);
+            r->cached[t] = NULL;
         }
     int64_t available = native_available_bytes();
     if (need <= available)
@@ -103,7 +102,7 @@ static int check_room(struct native *r, const struct runner_request *q, const st
 static struct weights *find_weights(struct native *r, const struct runner_request *q,
                                     const struct runner_watch *w, int64_t *load_ns, struct error *e)
 {
-    struct weights **slot = &r->cached[q->implementation->precision];
+    struct weights **slot = &r->cached[weights_dtype(q->implementation->precision)];
     *load_ns = 0;
     if (!*slot) {
         *slot = weights_create(r->k, q->model, q->implementation->precision, q->seed, w ? w->progress : NULL,
@@ -371,8 +370,8 @@ static void close_runner(struct runner *base)
     struct native *r = (struct native *)base;
     if (!r)
         return;
-    for (int p = 0; p < PRECISIONS; p++)
-        weights_release(r->cached[p]);
+    for (int t = 0; t < KERNEL_DTYPES; t++)
+        weights_release(r->cached[t]);
     if (r->k)
         r->k->ops->close(r->k);
     free(r);

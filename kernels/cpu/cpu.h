@@ -62,6 +62,13 @@ void cpu_event_destroy(struct kernels *k, struct kernel_event *e);
 void cpu_event_record(struct kernels *k, struct kernel_event *e);
 int64_t cpu_event_span_ns(struct kernels *k, const struct kernel_event *from, const struct kernel_event *to);
 
+/* reserve.c */
+size_t cpu_page_bytes(const struct kernels *k);
+void *cpu_reserve(struct kernels *k, size_t bytes);
+bool cpu_map(struct kernels *k, void *at, size_t bytes);
+void cpu_unmap(struct kernels *k, void *at, size_t bytes);
+void cpu_unreserve(struct kernels *k, void *at, size_t bytes);
+
 /* weights.c */
 void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uint64_t id,
                   enum kernel_weight_law law, float amplitude);

@@ -241,7 +241,7 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         {"launch", "graph", "graph launch needs cuda: choose launch eager"},
         {"launch", "persistent", "choose launch eager"},
         {"precision", "nf4", "choose precision int8"},
-        {"kv_cache", "virtual", "choose kv_cache paged"},
+        {"precision", "w8a8", "choose precision int8"},
         {"sparsity", "0.4", "choose sparsity 0"},
         {"vocabulary", "medical", "choose vocabulary standard"},
     };
@@ -262,9 +262,13 @@ TEST(unsupported_choices_say_what_to_choose_instead)
     CHECK(native_supports("cpu", &judge_models[5], &i, WORKLOAD_PREFILL, &e) == 0);
     CHECK_INT(native_supports("cpu", &judge_models[5], &i, WORKLOAD_GENERATE, &e), -1);
     CHECK_CONTAINS(e.text, "encoder");
-    CHECK_INT(native_supports("cuda:1", &judge_models[0], &i, WORKLOAD_PREFILL, &e), -1);
-    CHECK_CONTAINS(e.text, "cuda:1");
-    CHECK(!runner_open_native("cuda", 0, &e));
+    CHECK_INT(native_supports("tpu:1", &judge_models[0], &i, WORKLOAD_PREFILL, &e), -1);
+    CHECK_CONTAINS(e.text, "tpu:1");
+    CHECK(!runner_open_native("tpu:1", 0, &e));
+    CHECK_INT(implementation_set(&i, "launch", "graph", &e), 0);
+    CHECK_INT(implementation_set(&i, "precision", "w8a8", &e), 0);
+    CHECK_INT(native_supports("cuda:1", &judge_models[0], &i, WORKLOAD_DECODE, &e), 0);
+    CHECK_INT(native_supports("cuda1", &judge_models[0], &i, WORKLOAD_DECODE, &e), -1);
 }
 
 static const struct model_spec gpt2_124m = {.name = "gpt2-124m",
