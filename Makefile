@@ -15,11 +15,15 @@ PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 HEADER      = $(shell printf '\#include <%s>\n' $(1) | $(CC) -E -xc - >/dev/null 2>&1 && echo yes)
 ONEDNN     := $(call HEADER,dnnl.h)
 # CUDA=0 leaves the GPU out; CUDA_ARCHS=90a builds for one architecture alone. The last one without a letter also goes in
-# as PTX, for what comes after.
+# as PTX, for what comes after. An older toolkit builds for those it knows.
 NVCC       ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard $(CUDA_HOME)/bin/nvcc /usr/local/cuda/bin/nvcc))
 CUDA       ?= $(if $(NVCC),1,0)
-CUDA_ARCHS ?= 80 86 89 90a 100 120
 WITH_CUDA  := $(filter-out 0,$(CUDA))
+ifneq ($(WITH_CUDA),)
+$(if $(NVCC),,$(error CUDA=1, but there is no nvcc in PATH, CUDA_HOME or /usr/local/cuda: install the CUDA toolkit or name it with NVCC=))
+endif
+CUDA_KNOWS := $(if $(WITH_CUDA),$(shell $(NVCC) --list-gpu-code 2>/dev/null))
+CUDA_ARCHS ?= $(foreach a,80 86 89 90a 100 120,$(if $(filter sm_$(a:a=),$(CUDA_KNOWS)),$(a)))
 CUDA_ROOT  := $(if $(WITH_CUDA),$(abspath $(dir $(shell readlink -f $(NVCC)))..))
 PTX_ARCH   := $(lastword $(filter-out %a %f,$(CUDA_ARCHS)))
 , := ,
@@ -72,8 +76,14 @@ $(BUILD)/kernels/cuda/%.o: ALL_CFLAGS += -isystem $(CUDA_ROOT)/include
 ifneq ($(WITH_CUDA),)
 $(BUILD)/kernels/kernels.o: ALL_CFLAGS += -DBENCHTOP_CUDA
 endif
+# Another choice of CUDA or of architectures compiles again what depends on it.
+$(BUILD)/cuda-choice: force
+	@mkdir -p $(@D); echo '$(WITH_CUDA)' | cmp -s - $@ || echo '$(WITH_CUDA)' > $@
+$(BUILD)/cuda-archs: force
+	@mkdir -p $(@D); echo '$(NVCC) $(CUDA_ARCHS)' | cmp -s - $@ || echo '$(NVCC) $(CUDA_ARCHS)' > $@
+$(BUILD)/kernels/kernels.o: $(BUILD)/cuda-choice
 # What the assembler says of registers, spills and shared memory stays beside the object: tests/build/resources_test.sh.
-$(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu
+$(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs
 	@mkdir -p $(@D)
 	$(call say,nvcc)
 	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.resources) || { cat $(@:.o=.resources); rm -f $@; exit 1; }
@@ -84,7 +94,7 @@ EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*
 EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_CU) $(EMU_SOURCES))
 EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
 EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
-EMU := $(if $(wildcard tests/emu/emulator.cc),emu)
+EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))
 emu: $(BUILD)/emu/benchtop
 $(BUILD)/emu/%.c.o: %.c
 	@mkdir -p $(@D)
@@ -130,7 +140,7 @@ run: deps
 deps:
 	@.ci/deps
 
-TESTS         := $(sort $(wildcard tests/*/*_test.c))
+TESTS         := $(sort $(filter-out $(if $(EMU),,tests/emu/%),$(wildcard tests/*/*_test.c)))
 TEST_BINARIES := $(patsubst %.c,$(BUILD)/%,$(TESTS))
 TEST_SCRIPTS  := $(sort $(wildcard tests/*/*_test.sh))
 tests: $(TEST_BINARIES)
@@ -156,6 +166,7 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(filter-out $(BUILD)/tui/main.
 
 test: deps
 	@$(MAKE) --no-print-directory -j$(shell nproc) all $(EMU) tests
+	$(if $(EMU),,@echo 'skipped: the emulated CUDA tests: no C++ compiler ($(CXX)): make deps installs one')
 	@BENCHTOP=$(BUILD)/benchtop tests/run.sh $(TEST_BINARIES) $(TEST_SCRIPTS)
 
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------

@@ -34,8 +34,12 @@ static bool entry(const char *name, void *function)
 {
     enum cudaDriverEntryPointQueryResult found;
     void *p = NULL;
+#if defined CUDART_VERSION && CUDART_VERSION < 12050
+    cudaError_t status = cudaGetDriverEntryPoint(name, &p, cudaEnableDefault, &found);
+#else
     cudaError_t status =
         cudaGetDriverEntryPointByVersion(name, &p, VIRTUAL_MEMORY_SINCE, cudaEnableDefault, &found);
+#endif
     if (status != cudaSuccess || found != cudaDriverEntryPointSuccess || !p) {
         (void)cudaGetLastError();
         return false;

@@ -12,4 +12,12 @@ mv "$(dirname "$BENCHTOP")"/dist/benchtop-* "$work/elsewhere" 2>/dev/null
 check 'the moved folder runs' bash -c "cd / && '$work/elsewhere/benchtop' run quick --device fake --quiet --out '$work/d.json'"
 check 'its libraries come from beside it' bash -c "ldd '$work/elsewhere/benchtop' | grep libgsl | grep -q '$work/elsewhere/lib'"
 check 'and nothing is missing' bash -c "! ldd '$work/elsewhere/benchtop' | grep 'not found'"
+marked() { grep -q benchtop-emulated-device "$1"; }
+check 'neither carries the stand-in for a GPU' bash -c "$(declare -f marked); ! marked '$root/usr/bin/benchtop' && ! marked '$work/elsewhere/benchtop'"
+emulated=$(dirname "$BENCHTOP")/emu/benchtop
+if [ -x "$emulated" ]; then
+    check 'the emulated binary is marked' marked "$emulated"
+    check 'and make dist refuses it' bash -c "! .ci/dist '$emulated' '$work/emulated' && [ ! -e '$work/emulated' ]"
+fi
+check 'the C++ library is not needed' bash -c "! ldd '$work/elsewhere/benchtop' | grep -E 'libstdc|libcudart|libcublas|libcuda'"
 finish
