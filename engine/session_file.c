@@ -242,6 +242,8 @@ static int newest_first(const void *a, const void *b)
 {
     const struct session_entry *x = a, *y = b;
     int order = strcmp(y->started, x->started);
+    if (order == 0)
+        order = (y->written_ns > x->written_ns) - (y->written_ns < x->written_ns);
     return order ? order : strcmp(y->path, x->path);
 }
 
@@ -275,6 +277,7 @@ int session_list(struct session_entry **out, int *n, struct error *e)
         if (!wanted(folder, f->d_name, x.path, sizeof x.path) || stat(x.path, &s) != 0)
             continue;
         x.bytes = (int64_t)s.st_size;
+        x.written_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
         if (read_entry(&x) != 0) /* not a session, or damaged: `show` on it says what is wrong */
             continue;
         if (count == room) {

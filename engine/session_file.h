@@ -19,6 +19,7 @@ struct session_entry { /* what the Sessions screen lists */
     enum session_status status;
     int cells, cells_ok;
     int64_t bytes;
+    int64_t written_ns; /* when the file was last written: orders sessions that started in the same second */
 };
 int session_list(struct session_entry **out, int *n, struct error *e); /* newest first; caller frees *out */
 int session_delete(const char *path, struct error *e);                 /* the file and its journal */

@@ -195,6 +195,8 @@ static int dispatch(const struct request *r, const char *argv_json)
         return show(r);
     case COMMAND_COMPARE:
         return compare(r);
+    case COMMAND_HISTORY:
+        return command_history(r);
     case COMMAND_EXPORT:
         return export(r);
     case COMMAND_LIST:

@@ -25,6 +25,13 @@ const struct command_info options_commands[COMMANDS] = {
         {COMMAND_COMPARE, "compare", "BASE NEW", 2, 2, COMPLETE_SESSIONS, false, "two sessions, cell by cell",
          "Compares the cells and arms that two sessions share, by Welch's test on block means, "
          "Holm-adjusted over all of them."},
+    [COMMAND_HISTORY] = {COMMAND_HISTORY, "history", "[WORD...]", 0, REQUEST_OPERANDS, COMPLETE_MODELS, false,
+                         "cells over all saved sessions, and where they changed",
+                         "Prints every cell and arm of the saved sessions whose name holds all WORDs: how it "
+                         "began, what the earlier "
+                         "sessions predict, what the newest one took, and where the series changed. Only "
+                         "sessions of the newest "
+                         "one's machine are held against each other."},
     [COMMAND_EXPORT] = {COMMAND_EXPORT, "export", "SESSION", 1, 1, COMPLETE_SESSIONS, false,
                         "a session in another format",
                         "Prints a session in FORMAT on standard output, or writes it to the file of --out."},
@@ -66,9 +73,9 @@ const struct exit_code options_exit_codes[] = {
     {EXIT_DONE, "done"},
     {EXIT_ERROR, "error: the machine or a file said no, or what was asked for is unsupported"},
     {EXIT_USAGE, "usage: the request is impossible or misspelled; nothing was started"},
-    {EXIT_FAILED_CRITERION, "a regression (compare --fail-on-regression) or a failed criterion (run "
+    {EXIT_FAILED_CRITERION, "a regression (compare, history --fail-on-regression) or a failed criterion (run "
                             "--fail-on-criteria)"},
-    {EXIT_INCONCLUSIVE, "inconclusive where one of these two demanded a verdict"},
+    {EXIT_INCONCLUSIVE, "inconclusive where one of these demanded a verdict"},
     {EXIT_INTERRUPTED, "interrupted: the partial session is saved and valid"},
 };
 const int options_exit_codes_count = sizeof options_exit_codes / sizeof *options_exit_codes;
@@ -104,6 +111,7 @@ WORD(out, "--out")
 WORD(resume, "--resume")
 WORD(format, "--to")
 WORD(device, "--device")
+WORD(since, "--since")
 #undef WORD
 
 static int set_ignored(struct request *r, const char *value, struct error *e)
@@ -185,12 +193,19 @@ const struct option_info options_table[] = {
      "the fake device sleeps instead of simulating time", set_realtime, NULL},
     {"--to", 0, "FORMAT", 1 << COMMAND_EXPORT, COMPLETE_FORMATS, false,
      "json, jsonl, csv, md, llama-bench, ...", set_format, NULL},
+    {"--since", 0, "SESSION", 1 << COMMAND_HISTORY, COMPLETE_SESSIONS, false,
+     "begin with this session: changes before it are accepted", set_since, NULL},
+    {"--fail-on-regression", 0, "PCT", 1 << COMMAND_HISTORY, COMPLETE_NOTHING, false,
+     "exit 3 where the newest session, or the last change, is slower by more than PCT percent, 4 where that "
+     "cannot "
+     "be judged",
+     set_regression, NULL},
     {"--fail-on-regression", 0, "PCT", 1 << COMMAND_COMPARE, COMPLETE_NOTHING, false,
      "exit 3 where NEW is slower by more than PCT percent, 4 where that cannot be judged", set_regression,
      NULL},
     {"--json", 0, NULL,
-     RUN | 1 << COMMAND_SHOW | 1 << COMMAND_COMPARE | 1 << COMMAND_LIST | 1 << COMMAND_PLAN |
-         1 << COMMAND_DOCTOR,
+     RUN | 1 << COMMAND_SHOW | 1 << COMMAND_COMPARE | 1 << COMMAND_HISTORY | 1 << COMMAND_LIST |
+         1 << COMMAND_PLAN | 1 << COMMAND_DOCTOR,
      COMPLETE_NOTHING, false, "JSON on standard output (run, show: the whole session)", set_json, NULL},
     {"--measure", 0, NULL, 1 << COMMAND_DOCTOR, COMPLETE_NOTHING, false,
      "measure the ceilings of the device and keep them", set_measure, NULL},

@@ -10,6 +10,7 @@ enum command_id {
     COMMAND_RUN,
     COMMAND_SHOW,
     COMMAND_COMPARE,
+    COMMAND_HISTORY,
     COMMAND_EXPORT,
     COMMAND_LIST,
     COMMAND_PLAN,
@@ -102,8 +103,8 @@ struct request {
 
     bool help, version, json, quiet, realtime, measure, fail_on_criteria, ascii, mouse, start;
     enum request_color color;
-    const char *out, *resume, *format, *device; /* NULL: not given */
-    double regression_pct;                      /* NAN: not given */
+    const char *out, *resume, *format, *device, *since; /* NULL: not given */
+    double regression_pct;                              /* NAN: not given */
 };
 
 /* Everything that is wrong is told at once, with the nearest names: -1 USAGE. With --help or --version among

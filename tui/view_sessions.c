@@ -24,7 +24,8 @@ static void release(struct app *a)
         return;
     free(s->entry);
     free(s->shown);
-    trend_free(&s->trend);
+    history_free(&s->trend);
+    free(s->judged);
     difference_free(&s->difference);
     free(s);
     a->sessions = NULL;
@@ -487,7 +488,7 @@ static void draw_trend(struct app *a, struct grid *g, struct rect r)
     const struct session_entry *e = sessions_selected(s);
     char name[400] = "", note[64] = "";
     if (s->has_trend && s->trend_key >= 0) {
-        trend_name(&s->trend, s->trend_key, name, sizeof name);
+        history_name(&s->trend, s->trend_key, name, sizeof name);
         snprintf(note, sizeof note, "%d of %d, \xe2\x86\x90 \xe2\x86\x92", s->trend_key + 1, s->trend.n_keys);
     }
     char title[440];
@@ -497,7 +498,8 @@ static void draw_trend(struct app *a, struct grid *g, struct rect r)
         widget_paragraph(g, in, STYLE_DIM,
                          a->job ? "Reading the saved sessions." : "Stopped: v reads them again.");
     else
-        trend_draw(g, in, &s->trend, s->trend_key, e ? e->id : "");
+        trend_draw(g, in, &s->trend, s->trend_key, s->trend_key >= 0 ? &s->judged[s->trend_key] : NULL,
+                   e ? e->id : "");
 }
 
 /* What can be done with the session under the cursor, and where it lies. */

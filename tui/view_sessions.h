@@ -35,7 +35,8 @@ struct sessions_state {
 
     bool on_trend; /* the trend is shown below the list */
     bool has_trend;
-    struct trend trend;
+    struct history trend;
+    struct history_judgement *judged; /* [trend.n_keys] */
     int trend_key;
 
     bool on_difference; /* the comparison takes the screen until Esc */

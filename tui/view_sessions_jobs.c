@@ -262,7 +262,8 @@ void sessions_job_compare(struct app *a, const char *base, const char *candidate
 struct trend_work {
     struct session_entry *entry; /* a copy: the list may change meanwhile */
     int n;
-    struct trend trend;
+    struct history trend;
+    struct history_judgement *judged;
     struct job *job;
 };
 
@@ -277,7 +278,9 @@ static int trend_in_thread(struct job *j, void *data, struct error *e)
 {
     struct trend_work *w = data;
     w->job = j;
-    return trend_gather(w->entry, w->n, trend_watch, w, &w->trend, e);
+    if (history_gather(w->entry, w->n, trend_watch, w, &w->trend, e) != 0)
+        return -1;
+    return history_judge_all(&w->trend, 0, &w->judged, e);
 }
 
 static void trend_done(struct app *a, void *data, int result, const struct error *e)
@@ -289,20 +292,25 @@ static void trend_done(struct app *a, void *data, int result, const struct error
         s->on_trend = false;
         return;
     }
-    trend_free(&s->trend);
+    history_free(&s->trend);
+    free(s->judged);
     s->trend = w->trend;
+    s->judged = w->judged;
+    w->judged = NULL;
     memset(&w->trend, 0, sizeof w->trend);
     s->has_trend = true;
     int cell, arm;
-    s->trend_key = view_results_selected(a, &cell, &arm) ? trend_find(&s->trend, a->session, cell, arm) : -1;
+    s->trend_key =
+        view_results_selected(a, &cell, &arm) ? history_find(&s->trend, a->session, cell, arm) : -1;
     if (s->trend_key < 0)
-        s->trend_key = trend_richest(&s->trend);
+        s->trend_key = history_richest(&s->trend);
 }
 
 static void trend_release(void *data)
 {
     struct trend_work *w = data;
-    trend_free(&w->trend);
+    history_free(&w->trend);
+    free(w->judged);
     free(w->entry);
     free(w);
 }

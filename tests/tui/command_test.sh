@@ -188,6 +188,24 @@ expect 'noise is inconclusive where a verdict was demanded' 4 '*' 'inconclusive'
 expect 'a run of another batch' 0 '*' '*' run $two --batch 7 --runs 2 --out "$work/other.json"
 expect 'nothing in common' 1 '*' 'share no' compare "$work/a.json" "$work/other.json" --fail-on-regression 5
 
+# --- history: a cell over all saved sessions, in a folder of its own
+history() { XDG_DATA_HOME=$work/history expect "$@"; }
+history 'history of nothing' 1 '' 'benchtop run makes one' history
+for i in 1 2 3 4 5; do XDG_DATA_HOME=$work/history b run $two --batch 1 --seq 16 --quiet --seed $i >"$work/out" 2>"$work/err"; done
+history 'five equal sessions are steady' 0 'steady' '' history
+history 'and pass a gate' 0 '*' '' history --fail-on-regression 5
+XDG_DATA_HOME=$work/history b run "$work/slower.json" --batch 1 --seq 16 --quiet --seed 6 >"$work/out" 2>"$work/err"
+history 'a slower sixth is a regression' 3 'REGRESSION' 'fast .* outside what 5 earlier sessions predict' history --fail-on-regression 5
+history 'a wide gate lets it pass' 0 'slower' '' history --fail-on-regression 50
+history 'the words choose cells' 0 'decode' '' history fast decode
+check 'and leave the others out' lacks "$work/out" 'prefill'
+history 'words that match nothing' 1 '' 'no cell of 6 sessions matches' history nonsense
+history 'history --json' 0 'benchtop/history/1' '' history --json
+json 'history --json is JSON'
+last=$(ls "$work/history/benchtop/sessions" | sort | tail -1)
+history 'what changed before --since is accepted, and too short to judge' 4 'too short' 'cannot be judged' history --since "${last%.json}" --fail-on-regression 5
+history 'an unknown session' 2 '' 'no saved session is called' history --since nonsense
+
 # --- output that cannot be written is an error
 for args in "show $work/a.json" "run $two --quiet" "list models" "plan $two" "--help" "export $work/a.json --to md" "doctor --json"; do
     b $args >/dev/full 2>"$work/err"; code=$?; : >"$work/out"

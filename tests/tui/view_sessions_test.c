@@ -257,16 +257,16 @@ TEST(the_trend_follows_one_cell_and_arm_through_the_sessions)
     open_sessions(&a);
     fixture_keys(&a, "v");
     fixture_settle(&a);
-    const struct trend *t = &a.sessions->trend;
+    const struct history *t = &a.sessions->trend;
     CHECK(a.sessions->has_trend);
     CHECK_INT(t->n_sessions, 4);
     CHECK_INT(t->n_keys, 4);
     CHECK_INT(t->n_points, 16);
     CHECK_STRING(t->session[0].id, "2026-11-18T06-30-12-maker"); /* oldest first */
     struct session s = make_saved(22, 0.7, SESSION_COMPLETE);
-    int key = trend_find(t, &s, 0, 1);
+    int key = history_find(t, &s, 0, 1);
     CHECK(key >= 0);
-    CHECK_INT(trend_find(t, &s, 0, 7), -1);
+    CHECK_INT(history_find(t, &s, 0, 7), -1);
     double at[4] = {0};
     for (int i = 0; i < t->n_points; i++)
         if (t->point[i].key == key)
@@ -275,7 +275,7 @@ TEST(the_trend_follows_one_cell_and_arm_through_the_sessions)
     CHECK_CLOSE(at[2], 8.0, 0.02);
     CHECK_CLOSE(at[3], 7.5, 0.02);
     s.cell[0].arm[1].implementation.precision = PRECISION_INT8; /* another implementation, another trend */
-    CHECK_INT(trend_find(t, &s, 0, 1), -1);
+    CHECK_INT(history_find(t, &s, 0, 1), -1);
     session_free(&s);
     int shown = a.sessions->trend_key;
     app_key(&a, KEY_CODE_RIGHT);
@@ -299,7 +299,7 @@ TEST(the_trend_begins_with_the_cell_chosen_in_results)
     fixture_settle(&a);
     fixture_keys(&a, "v");
     fixture_settle(&a);
-    CHECK_INT(a.sessions->trend_key, trend_find(&a.sessions->trend, a.session, cell, arm));
+    CHECK_INT(a.sessions->trend_key, history_find(&a.sessions->trend, a.session, cell, arm));
     check_shows(&a, "fused \xc2\xb7 decode gpt2-124m \xc2\xb7 batch 2");
     app_free(&a);
 }
@@ -314,24 +314,24 @@ static bool stop_at_once(void *who, double fraction)
 TEST(a_trend_is_stopped_between_sessions_and_leaves_nothing)
 {
     struct session_entry *entry = NULL;
-    struct trend t;
+    struct history t;
     struct error e = {0};
     int n = 0, asked = 0;
     four_sessions();
     CHECK_INT(session_list(&entry, &n, &e), 0);
-    CHECK_INT(trend_gather(entry, n, stop_at_once, &asked, &t, &e), -1);
+    CHECK_INT(history_gather(entry, n, stop_at_once, &asked, &t, &e), -1);
     CHECK_INT(asked, 1);
     CHECK_INT(e.kind, ERROR_CANCELLED);
     CHECK(t.key == NULL && t.point == NULL && t.n_points == 0);
     snprintf(entry[1].path, sizeof entry[1].path, "/nowhere/to/be/found.json");
-    CHECK_INT(trend_gather(entry, n, NULL, NULL, &t, &e), 0);
+    CHECK_INT(history_gather(entry, n, NULL, NULL, &t, &e), 0);
     CHECK_INT(t.unreadable, 1);
     CHECK_INT(t.n_sessions, 3);
-    trend_free(&t);
-    entry[2].bytes = TREND_BYTES; /* too large to wait for: it and all older ones are left out */
-    CHECK_INT(trend_gather(entry, n, NULL, NULL, &t, &e), 0);
+    history_free(&t);
+    entry[2].bytes = HISTORY_BYTES; /* too large to wait for: it and all older ones are left out */
+    CHECK_INT(history_gather(entry, n, NULL, NULL, &t, &e), 0);
     CHECK_INT(t.left_out, 2);
-    trend_free(&t);
+    history_free(&t);
     free(entry);
 }
 
