@@ -202,7 +202,7 @@ check 'and leave the others out' lacks "$work/out" 'prefill'
 history 'words that match nothing' 1 '' 'no cell of 6 sessions matches' history nonsense
 history 'history --json' 0 'benchtop/history/1' '' history --json
 json 'history --json is JSON'
-last=$(ls "$work/history/benchtop/sessions" | sort | tail -1)
+last=$(ls -t "$work/history/benchtop/sessions" | head -1)
 history 'what changed before --since is accepted, and too short to judge' 4 'too short' 'cannot be judged' history --since "${last%.json}" --fail-on-regression 5
 history 'an unknown session' 2 '' 'no saved session is called' history --since nonsense
 
