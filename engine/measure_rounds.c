@@ -44,7 +44,7 @@ static int grow_rounds(struct measure_run *r, int rounds)
     if (rounds <= r->rounds_capacity)
         return 0;
     int capacity = rounds > 2 * r->rounds_capacity ? rounds : 2 * r->rounds_capacity;
-    double *scratch = realloc(r->scratch, 3 * (size_t)capacity * sizeof *scratch);
+    double *scratch = realloc(r->scratch, (size_t)capacity * sizeof *scratch);
     if (!scratch)
         return -1;
     r->scratch = scratch;
@@ -185,6 +185,40 @@ static void bound_left(struct measure_run *r, int64_t start, double rounds, int 
     r->host->left(r->host->who, left * (double)(measure_now(r) - start) / 1e9 / rounds);
 }
 
+/* A decision ends the cell before Holm has seen the others, so it must hold in the family of all comparisons
+ * of the run: Bonferroni's bound. */
+static double watch_confidence(const struct measure_run *r)
+{
+    int family = r->m->session->n_cells * (r->m->preset->n_arms - 1);
+    return 1 - (1 - r->m->preset->confidence) / (family > 1 ? family : 1);
+}
+
+static struct stop_state stop_state_of(const struct measure_run *r, int rounds)
+{
+    const struct preset *p = r->m->preset;
+    struct stop_question q = {.mean = r->mean,
+                              .arms = p->n_arms,
+                              .rounds = rounds,
+                              .confidence = p->confidence,
+                              .margin = p->margin,
+                              .watch = p->watch,
+                              .scratch = r->scratch};
+    struct stop_state s = {.rounds = rounds,
+                           .planned = r->out->rounds_planned,
+                           .cap = p->max_rounds,
+                           .half_width = (double)NAN,
+                           .target = p->half_width,
+                           .share_used = r->share_ns && measure_now(r) > r->share_ns,
+                           .watched = p->watch};
+    if (s.rounds >= s.planned && s.cap > s.planned && s.target > 0 && !s.watched)
+        s.half_width = stop_half_width(&q);
+    if (s.watched && rounds >= STOP_WATCH_ROUNDS) {
+        q.confidence = watch_confidence(r);
+        s.decided = stop_is_decided(&q);
+    }
+    return s;
+}
+
 void measure_rounds(struct measure_run *r)
 {
     const struct preset *p = r->m->preset;
@@ -217,14 +251,7 @@ void measure_rounds(struct measure_run *r)
             bound_left(r, start, round + (i + 1.0) / n, r->out->rounds_planned, cap);
         }
         r->out->rounds_planned += r->host->more_rounds(r->host->who);
-        struct stop_state s = {.rounds = round + 1,
-                               .planned = r->out->rounds_planned,
-                               .cap = cap,
-                               .half_width = (double)NAN,
-                               .target = p->half_width,
-                               .share_used = r->share_ns && measure_now(r) > r->share_ns};
-        if (s.rounds >= s.planned && s.cap > s.planned && s.target > 0)
-            s.half_width = stop_half_width(r->mean, p->n_arms, s.rounds, p->confidence, r->scratch);
+        struct stop_state s = stop_state_of(r, round + 1);
         enum stop_rule rule = stop_decide(&s);
         if (rule == STOP_BUDGET) {
             r->why = MEASURE_WHY_BUDGET;

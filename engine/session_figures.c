@@ -62,6 +62,26 @@ cJSON *session_write_summary(const struct session *s, int cell, int arm)
     return o;
 }
 
+/* What spoils a comparison; null for what does not. */
+static int put_spoilers(cJSON *comparison, const struct spoilers *s)
+{
+    cJSON *o = cJSON_AddObjectToObject(comparison, "spoilers");
+    int bad = json_add_int64(o, "blocks", s->blocks) && json_add_int64(o, "throttled", s->throttled) &&
+                      json_add_int64(o, "warmup_not_steady", s->unsteady) &&
+                      json_add_int64(o, "clock_fault", s->clock_faults)
+                  ? 0
+                  : -1;
+    cJSON *modes = s->bimodal ? cJSON_AddArrayToObject(o, "modes_ms") : cJSON_AddNullToObject(o, "modes_ms");
+    for (int i = 0; s->bimodal && i < 2; i++)
+        bad |= session_push_item(modes, cJSON_CreateNumber(s->mode_ms[i]));
+    return bad || !modes ||
+                   session_put_double(o, "drift_per_minute", s->drifts ? s->drift_per_minute : NAN) ||
+                   session_put_double(o, "lag1", s->lag1) ||
+                   session_put_double(o, "effective_rounds", s->n_eff)
+               ? -1
+               : 0;
+}
+
 int session_write_comparison(cJSON *o, const struct comparison *c, const struct comparison *at95,
                              double confidence)
 {
@@ -84,10 +104,14 @@ int session_write_comparison(cJSON *o, const struct comparison *c, const struct 
         bad |= cJSON_AddNullToObject(o, "paired") ? 0 : -1;
     }
     bad |= session_put_double(o, "cohens_d", c->effect.cohens_d) ||
-           session_put_double(o, "hedges_g", c->effect.hedges_g) ||
-           session_put_double(o, "p_holm", c->p_holm);
+           session_put_double(o, "hedges_g", c->effect.hedges_g) || session_put_double(o, "p", c->p) ||
+           session_put_double(o, "p_holm", c->p_holm) ||
+           session_put_double(o, "p_benjamini_hochberg", c->p_bh) ||
+           session_put_interval(o, "speedup_ci_always_valid", c->always_ci);
     bad |= json_add_int64(o, "family", c->family) && cJSON_AddBoolToObject(o, "final", c->final) ? 0 : -1;
+    bad |= put_spoilers(o, &c->spoilers);
     bad |= session_put_text(o, "verdict", verdict_names[c->verdict]) ||
+           session_put_text(o, "reason_code", reason_names[c->reason_code]) ||
            session_put_text(o, "reason", c->reason) || session_put_text(o, "sentence", c->sentence);
     return bad ? -1 : 0;
 }

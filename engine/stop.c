@@ -1,12 +1,20 @@
 #include "engine/stop.h"
 
+#include "engine/decision.h"
 #include <math.h>
 
-const char *const stop_rule_names[] = {"", "planned rounds", "precision", "cap", "budget", "user"};
+const char *const stop_rule_names[] = {"", "planned rounds", "precision", "cap", "budget", "user", "decided"};
 
 enum stop_rule stop_decide(const struct stop_state *s)
 {
     int least = s->planned < STOP_BUDGET_ROUNDS ? s->planned : STOP_BUDGET_ROUNDS;
+    if (s->watched) {
+        if (s->decided && s->rounds >= STOP_WATCH_ROUNDS)
+            return STOP_DECIDED;
+        if (s->rounds >= s->cap && s->rounds >= s->planned)
+            return STOP_CAP;
+        return s->share_used && s->rounds >= least ? STOP_BUDGET : STOP_NOT;
+    }
     if (s->rounds < s->planned)
         return s->share_used && s->rounds >= least ? STOP_BUDGET : STOP_NOT;
     if (!(s->target > 0) || s->cap <= s->planned)
@@ -18,55 +26,62 @@ enum stop_rule stop_decide(const struct stop_state *s)
     return s->share_used ? STOP_BUDGET : STOP_NOT;
 }
 
-static double pair_half_width(const double *x, const double *y, int rounds, double confidence,
-                              double *scratch)
-{
-    double *a = scratch, *b = scratch + rounds;
-    size_t n = 0;
-    for (int r = 0; r < rounds; r++)
-        if (x[r] > 0 && y[r] > 0) {
-            a[n] = x[r];
-            b[n++] = y[r];
-        }
-    struct stats_paired p;
-    if (n < 2 || stats_paired_log_ratio(a, b, n, confidence, &p) < 0)
-        return (double)NAN;
-    return expm1((p.ci.high - p.ci.low) / 2);
-}
-
-static double single_half_width(const double *x, int rounds, double confidence, double *scratch)
-{
-    size_t n = 0;
-    for (int r = 0; r < rounds; r++)
-        if (x[r] > 0)
-            scratch[n++] = x[r];
-    if (n < 2)
-        return (double)NAN;
-    double mean = stats_mean(scratch, n);
-    struct stats_interval ci = stats_mean_ci(mean, stats_std(scratch, n), n, confidence);
-    return (ci.high - ci.low) / 2 / mean;
-}
-
 static bool has_blocks(const double *x, int rounds)
 {
-    for (int r = 0; r < rounds; r++)
+    for (int r = 0; x && r < rounds; r++)
         if (x[r] > 0)
             return true;
     return false;
 }
 
-double stop_half_width(double *const *mean, int arms, int rounds, double confidence, double *scratch)
+static int decide(const struct stop_question *q, int arm, struct decision *out)
+{
+    stats_log_ratios(q->mean[arm], q->mean[0], (size_t)q->rounds, q->scratch);
+    return decision_of(q->scratch, (size_t)q->rounds, q->confidence, q->watch, out);
+}
+
+static double single_half_width(const struct stop_question *q)
+{
+    const double *x = q->mean[0];
+    size_t n = 0;
+    for (int r = 0; r < q->rounds; r++)
+        if (x[r] > 0)
+            q->scratch[n++] = x[r];
+    if (n < 2)
+        return (double)NAN;
+    double mean = stats_mean(q->scratch, n);
+    struct stats_interval ci = stats_mean_ci(mean, stats_std(q->scratch, n), n, q->confidence);
+    return (ci.high - ci.low) / 2 / mean;
+}
+
+double stop_half_width(const struct stop_question *q)
 {
     double widest = (double)NAN;
     bool paired = false;
-    for (int a = 1; a < arms; a++) {
-        if (!mean[a] || !has_blocks(mean[a], rounds))
+    for (int a = 1; a < q->arms; a++) {
+        struct decision d;
+        if (!has_blocks(q->mean[a], q->rounds))
             continue;
-        double w = pair_half_width(mean[0], mean[a], rounds, confidence, scratch);
+        decide(q, a, &d);
+        double w = expm1((d.ci.high - d.ci.low) / 2);
         if (isnan(w))
             return w;
+        widest = paired ? fmax(widest, w) : w;
         paired = true;
-        widest = fmax(widest, w);
     }
-    return paired ? widest : single_half_width(mean[0], rounds, confidence, scratch);
+    return paired ? widest : single_half_width(q);
+}
+
+bool stop_is_decided(const struct stop_question *q)
+{
+    bool any = false;
+    for (int a = 1; a < q->arms; a++) {
+        struct decision d;
+        if (!has_blocks(q->mean[a], q->rounds))
+            continue;
+        if (decide(q, a, &d) < 0 || !decision_is_made(&d, q->margin))
+            return false;
+        any = true;
+    }
+    return any;
 }

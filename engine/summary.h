@@ -4,9 +4,12 @@
  * samples. A block that is being filled or was cut short counts only while an arm has no complete one: its
  * mean would be another quantity (decode slows down as its cache grows).
  *
- * summary.c: arms; summary_compare.c: pairs and verdicts; summary_criteria.c: a preset's criteria. */
+ * summary.c: arms; summary_compare.c: pairs and families; summary_judge.c: verdicts, their reasons and words;
+ * summary_spoilers.c: what spoils a measurement, and its variance budget; summary_criteria.c: a preset's
+ * criteria. */
 #pragma once
 
+#include "engine/decision.h"
 #include "engine/session.h"
 #include "stats/stats.h"
 
@@ -41,6 +44,41 @@ enum { SUMMARY_MIN_ROUNDS = 5 };
 enum verdict { VERDICT_NONE, VERDICT_FASTER, VERDICT_SLOWER, VERDICT_EQUIVALENT, VERDICT_INCONCLUSIVE };
 extern const char *const verdict_names[]; /* "", "faster", "slower", "equivalent", "inconclusive" */
 
+/* Why a verdict is what it is: the machine's word beside the sentence. */
+enum reason_code {
+    REASON_NONE,
+    REASON_BEYOND_ONE,     /* the interval excludes 1 */
+    REASON_WITHIN_MARGIN,  /* the interval lies inside the margin */
+    REASON_OUTPUT_DIFFERS, /* the correctness gate refused the candidate */
+    REASON_TOO_FEW_ROUNDS,
+    REASON_NO_VARIANCE,
+    REASON_NO_INTERVAL,
+    REASON_FAMILY, /* decided alone, but not among the comparisons shown (Holm) */
+    REASON_THROTTLED,
+    REASON_BIMODAL,
+    REASON_AUTOCORRELATED,
+    REASON_DRIFT,
+    REASON_NEEDS_MORE, /* undecided, nothing spoils it: more rounds will do */
+    REASON_TOO_NOISY,  /* so many rounds that nobody will run them */
+    REASONS
+};
+extern const char
+    *const reason_names[REASONS]; /* "", "beyond_one", "within_margin", ... as above, in files */
+
+/* What spoils a comparison. All zero: nothing does. */
+struct spoilers {
+    int throttled, unsteady, clock_faults, blocks; /* flagged blocks of both arms, of all complete ones */
+    bool bimodal;                                  /* an arm's samples have two modes ... */
+    bool bimodal_rare; /* ... and the rarer one was seen too seldom for an interval of the mean */
+    int bimodal_arm;   /* index of the arm */
+    double mode_ms[2], mode_share[2];
+    bool drifts; /* the level of both arms together has a slope beyond chance (1 %) and 0.5 % over the run */
+    double drift_per_minute;  /* relative, of that slope; per round where the clock says nothing */
+    double seconds_per_round; /* NAN: not known */
+    bool correlated;          /* as in decision */
+    double lag1, n_eff;
+};
+
 struct comparison {
     int baseline, candidate;          /* arm indices */
     double speedup;                   /* baseline time / candidate time: > 1 is faster */
@@ -49,12 +87,20 @@ struct comparison {
     struct stats_welch welch;         /* on block means, ms, baseline - candidate: t > 0 is faster */
     struct stats_paired paired;       /* log(baseline / candidate) over rounds; n = 0: unpaired */
     struct stats_effect effect;       /* on block means */
+    struct decision decision;         /* what speedup_ci stands on where rounds pair; n = 0: unpaired */
+    struct stats_interval
+        always_ci; /* of the speed-up, always valid; NAN: unpaired, infinite: too few rounds */
+    struct spoilers spoilers;
+    double p;                         /* the p of the method that decides */
+    double p_bh;                      /* Benjamini & Hochberg over the same family: for heat maps */
+    double rounds_left, seconds_left; /* until one verdict or another must hold, about; NAN: not known */
     double p_holm;                    /* over all ranked comparisons of the session; faster and slower need it
                                          below 1 - confidence. NAN when asked for one cell */
     int family;                       /* its size */
     enum verdict verdict;
-    bool final;       /* the planned rounds were reached; else the verdict is not given */
-    char reason[192]; /* a reason a person can act on */
+    bool final; /* the planned rounds were reached (watched: five); else the verdict is not given */
+    enum reason_code reason_code;
+    char reason[256]; /* a reason a person can act on */
     char sentence[256]; /* "fused is 1.42× faster than baseline (95 % CI 1.39–1.45), Welch p = 3e-12, d = 4.1,
                            large" */
 };
@@ -65,6 +111,7 @@ struct summary_case {
     const char *baseline_name, *candidate_name;
     double confidence, margin;
     int rounds, planned, blocks, throttled;
+    bool watched; /* final from SUMMARY_MIN_ROUNDS rounds on, whatever was planned */
     const char *differs;
 };
 void summary_judge(struct comparison *c, const struct summary_case *k);
@@ -84,6 +131,14 @@ enum { SUMMARY_NO_MEMORY = -2 };
  * complete block; SUMMARY_NO_MEMORY. */
 int summary_compare_unpaired(const struct session_arm *baseline, const struct session_arm *candidate,
                              double confidence, struct comparison *out, struct summary_case *k);
+/* What spoils the comparison of two arms of a cell. baseline and candidate are indices into its arms. -1: no
+ * memory. */
+int summary_spoilers(const struct session_cell *cell, int baseline, int candidate, struct spoilers *out);
+/* "3 of 12 blocks throttled; bimodal: 10.1 and 14.0 ms; drift 0.8 % per minute; lag-1 0.6: 9 effective
+ * rounds": those that apply, "" without. */
+void summary_spoilers_text(const struct spoilers *s, char *out, size_t size);
+/* What the variance of an arm's block means is made of. -1: too few blocks, no variance, no memory. */
+int summary_budget(const struct session *s, int cell, int arm, struct stats_variance_budget *out);
 /* Why a candidate's output was refused, in words; "" when it was not. */
 void summary_refusal(const struct output_check *o, char *out, size_t size);
 

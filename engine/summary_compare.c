@@ -1,173 +1,25 @@
 #include "engine/figure.h"
 #include "engine/summary.h"
+#include "engine/summary_internal.h"
 #include "engine/text.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const verdict_names[] = {"", "faster", "slower", "equivalent", "inconclusive"};
-
-static void add_interval(struct text *t, const struct comparison *c, const struct summary_case *k,
-                         bool inverse)
-{
-    struct stats_interval ci = c->speedup_ci;
-    if (inverse)
-        ci = (struct stats_interval){1 / c->speedup_ci.high, 1 / c->speedup_ci.low};
-    char percent[FIGURE_TEXT], interval[64];
-    text_format(t, "%s CI %s", figure_percent(k->confidence, 1, percent, sizeof percent),
-                figure_interval(ci.low, ci.high, figure_scale_decimals(c->speedup, (ci.high - ci.low) / 2),
-                                interval, sizeof interval));
-}
-
-static void add_p(struct text *t, const char *name, double p)
-{
-    char number[FIGURE_TEXT];
-    if (isnan(p))
-        return;
-    figure_p(p, number, sizeof number);
-    if (number[0] == '<')
-        text_format(t, ", %s p < %s", name, number + 1);
-    else
-        text_format(t, ", %s p = %s", name, number);
-}
-
-/* "1.42× faster" or "1.20× slower", with the digits that the interval supports. */
-static void add_ratio(struct text *t, const struct comparison *c, bool slower)
-{
-    double ratio = slower ? 1 / c->speedup : c->speedup, half = (c->speedup_ci.high - c->speedup_ci.low) / 2;
-    char number[FIGURE_TEXT * 2];
-    if (slower)
-        half = (1 / c->speedup_ci.low - 1 / c->speedup_ci.high) / 2;
-    int decimals = isfinite(half) ? figure_decimals(half) : 2;
-    text_format(t, "%s× %s", figure_fixed(ratio, decimals, number, sizeof number),
-                slower ? "slower" : "faster");
-}
-
-static void write_sentence(struct comparison *c, const struct summary_case *k)
-{
-    struct text t = text_in(c->sentence, sizeof c->sentence);
-    const char *a = k->baseline_name, *b = k->candidate_name;
-    char margin[FIGURE_TEXT], number[FIGURE_TEXT];
-    bool slower = c->speedup < 1;
-    if (k->differs[0]) {
-        text_format(&t, "%s is not ranked: %s", b, c->reason);
-    } else if (c->verdict == VERDICT_FASTER || c->verdict == VERDICT_SLOWER) {
-        text_format(&t, "%s is ", b);
-        add_ratio(&t, c, slower);
-        text_format(&t, " than %s (", a);
-        add_interval(&t, c, k, slower);
-        text_add(&t, ")");
-        add_p(&t, "Welch", c->welch.p);
-        if (isfinite(c->effect.cohens_d))
-            text_format(&t, ", d = %s, %s", figure_digits(fabs(c->effect.cohens_d), 2, number, sizeof number),
-                        stats_effect_word(c->effect.cohens_d));
-    } else if (c->verdict == VERDICT_EQUIVALENT) {
-        text_format(&t, "%s and %s are equivalent within ±%s (", b, a,
-                    figure_percent(k->margin, 1, margin, sizeof margin));
-        add_interval(&t, c, k, false);
-        text_add(&t, ")");
-    } else if (!isfinite(c->speedup_ci.low)) {
-        text_format(&t, "%s against %s: %s", b, a, c->reason);
-    } else if (!c->final && c->speedup_ci.low <= 1 && c->speedup_ci.high >= 1) {
-        text_format(&t, "%s is not shown to differ from %s so far (speed-up ", b, a);
-        add_interval(&t, c, k, false);
-        text_format(&t, "); %s", c->reason);
-    } else if (!c->final) {
-        text_format(&t, "%s is ", b);
-        add_ratio(&t, c, slower);
-        text_format(&t, " than %s so far (", a);
-        add_interval(&t, c, k, slower);
-        text_format(&t, "); %s", c->reason);
-    } else {
-        text_format(&t, "%s is not shown to differ from %s (speed-up ", b, a);
-        add_interval(&t, c, k, false);
-        text_format(&t, "): %s", c->reason);
-    }
-}
-
-/* Rounds still needed until the interval is so narrow that one verdict or another must hold. */
-static double rounds_to_decide(const struct comparison *c, const struct summary_case *k)
-{
-    double half = (log(c->speedup_ci.high) - log(c->speedup_ci.low)) / 2, goal = log1p(k->margin);
-    double distance = fabs(log(c->speedup));
-    if (half <= goal) /* narrow enough, but across the edge of the margin */
-        goal = fmax(distance, goal - distance) * 0.9;
-    return goal > 0 ? ceil(k->rounds * (half / goal) * (half / goal)) - k->rounds : NAN;
-}
-
-static void reason_undecided(struct text *t, const struct comparison *c, const struct summary_case *k)
-{
-    double more = fmax(1, rounds_to_decide(c, k));
-    char margin[FIGURE_TEXT];
-    figure_percent(k->margin, 1, margin, sizeof margin);
-    if (!isfinite(more) || k->margin <= 0)
-        text_add(t, "the interval includes 1: more rounds are needed");
-    else if (more > 9999)
-        text_format(t, "too noisy for ±%s: more than 10000 further rounds; close other programs", margin);
-    else
-        text_format(t, "needs about %.0f more %s for ±%s", more, more < 2 ? "round" : "rounds", margin);
-}
-
-static void judge_interval(struct comparison *c, const struct summary_case *k, struct text *reason)
-{
-    double low = c->speedup_ci.low, high = c->speedup_ci.high;
-    char margin[FIGURE_TEXT], p[FIGURE_TEXT];
-    figure_percent(k->margin, 1, margin, sizeof margin);
-    bool inside = k->margin > 0 && low >= 1 / (1 + k->margin) && high <= 1 + k->margin;
-    if (inside) {
-        c->verdict = VERDICT_EQUIVALENT;
-        text_format(reason, "the interval lies inside ±%s", margin);
-    } else if (low > 1 || high < 1) {
-        c->verdict = low > 1 ? VERDICT_FASTER : VERDICT_SLOWER;
-        bool paired = c->paired.n >= 2;
-        figure_p(paired ? c->paired.p : c->welch.p, p, sizeof p);
-        text_format(reason, "%s %s, p %s%s", paired ? "paired over" : "unpaired, drift-exposed:",
-                    paired ? "rounds" : "Welch on block means", p[0] == '<' ? "" : "= ", p);
-    } else {
-        c->verdict = VERDICT_INCONCLUSIVE;
-        reason_undecided(reason, c, k);
-    }
-}
-
-void summary_judge(struct comparison *c, const struct summary_case *k)
-{
-    struct text reason = text_in(c->reason, sizeof c->reason);
-    bool no_variance = (c->paired.n >= 2 && isnan(c->paired.p)) || (c->paired.n < 2 && isnan(c->welch.p));
-    int needed = k->planned > SUMMARY_MIN_ROUNDS ? k->planned : SUMMARY_MIN_ROUNDS;
-    c->verdict = VERDICT_INCONCLUSIVE;
-    c->final = k->rounds >= needed && !k->differs[0];
-    if (k->differs[0]) {
-        text_format(&reason, "output differs from the baseline (%s): not ranked", k->differs);
-    } else if (k->rounds < k->planned) {
-        text_format(&reason, "only %d of %d rounds", k->rounds, k->planned);
-    } else if (!c->final) {
-        text_format(&reason, "%d %s too few for a verdict: run at least %d", k->rounds,
-                    k->rounds == 1 ? "round is" : "rounds are", needed);
-    } else if (no_variance || !isfinite(c->speedup_ci.low) || !isfinite(c->speedup_ci.high)) {
-        c->final = false;
-        text_add(&reason,
-                 no_variance ? "no variance: clock resolution?" : "no interval: too few good samples");
-    } else {
-        judge_interval(c, k, &reason);
-    }
-    if (c->verdict == VERDICT_INCONCLUSIVE && k->throttled > 0 && !k->differs[0])
-        text_format(&reason, "; %d of %d blocks flagged throttled", k->throttled, k->blocks);
-    write_sentence(c, k);
-}
-
 int summary_family(struct comparison *c, const struct summary_case *k, int n, struct error *e)
 {
-    double *p = calloc(2 * (size_t)n + 1, sizeof *p), *adjusted = p + n;
+    double *p = calloc(3 * (size_t)n + 1, sizeof *p), *adjusted = p + n, *discovery = p + 2 * (size_t)n;
     if (!p)
         return error_set(e, ERROR_MEMORY, "no memory to compare %d pairs: close other programs", n);
     int family = 0;
     for (int i = 0; i < n; i++) {
         bool ranked = c[i].verdict != VERDICT_NONE && !k[i].differs[0];
-        p[i] = !ranked ? NAN : c[i].paired.n >= 2 ? c[i].paired.p : c[i].welch.p;
+        p[i] = ranked ? c[i].p : NAN;
         family += !isnan(p[i]);
     }
     stats_holm(p, (size_t)n, adjusted);
+    stats_benjamini_hochberg(p, (size_t)n, discovery);
     for (int i = 0; i < n; i++) {
         if (!isnan(p[i]) && isnan(adjusted[i])) {
             free(p);
@@ -176,17 +28,18 @@ int summary_family(struct comparison *c, const struct summary_case *k, int n, st
     }
     for (int i = 0; i < n; i++) {
         c[i].p_holm = adjusted[i];
+        c[i].p_bh = discovery[i];
         c[i].family = family;
-        double alone = c[i].paired.n >= 2 ? c[i].paired.p : c[i].welch.p;
         bool claimed = c[i].verdict == VERDICT_FASTER || c[i].verdict == VERDICT_SLOWER;
         if (!claimed || adjusted[i] < 1 - k[i].confidence)
             continue;
         char a[FIGURE_TEXT], b[FIGURE_TEXT];
         struct text reason = text_in(c[i].reason, sizeof c[i].reason);
         text_format(&reason, "p = %s alone, but %s among %d comparisons (Holm): run more rounds",
-                    figure_p(alone, a, sizeof a), figure_p(adjusted[i], b, sizeof b), family);
+                    figure_p(c[i].p, a, sizeof a), figure_p(adjusted[i], b, sizeof b), family);
         c[i].verdict = VERDICT_INCONCLUSIVE;
-        write_sentence(&c[i], &k[i]);
+        c[i].reason_code = REASON_FAMILY;
+        summary_write_sentence(&c[i], &k[i]);
     }
     free(p);
     return 0;
@@ -197,6 +50,7 @@ struct means {
     double *x, *y;
     int nx, ny;
     double *pair_x, *pair_y;
+    int *round;
     int n_pairs, throttled;
 };
 
@@ -213,16 +67,32 @@ static int complete_means(const struct session_arm *arm, double *out, int *throt
     return n;
 }
 
+/* In the order of rounds, which is nearly always the order of arrival: neighbors in time may depend on each
+ * other. */
+static void insert_pair(struct means *m, int round, double x, double y)
+{
+    int i = m->n_pairs++;
+    for (; i > 0 && m->round[i - 1] > round; i--) {
+        m->round[i] = m->round[i - 1];
+        m->pair_x[i] = m->pair_x[i - 1];
+        m->pair_y[i] = m->pair_y[i - 1];
+    }
+    m->round[i] = round;
+    m->pair_x[i] = x;
+    m->pair_y[i] = y;
+}
+
 static int collect(const struct session_arm *a, const struct session_arm *b, struct means *m)
 {
     size_t na = (size_t)a->n_blocks, nb = (size_t)b->n_blocks;
     *m = (struct means){0};
-    m->x = malloc((2 * na + 2 * nb + 1) * sizeof(double));
+    m->x = malloc((3 * na + 2 * nb + 1) * sizeof(double));
     if (!m->x)
         return -1;
     m->y = m->x + na;
     m->pair_x = m->y + nb;
     m->pair_y = m->pair_x + na;
+    m->round = (int *)(m->pair_y + nb);
     m->nx = complete_means(a, m->x, &m->throttled);
     m->ny = complete_means(b, m->y, &m->throttled);
     int from = 0; /* rounds come in order, so the search rarely wraps */
@@ -232,10 +102,8 @@ static int collect(const struct session_arm *a, const struct session_arm *b, str
             if (a->blocks[j]->round != b->blocks[i]->round)
                 continue;
             double x = summary_block_mean(a->blocks[j]), y = summary_block_mean(b->blocks[i]);
-            if (!isnan(x) && !isnan(y) && m->n_pairs < a->n_blocks) {
-                m->pair_x[m->n_pairs] = x;
-                m->pair_y[m->n_pairs++] = y;
-            }
+            if (!isnan(x) && !isnan(y) && m->n_pairs < a->n_blocks)
+                insert_pair(m, b->blocks[i]->round, x, y);
             from = (j + 1) % a->n_blocks;
             break;
         }
@@ -243,21 +111,29 @@ static int collect(const struct session_arm *a, const struct session_arm *b, str
     return 0;
 }
 
+static struct stats_interval exp_of(struct stats_interval ci)
+{
+    return (struct stats_interval){exp(ci.low), exp(ci.high)};
+}
+
 /* -1: no memory. */
-static int figures(const struct means *m, double confidence, struct comparison *c)
+static int figures(const struct means *m, double confidence, bool watch, struct comparison *c)
 {
     struct stats_interval none = {NAN, NAN};
-    size_t nx = (size_t)m->nx, ny = (size_t)m->ny;
+    size_t nx = (size_t)m->nx, ny = (size_t)m->ny, pairs = (size_t)m->n_pairs;
     stats_welch(m->x, nx, m->y, ny, confidence, &c->welch);
     stats_effect(m->x, nx, m->y, ny, &c->effect);
     c->speedup = stats_mean(m->x, nx) / stats_mean(m->y, ny);
-    c->speedup_ci = none;
+    c->speedup_ci = c->always_ci = none;
     /* log(baseline / candidate): the candidate is the denominator. */
-    int paired = stats_paired_log_ratio(m->pair_y, m->pair_x, (size_t)m->n_pairs, confidence, &c->paired);
+    stats_paired_log_ratio(m->pair_y, m->pair_x, pairs, confidence, &c->paired);
     if (c->paired.n >= 2) {
+        stats_log_ratios(m->pair_y, m->pair_x, pairs,
+                         m->pair_y); /* read before it is written, place by place */
+        decision_of(m->pair_y, pairs, confidence, watch, &c->decision);
         c->speedup = exp(c->paired.mean_log_ratio);
-        if (paired == 0)
-            c->speedup_ci = (struct stats_interval){exp(c->paired.ci.low), exp(c->paired.ci.high)};
+        c->speedup_ci = exp_of(c->decision.ci);
+        c->always_ci = exp_of(c->decision.sequence.ci);
     } else {
         c->paired.n = 0;
         struct stats_ratio ratio;
@@ -290,7 +166,7 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
     const struct session_cell *at = &s->cell[cell];
     const struct session_arm *a = &at->arm[baseline], *b = &at->arm[candidate];
     struct means m;
-    *c = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN};
+    *c = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN, .p_bh = NAN};
     differs[0] = '\0';
     if (a->n_blocks == 0 || b->n_blocks == 0)
         return -1;
@@ -299,7 +175,14 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
     int result = -1;
     if (m.nx > 0 && m.ny > 0) {
         double confidence = summary_confidence(s);
-        result = figures(&m, confidence, c) == 0 ? 0 : SUMMARY_NO_MEMORY;
+        bool watch = s->preset.watch;
+        result = figures(&m, confidence, watch, c) == 0 &&
+                         summary_spoilers(at, baseline, candidate, &c->spoilers) == 0
+                     ? 0
+                     : SUMMARY_NO_MEMORY;
+        c->spoilers.correlated = c->decision.correlated;
+        c->spoilers.lag1 = c->decision.lag1;
+        c->spoilers.n_eff = c->decision.n_eff;
         summary_refusal(&b->output, differs, size);
         int few = m.nx < m.ny ? m.nx : m.ny;
         *k = (struct summary_case){.baseline_name = a->name,
@@ -310,6 +193,7 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
                                    .planned = at->rounds_planned > 0 ? at->rounds_planned : s->preset.rounds,
                                    .blocks = m.nx + m.ny,
                                    .throttled = m.throttled,
+                                   .watched = watch && c->paired.n >= 2,
                                    .differs = differs};
         if (result == 0)
             summary_judge(c, k);
@@ -322,7 +206,7 @@ int summary_compare_unpaired(const struct session_arm *baseline, const struct se
                              double confidence, struct comparison *out, struct summary_case *k)
 {
     struct means m;
-    *out = (struct comparison){.p_holm = NAN};
+    *out = (struct comparison){.p_holm = NAN, .p_bh = NAN};
     if (baseline->n_blocks == 0 || candidate->n_blocks == 0)
         return -1;
     if (collect(baseline, candidate, &m) != 0)
@@ -330,7 +214,7 @@ int summary_compare_unpaired(const struct session_arm *baseline, const struct se
     m.n_pairs = 0; /* equal round numbers of two runs are no pairs: nothing ties them in time */
     int result = -1;
     if (m.nx > 0 && m.ny > 0) {
-        result = figures(&m, confidence, out);
+        result = figures(&m, confidence, false, out);
         k->rounds = m.nx < m.ny ? m.nx : m.ny;
         k->blocks = m.nx + m.ny;
         k->throttled = m.throttled;
@@ -344,7 +228,7 @@ int summary_compare_arms(const struct session *s, int cell, int baseline, int ca
 {
     struct summary_case k;
     char differs[128];
-    *out = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN};
+    *out = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN, .p_bh = NAN};
     if (cell < 0 || cell >= s->n_cells || baseline < 0 || candidate < 0 || baseline >= s->cell[cell].n_arms ||
         candidate >= s->cell[cell].n_arms)
         return -1;
@@ -367,7 +251,7 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
         for (int arm = 0; arm < arms; arm++) {
             int i = cell * arms + arm;
             k[i].differs = "";
-            c[i] = (struct comparison){.candidate = arm, .p_holm = NAN};
+            c[i] = (struct comparison){.candidate = arm, .p_holm = NAN, .p_bh = NAN};
             if (arm > 0 && arm < s->cell[cell].n_arms &&
                 compare_pair(s, cell, 0, arm, &c[i], &k[i], differs[i], sizeof differs[i]) ==
                     SUMMARY_NO_MEMORY) {

@@ -28,6 +28,9 @@ const struct json_field preset_fields[] = {
     {"samples_per_block", JSON_INT, AT(samples_per_block), 0, 0, 1000000},
     {"half_width", JSON_DOUBLE, AT(half_width), 0, 0, 1},
     {"budget_s", JSON_DOUBLE, AT(budget_s), 0, 0, 1e8},
+    {"time_budget_s", JSON_DOUBLE, AT(time_budget_s), 0, 0, 1e8},
+    {"watch", JSON_BOOL, AT(watch), 0, 0, 0},
+    {"strict", JSON_BOOL, AT(strict), 0, 0, 0},
     {"warmup_min", JSON_INT, AT(warmup_min), 0, 0, 1000000},
     {"warmup_max", JSON_INT, AT(warmup_max), 0, 0, 1000000},
     {"margin", JSON_DOUBLE, AT(margin), 0, 0, 0.9},
@@ -67,11 +70,11 @@ const struct json_field preset_law_warmup_fields[] = {
 const int preset_n_law_warmup_fields = COUNT(preset_law_warmup_fields);
 
 const char *const preset_keys[] = {
-    "schema",     "name",     "title",      "answers",    "device", "models",     "workloads",
-    "batch",      "seq",      "tokens",     "arms",       "rounds", "max_rounds", "samples_per_block",
-    "half_width", "budget_s", "warmup_min", "warmup_max", "margin", "confidence", "threads",
-    "seed",       "criteria", "fake",       "warmup",     "runs",   "model",      "workload",
-    NULL}; /* the last four are other ways to say one above */
+    "schema",     "name",       "title",         "answers", "device",   "models",     "workloads",
+    "batch",      "seq",        "tokens",        "arms",    "rounds",   "max_rounds", "samples_per_block",
+    "half_width", "budget_s",   "time_budget_s", "watch",   "strict",   "warmup_min", "warmup_max",
+    "margin",     "confidence", "threads",       "seed",    "criteria", "fake",       "warmup",
+    "runs",       "model",      "workload",      NULL}; /* the last four are other ways to say one above */
 
 int preset_n_keys(void)
 {

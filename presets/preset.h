@@ -85,6 +85,10 @@ struct preset {
     int samples_per_block;      /* 0: chosen by the engine from the sample's length */
     double half_width;          /* stop when the ratio's CI half-width is below this fraction, 0.01 */
     double budget_s;            /* time budget for the whole run, 0: none */
+    double time_budget_s;       /* spent: after every cell's planned rounds, what is left of it goes to the
+                                   cells still undecided, up to max_rounds each; 0: none */
+    bool watch;                 /* decide by the always-valid sequence, after every round from the fifth on */
+    bool strict;                /* every block in a process of its own */
     int warmup_min, warmup_max; /* samples per arm and shape */
     double margin;              /* equivalence margin, 0.01 */
     double confidence;          /* 0.95 */
