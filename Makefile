@@ -82,11 +82,14 @@ $(BUILD)/cuda-choice: force
 $(BUILD)/cuda-archs: force
 	@mkdir -p $(@D); echo '$(NVCC) $(CUDA_ARCHS)' | cmp -s - $@ || echo '$(NVCC) $(CUDA_ARCHS)' > $@
 $(BUILD)/kernels/kernels.o: $(BUILD)/cuda-choice
-# What the assembler says of registers, spills and shared memory stays beside the object: tests/build/resources_test.sh.
+# What the assembler says of registers, spills and shared memory, and the PTX, stay beside the object: tests/build looks at
+# both.
 $(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs
-	@mkdir -p $(@D)
+	@rm -rf $(@:.o=.keep) && mkdir -p $(@:.o=.keep)
 	$(call say,nvcc)
-	$(Q)$(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.resources) || { cat $(@:.o=.resources); rm -f $@; exit 1; }
+	$(Q)$(NVCC) $(NVCC_FLAGS) --keep --keep-dir $(@:.o=.keep) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.resources) || \
+	  { cat $(@:.o=.resources); rm -rf $@ $(@:.o=.keep); exit 1; }
+	@cat $(@:.o=.keep)/*.ptx > $(@:.o=.ptx) && rm -rf $(@:.o=.keep)
 
 # --- the same kernels without a GPU: the tests' own binary on a stand-in for the runtime (tests/emu) -----------------------
 # It says `emulated` on every screen and is neither installed nor carried away.

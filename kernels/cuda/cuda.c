@@ -84,8 +84,8 @@ static void cuda_info(const struct kernels *k, struct kernels_info *out)
     snprintf(out->simd, sizeof out->simd, "sm_%d%d, %d SMs", c->major, c->minor, c->multiprocessors);
     snprintf(out->product, sizeof out->product, "%s", c->own->product);
     snprintf(out->product_why, sizeof out->product_why, "%s", c->own->product_why);
-    snprintf(out->affinity, sizeof out->affinity, "waits by spinning; modules loaded %s",
-             c->own->modules_at_once ? "at open" : "when first used (CUDA_MODULE_LOADING)");
+    snprintf(out->affinity, sizeof out->affinity, "waits by spinning; modules loaded %s; launches %s",
+             c->own->modules_at_once ? "at open" : "when first used", c->overlap ? "overlap" : "in turn");
 }
 
 static struct kernels *cuda_view(struct kernels *k, enum kernel_dtype activation)
@@ -234,6 +234,19 @@ static int open_library(struct cuda *c, const char *wanted, char *why, size_t wh
     return 0;
 }
 
+/* Overlapping launches need sm_90, and CUDA 12.3 to be recorded in a graph (its programmatic edges).
+ * BENCHTOP_OVERLAP=0 turns them off: to see what they are worth, and to rule them out. */
+static bool launches_overlap(const struct cuda *c)
+{
+    enum { PROGRAMMATIC_EDGES_SINCE = 12030 };
+    const char *wanted = getenv("BENCHTOP_OVERLAP");
+    int driver = 0, runtime = 0;
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    return c->major >= 9 && driver >= PROGRAMMATIC_EDGES_SINCE && runtime >= PROGRAMMATIC_EDGES_SINCE &&
+           !(wanted && strcmp(wanted, "0") == 0);
+}
+
 /* The device's numbers; that this build has kernels for it shows in the first memset and launch. */
 static int describe(struct cuda *c, char *why, size_t why_size)
 {
@@ -249,6 +262,7 @@ static int describe(struct cuda *c, char *why, size_t why_size)
     c->multiprocessors = p.multiProcessorCount;
     c->shared_limit = p.sharedMemPerBlockOptin;
     c->l2_bytes = p.l2CacheSize;
+    c->overlap = launches_overlap(c);
     if (p.major < 8) {
         snprintf(why, why_size,
                  "cuda:%d (%.60s) is sm_%d%d: bf16 and asynchronous copies need sm_80 or newer", c->index,

@@ -31,6 +31,7 @@ struct cuda {
     int multiprocessors;
     size_t shared_limit; /* bytes of shared memory a block may have when it asks (opt-in) */
     int64_t l2_bytes;
+    bool overlap; /* a kernel may be set up while the one before still runs: kernel_begin in device.cuh */
     struct cuda_private *own;
 };
 

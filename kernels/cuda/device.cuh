@@ -5,6 +5,7 @@
  * thread):
  *  - a kernel is launched by CUDA_LAUNCH alone (templates in parentheses), dynamic shared memory comes from
  *    CUDA_SHARED, inline PTX stands in kernels/cuda/ptx.cuh alone;
+ *  - its first statement is kernel_begin();
  *  - lanes never rely on marching together: every exchange is a _sync intrinsic naming its lanes. */
 #pragma once
 
@@ -21,9 +22,27 @@
     do {                                                                                                     \
         if ((shared) > 48 * 1024)                                                                            \
             cuda_allow_shared((c), (const void *)(kernel), (shared));                                        \
-        (kernel)<<<(grid), (block), (shared), (c)->stream>>>(__VA_ARGS__);                                   \
-        cuda_check((c), cudaGetLastError(), #kernel);                                                        \
+        cuda_check((c), cuda_launch((c), (grid), (block), (shared), (kernel), __VA_ARGS__), #kernel);        \
     } while (0)
+
+/* As <<<grid, block, shared, stream>>>. Where launches overlap (struct cuda), the kernel may be set up while
+ * the one before it still runs; kernel_begin says why that is safe. */
+template <typename... P, typename... A>
+static inline cudaError_t cuda_launch(const struct cuda *c, dim3 grid, dim3 block, size_t shared,
+                                      void (*kernel)(P...), A... arguments)
+{
+    cudaLaunchAttribute overlap = {};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t how = {};
+    how.gridDim = grid;
+    how.blockDim = block;
+    how.dynamicSmemBytes = shared;
+    how.stream = c->stream;
+    how.attrs = &overlap;
+    how.numAttrs = c->overlap ? 1 : 0;
+    return cudaLaunchKernelEx(&how, kernel, static_cast<P>(arguments)...);
+}
 #else
 #include "emulator.h"
 #define CUDA_SHARED(name) unsigned char *name = emulator_shared()
@@ -33,6 +52,19 @@
         cuda_check((c), cudaGetLastError(), #kernel);                                                        \
     } while (0)
 #endif
+
+/* The first statement of every kernel. On sm_90 and later a kernel is set up while the one before it still
+ * runs (programmatic dependent launch, CUDA C++ Programming Guide), which hides most of what a launch costs
+ * in decode. Nothing is read or written before this returns: all kernels before have ended by then and what
+ * they wrote is visible, the one before that included, because it waited here too. A kernel that lacks the
+ * line would break that chain: tests/build/kernels_test.sh looks at each. */
+static __device__ __forceinline__ void kernel_begin(void)
+{
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
+    cudaGridDependencySynchronize();
+    cudaTriggerProgrammaticLaunchCompletion(); /* the next may be set up where multiprocessors are free */
+#endif
+}
 
 /* T is float, __half or __nv_bfloat16 for activations k: a switch in one place. */
 #define CUDA_FOR_ACTIVATION(k, ...)                                                                          \

@@ -12,6 +12,7 @@ enum { THREADS = 256, BLOCKS_PER_SM = 8, UNROLL = 4 };
 static __global__ void __launch_bounds__(THREADS)
     read_ceiling(const uint4 *__restrict__ from, int64_t words, uint32_t *sink)
 {
+    kernel_begin();
     uint32_t seen = 0;
     int64_t step = (int64_t)gridDim.x * THREADS * UNROLL;
     for (int64_t i = (int64_t)blockIdx.x * THREADS * UNROLL + threadIdx.x; i < words; i += step) {
@@ -30,6 +31,7 @@ static __global__ void __launch_bounds__(THREADS)
 static __global__ void __launch_bounds__(THREADS)
     copy_ceiling(uint4 *__restrict__ to, const uint4 *__restrict__ from, int64_t words)
 {
+    kernel_begin();
     int64_t step = (int64_t)gridDim.x * THREADS * UNROLL;
     for (int64_t i = (int64_t)blockIdx.x * THREADS * UNROLL + threadIdx.x; i < words; i += step) {
         uint4 v[UNROLL];
