@@ -32,13 +32,15 @@ void cuda_gemm(struct kernels *k, void *out, int out_stride, const void *x, int 
  */
 void cuda_gemm_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows);
 /* sm80_s8_gemm.cu: x already quantized [rows, cols] with a scale per row; int8 weights. */
-void cuda_gemm_s8(struct kernels *k, void *out, int out_stride, const int8_t *x, const float *x_scales,
-                  const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows);
+void cuda_gemm_s8(struct kernels *k, void *out, int out_stride, const int8_t *x, int x_stride,
+                  const float *x_scales, const struct kernel_matrix *m,
+                  const struct kernel_epilogue *epilogue, int rows);
 
 /* simt_any_finish.cu: what stands before and after a library's product. */
-/* x [rows, cols] -> q [rows, cols] int8 and scales [rows], absmax / 127 (Dettmers et al. 2022, section 2). */
-void cuda_quantize_rows(struct kernels *k, int8_t *q, float *scales, const void *x, int x_stride, int rows,
-                        int cols);
+/* x [rows, cols] -> q [rows, q_stride] int8 (the padding zeroed) and scales [rows], absmax / 127 (Dettmers et
+ * al. 2022, section 2). */
+void cuda_quantize_rows(struct kernels *k, int8_t *q, int q_stride, float *scales, const void *x,
+                        int x_stride, int rows, int cols);
 /* out = epilogue(sums * x_scales[row] * m->scales[col]); sums [rows, n] of int32. */
 void cuda_finish_s8(struct kernels *k, void *out, int out_stride, const int32_t *sums, const float *x_scales,
                     const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows);
@@ -49,10 +51,10 @@ void cuda_finish(struct kernels *k, void *out, int out_stride, bool fp32, enum k
 void cuda_narrow(struct kernels *k, void *out, const float *from, int64_t n);
 /* both [rows, 2 f], gate first -> out[rows, f] = silu(gate) * up */
 void cuda_finish_gate_up(struct kernels *k, void *out, const void *both, int rows, int f);
-/* The best of logits [rows, n] (tokens `first` and up) joins best [rows]; first piece: nothing there yet;
- * last: ids too. Of equals the first wins; NaN never does. */
+/* The largest of logits [rows, n], tokens `first` and up, joins ids and best [rows] (first == 0: they hold
+ * nothing yet). Of equals the first wins; NaN never does. */
 void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits, int rows, int64_t n,
-                       int64_t first, bool last);
+                       int64_t first);
 
 /* cublaslt.c: opened at run time. NULL with the reason in words where it is not there. */
 struct cublaslt;
