@@ -28,7 +28,12 @@ size_t cuda_gemm_workspace(const struct cuda *c, const struct kernel_matrix *m, 
 void cuda_gemm(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                void *workspace);
-/* m [2 f, cols], gate rows first: out[rows, f] = silu(x gate^T) * (x up^T), both in one tile. No workspace.
+/* simt_f32_gemm.cu: what cuda_gemm calls for fp32 activations. */
+void cuda_gemm_f32(struct kernels *k, float *out, int out_stride, const float *x, int x_stride,
+                   const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
+                   void *workspace, size_t workspace_bytes);
+/* fp16 and bf16 activations. m [2 f, cols], gate rows first: out[rows, f] = silu(x gate^T) * (x up^T), both
+ * in one tile. No workspace.
  */
 void cuda_gemm_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows);
 /* sm80_s8_gemm.cu: x already quantized [rows, cols] with a scale per row; int8 weights. */
