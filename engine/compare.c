@@ -188,6 +188,10 @@ enum { COLUMNS = sizeof columns / sizeof columns[0], LINE = 2048 };
 static void put(struct columns *t, const char *format, int value)
 {
     char text[24];
+    if (value == 0) { /* other tools' files know no batch or length */
+        columns_cell(t, "");
+        return;
+    }
     snprintf(text, sizeof text, format, value);
     columns_cell(t, text);
 }

@@ -194,8 +194,7 @@ static int prepare_bench(struct bench *b)
         b->n_gen = batch * b->cell->tokens;
         b->n_prompt = batch * b->cell->seq;
         break;
-    case WORKLOAD_PREFILL:
-    case WORKLOADS:
+    default:
         b->n_prompt = batch * b->cell->seq;
         break;
     }

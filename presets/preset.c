@@ -13,7 +13,7 @@
         key, JSON_TEXT, AT(member), sizeof((struct preset *)0)->member, 0, 0                                 \
     }
 
-const char *const workload_names[WORKLOADS] = {"prefill", "decode", "generate"};
+const char *const workload_names[WORKLOAD_NAMES] = {"prefill", "decode", "generate", "command", "kernel"};
 const char *const preset_law_names[4] = {"normal", "lognormal", "bimodal", "ar1"};
 const char *const preset_fault_names[4] = {"ok", "out_of_memory", "failed", "hang"};
 

@@ -14,8 +14,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum workload { WORKLOAD_PREFILL, WORKLOAD_DECODE, WORKLOAD_GENERATE, WORKLOADS };
-extern const char *const workload_names[WORKLOADS];
+enum workload {
+    WORKLOAD_PREFILL,
+    WORKLOAD_DECODE,
+    WORKLOAD_GENERATE,
+    WORKLOADS, /* those a preset may ask for; what follows is only read from other tools' files */
+    WORKLOAD_COMMAND = WORKLOADS,
+    WORKLOAD_KERNEL,
+    WORKLOAD_NAMES
+};
+extern const char *const workload_names[WORKLOAD_NAMES];
 
 enum {
     PRESET_NAME = 64,

@@ -2,6 +2,7 @@
 #include "engine/compare.h"
 #include "engine/export.h"
 #include "engine/export_report.h"
+#include "engine/import.h"
 #include "engine/session_file.h"
 #include "engine/version.h"
 #include "presets/catalog.h"
@@ -19,6 +20,20 @@ static int open_session(const char *name, struct session *s)
         return output_error(&e);
     if (warning.kind != ERROR_NONE || *warning.text)
         output_say("%s", warning.text);
+    return EXIT_DONE;
+}
+
+/* What compare takes: a session, or another tool's file. */
+static int open_any(const char *name, struct session *s)
+{
+    struct error e = {0};
+    char note[512];
+    int result = import_session(name, s, note, sizeof note, &e);
+    if (result == IMPORT_NOT_MINE)
+        return open_session(name, s);
+    if (result != 0)
+        return output_error(&e);
+    output_say("%s: %s samples%s%s", name, s->preset.name, note[0] ? ": " : "", note);
     return EXIT_DONE;
 }
 
@@ -54,9 +69,9 @@ static int compare(const struct request *r)
     struct session base = {0}, candidate = {0};
     struct compare_result result = {0};
     struct error e = {0};
-    int code = open_session(r->operand[0], &base);
+    int code = open_any(r->operand[0], &base);
     if (code == EXIT_DONE)
-        code = open_session(r->operand[1], &candidate);
+        code = open_any(r->operand[1], &candidate);
     if (code != EXIT_DONE)
         goto done;
     double limit = isnan(r->regression_pct) ? 0 : r->regression_pct;

@@ -24,7 +24,9 @@ const struct command_info options_commands[COMMANDS] = {
     [COMMAND_COMPARE] =
         {COMMAND_COMPARE, "compare", "BASE NEW", 2, 2, COMPLETE_SESSIONS, false, "two sessions, cell by cell",
          "Compares the cells and arms that two sessions share, by Welch's test on block means, "
-         "Holm-adjusted over all of them."},
+         "Holm-adjusted over all of them. Raw samples of llama-bench, vLLM, hyperfine and nvbench files are "
+         "read "
+         "under the same definitions."},
     [COMMAND_HISTORY] = {COMMAND_HISTORY, "history", "[WORD...]", 0, REQUEST_OPERANDS, COMPLETE_MODELS, false,
                          "cells over all saved sessions, and where they changed",
                          "Prints every cell and arm of the saved sessions whose name holds all WORDs: how it "

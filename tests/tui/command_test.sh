@@ -188,6 +188,15 @@ expect 'noise is inconclusive where a verdict was demanded' 4 '*' 'inconclusive'
 expect 'a run of another batch' 0 '*' '*' run $two --batch 7 --runs 2 --out "$work/other.json"
 expect 'nothing in common' 1 '*' 'share no' compare "$work/a.json" "$work/other.json" --fail-on-regression 5
 
+# --- other tools' files, under the same definitions
+echo '{"results":[{"command":"x","times":[1.00,1.01,0.99,1.00,1.01,0.99]}]}' >"$work/hyper-a.json"
+echo '[{"n_prompt":1,"n_gen":0,"avg_ns":5}]' >"$work/empty-bench.json"
+echo '{"results":[{"command":"x","times":[1.20,1.21,1.19,1.20,1.21,1.19]}]}' >"$work/hyper-b.json"
+expect 'compare reads hyperfine' 3 'x .*command.* slower, REGRESSION' 'hyperfine samples: each process is a block' compare "$work/hyper-a.json" "$work/hyper-b.json" --fail-on-regression 5
+b export "$work/a.json" --to llama-bench >"$work/bench.json" 2>"$work/err"
+expect 'compare reads our own llama-bench export' 0 'equivalent' 'llama-bench samples' compare "$work/bench.json" "$work/bench.json" --fail-on-regression 5
+expect 'a file without samples says what to do' 1 '' 'llama-bench -o json' compare "$work/hyper-a.json" "$work/empty-bench.json"
+
 # --- history: a cell over all saved sessions, in a folder of its own
 history() { XDG_DATA_HOME=$work/history expect "$@"; }
 history 'history of nothing' 1 '' 'benchtop run makes one' history
