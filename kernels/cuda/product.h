@@ -10,13 +10,13 @@
 extern "C" {
 #endif
 
-/* Few rows: bound by reading the weights once. simt_any_gemv.cu */
+/* Few rows: bound by reading the weights once. sm80_any_gemv.cu (tensor cores where both types allow). */
 enum { CUDA_GEMV_ROWS = 8 };
 void cuda_gemv(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows);
-/* simt_any_gemv_gate_up.cu: m [2 f, cols], gate rows first */
+/* sm80_any_gemv_gate_up.cu: m [2 f, cols], gate rows first */
 void cuda_gemv_gate_up(struct kernels *k, void *out, const void *x, const struct kernel_matrix *m, int rows);
-/* simt_any_gemv_argmax.cu: two kernels; workspace: best value and id per block and row */
+/* sm80_any_gemv_argmax.cu: two kernels; workspace: best value and id per block and row */
 size_t cuda_gemv_argmax_workspace(const struct cuda *c, const struct kernel_matrix *m, int rows);
 void cuda_gemv_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                       const struct kernel_matrix *m, const float *bias, int rows, void *workspace);
