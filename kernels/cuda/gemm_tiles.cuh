@@ -298,6 +298,7 @@ static __device__ const float gemm_map[256] = QUANTIZE_DYNAMIC_MAP;
 template <typename A, typename O, int WEIGHTS, int BM, int ROW, int STAGES>
 static __global__ void __launch_bounds__(GEMM_THREADS, 2) gemm_kernel(const gemm_job job)
 {
+    kernel_begin();
     typedef gemm_shape<A, WEIGHTS, BM, ROW, STAGES> shape;
     typedef typename gemm_sum<A>::type sum;
     constexpr int MI = shape::MI, NI = shape::NI, KSTEPS = ROW / 32, ELEMENTS = ROW / (int)sizeof(A);
@@ -502,6 +503,7 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) gemm_kernel(const gemm
 /* The sums of the splits, in order. */
 template <typename O> static __global__ void gemm_join(const gemm_job job)
 {
+    kernel_begin();
     int col = (blockIdx.x * blockDim.x + threadIdx.x) * 4;
     if (col >= job.n)
         return;
@@ -551,7 +553,7 @@ static inline void gemm_split(const struct cuda *c, struct gemm_job *job, int st
     splits = splits < steps / 4 ? splits : steps / 4;
     splits = splits < job->cols / 128 ? splits : job->cols / 128;
     splits = splits < room ? splits : room;
-    splits = splits < GEMM_MOST_SPLITS ? splits : GEMM_MOST_SPLITS;
+    splits = splits < GEMM_MOST_SPLITS ? splits : (int64_t)GEMM_MOST_SPLITS;
     if (!workspace || splits < 2)
         return;
     int64_t share = (steps + splits - 1) / splits;

@@ -20,6 +20,7 @@ template <typename T>
 static __global__ void quantize_rows(int8_t *q, int q_stride, float *scales, const T *x, int x_stride,
                                      int cols)
 {
+    kernel_begin();
     __shared__ float scratch[WARP + 1];
     const T *from = x + (int64_t)blockIdx.x * x_stride;
     int8_t *to = q + (int64_t)blockIdx.x * q_stride;
@@ -55,6 +56,7 @@ template <typename O>
 static __global__ void finish_s8(O *out, int out_stride, const int32_t *sums, const float *x_scales,
                                  const float *w_scales, struct kernel_epilogue epilogue, int rows, int n)
 {
+    kernel_begin();
     int col = blockIdx.x * THREADS + threadIdx.x;
     if (col >= n)
         return;
@@ -85,6 +87,7 @@ extern "C" void cuda_finish_s8(struct kernels *k, void *out, int out_stride, con
 template <typename O>
 static __global__ void finish(O *out, int out_stride, enum kernel_activation activation, int rows, int n)
 {
+    kernel_begin();
     int col = blockIdx.x * THREADS + threadIdx.x;
     if (col >= n)
         return;
@@ -109,6 +112,7 @@ extern "C" void cuda_finish(struct kernels *k, void *out, int out_stride, bool f
 
 template <typename T> static __global__ void narrow(T *out, const float *from, int n)
 {
+    kernel_begin();
     int i = blockIdx.x * THREADS + threadIdx.x;
     if (i < n)
         out[i] = from_float<T>(from[i]);
@@ -122,6 +126,7 @@ extern "C" void cuda_narrow(struct kernels *k, void *out, const float *from, int
 
 template <typename T> static __global__ void finish_gate_up(T *out, const T *both, int rows, int f)
 {
+    kernel_begin();
     int col = blockIdx.x * THREADS + threadIdx.x;
     if (col >= f)
         return;
@@ -135,6 +140,7 @@ template <typename T> static __global__ void finish_gate_up(T *out, const T *bot
 /* Eight or four neighbors a thread, where rows begin at multiples of 16 bytes. */
 template <typename T> static __global__ void finish_gate_up_packed(T *out, const T *both, int rows, int f)
 {
+    kernel_begin();
     int col = (blockIdx.x * THREADS + threadIdx.x) * pack<T>::COUNT;
     if (col >= f)
         return;
@@ -183,6 +189,7 @@ static __device__ __forceinline__ candidate best_of_warp(candidate best)
 static __global__ void argmax_piece(int32_t *ids, float *best_of_row, const float *logits, int n,
                                     int32_t first)
 {
+    kernel_begin();
     __shared__ float values[THREADS / WARP];
     __shared__ int32_t tokens[THREADS / WARP];
     const float *row = logits + (int64_t)blockIdx.x * n;

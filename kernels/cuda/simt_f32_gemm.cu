@@ -70,6 +70,7 @@ static __device__ __forceinline__ void read_x(float value[EIGHT], const gemm_job
 template <int BM, int TM>
 static __global__ void __launch_bounds__(BM / TM * 16, TM == 8 ? 2 : 4) gemm_f32(const gemm_job job)
 {
+    kernel_begin();
     constexpr int THREADS = BM / TM * 16, W_ITEMS = GEMM_COLUMNS * 2 / THREADS,
                   X_ITEMS = (BM * 2 + THREADS - 1) / THREADS;
     __shared__ float xs[2][DEPTH][BM + 4], ws[2][DEPTH][GEMM_COLUMNS + 4];
