@@ -192,6 +192,11 @@ BENCHES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*_bench.c)))
 bench: all $(BENCHES)
 	@BENCHTOP=$(BUILD)/benchtop BUILD=$(BUILD) tests/bench/run.sh
 
+# The program's error rates on itself: thousands of sessions on the fake device in virtual time. SCALE=0.1 runs a tenth.
+SCALE ?= 1
+bench-statistics: $(BUILD)/tests/bench/statistics_bench
+	@$< $(SCALE)
+
 # --- fuzzing: FUZZ_SECONDS per target, clang's libFuzzer with ASan and UBSan --------------------------------------------
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
@@ -229,8 +234,9 @@ help:
 	@echo 'make          build only: no network, no root'
 	@echo 'make install PREFIX=/usr/local DESTDIR=    binary, catalog, man page, bash completion'
 	@echo 'make dist     a relocatable folder in $(BUILD)/dist'
+	@echo 'make bench-statistics    measured error rates of the verdicts and intervals, against their bounds'
 	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | clean'
 
-.PHONY: all emu config run deps tests test asan ubsan tsan bench fuzz lint install dist clean help force
+.PHONY: all emu config run deps tests test asan ubsan tsan bench bench-statistics fuzz lint install dist clean help force
 .DEFAULT_GOAL := all
 -include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/ubsan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)

@@ -4,8 +4,8 @@
  *
  * Planned rounds: Student's t over the ratios. Where they depend on their neighbors (lag-1 correlation beyond
  * what chance does once in a hundred runs, from DECISION_CORRELATION_ROUNDS rounds on) their effective number
- * takes the place of their number, and below STATS_MIN_EFFECTIVE there is no interval (p is then 1). Watched: the
- * always-valid sequence (stats_sequence), whatever the number of looks. */
+ * takes the place of their number, and below STATS_MIN_EFFECTIVE there is no interval (p is then 1). Watched:
+ * the always-valid sequence (stats_sequence), whatever the number of looks. */
 #pragma once
 
 #include "stats/stats.h"

@@ -343,10 +343,11 @@ cJSON *session_to_json(const struct session *s, bool figures)
     struct comparison *all = NULL, *at95 = NULL;
     struct session view = *s; /* the same data at 95 %, for the keys that say so */
     view.preset.confidence = 0.95;
-    if (figures && (summary_comparisons(s, &all, NULL) != 0 || summary_comparisons(&view, &at95, NULL) != 0))
+    if (figures && (summary_comparisons(s, &all, NULL) != 0 ||
+                    (summary_confidence(s) != 0.95 && summary_comparisons(&view, &at95, NULL) != 0)))
         goto fail;
     if (session_write_head(root, s) != 0 || put_overview(root, s) != 0 ||
-        (figures && put_criteria(root, s) != 0) || put_cells(root, s, all, at95) != 0)
+        (figures && put_criteria(root, s) != 0) || put_cells(root, s, all, at95 ? at95 : all) != 0)
         goto fail;
     free(all);
     free(at95);

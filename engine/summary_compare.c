@@ -159,14 +159,14 @@ void summary_refusal(const struct output_check *o, char *out, size_t size)
         snprintf(out, size, "top-1 agreement %s", top1);
 }
 
-/* differs must outlive the case. -1: an arm has no complete block; SUMMARY_NO_MEMORY. */
-static int compare_pair(const struct session *s, int cell, int baseline, int candidate, struct comparison *c,
-                        struct summary_case *k, char *differs, size_t size)
+int summary_compare_pair(const struct session *s, int cell, int baseline, int candidate, struct comparison *c,
+                         struct summary_case *k, char differs[SUMMARY_REFUSAL])
 {
     const struct session_cell *at = &s->cell[cell];
     const struct session_arm *a = &at->arm[baseline], *b = &at->arm[candidate];
     struct means m;
     *c = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN, .p_bh = NAN};
+    *k = (struct summary_case){.differs = differs};
     differs[0] = '\0';
     if (a->n_blocks == 0 || b->n_blocks == 0)
         return -1;
@@ -183,7 +183,7 @@ static int compare_pair(const struct session *s, int cell, int baseline, int can
         c->spoilers.correlated = c->decision.correlated;
         c->spoilers.lag1 = c->decision.lag1;
         c->spoilers.n_eff = c->decision.n_eff;
-        summary_refusal(&b->output, differs, size);
+        summary_refusal(&b->output, differs, SUMMARY_REFUSAL);
         int few = m.nx < m.ny ? m.nx : m.ny;
         *k = (struct summary_case){.baseline_name = a->name,
                                    .candidate_name = b->name,
@@ -227,12 +227,12 @@ int summary_compare_arms(const struct session *s, int cell, int baseline, int ca
                          struct comparison *out)
 {
     struct summary_case k;
-    char differs[128];
+    char differs[SUMMARY_REFUSAL];
     *out = (struct comparison){.baseline = baseline, .candidate = candidate, .p_holm = NAN, .p_bh = NAN};
     if (cell < 0 || cell >= s->n_cells || baseline < 0 || candidate < 0 || baseline >= s->cell[cell].n_arms ||
         candidate >= s->cell[cell].n_arms)
         return -1;
-    return compare_pair(s, cell, baseline, candidate, out, &k, differs, sizeof differs);
+    return summary_compare_pair(s, cell, baseline, candidate, out, &k, differs);
 }
 
 int summary_comparisons(const struct session *s, struct comparison **out, struct error *e)
@@ -241,7 +241,7 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
     size_t room = (size_t)n + 1;
     struct comparison *c = calloc(room, sizeof *c);
     struct summary_case *k = calloc(room, sizeof *k);
-    char(*differs)[128] = calloc(room, sizeof *differs);
+    char(*differs)[SUMMARY_REFUSAL] = calloc(room, sizeof *differs);
     *out = NULL;
     if (!c || !k || !differs) {
         error_set(e, ERROR_MEMORY, "no memory to compare %d pairs: close other programs", n);
@@ -253,8 +253,7 @@ int summary_comparisons(const struct session *s, struct comparison **out, struct
             k[i].differs = "";
             c[i] = (struct comparison){.candidate = arm, .p_holm = NAN, .p_bh = NAN};
             if (arm > 0 && arm < s->cell[cell].n_arms &&
-                compare_pair(s, cell, 0, arm, &c[i], &k[i], differs[i], sizeof differs[i]) ==
-                    SUMMARY_NO_MEMORY) {
+                summary_compare_pair(s, cell, 0, arm, &c[i], &k[i], differs[i]) == SUMMARY_NO_MEMORY) {
                 error_set(e, ERROR_MEMORY, "no memory to compare the arms: close other programs");
                 goto fail;
             }

@@ -5,3 +5,9 @@
 
 /* The sentence from verdict, interval and reason. */
 void summary_write_sentence(struct comparison *c, const struct summary_case *k);
+
+enum { SUMMARY_REFUSAL = 128 };
+/* One pair before the family. k->differs points to `differs`, which must outlive it; names point into s. -1:
+ * an arm has no complete block; SUMMARY_NO_MEMORY. */
+int summary_compare_pair(const struct session *s, int cell, int baseline, int candidate, struct comparison *c,
+                         struct summary_case *k, char differs[SUMMARY_REFUSAL]);

@@ -27,9 +27,9 @@ static double product_at(const double *d, size_t n, size_t lag)
     return sum;
 }
 
-double stats_autocorrelation(const double *x, size_t n, int lag)
+double stats_autocorrelation_about(const double *x, size_t n, int lag, const struct stats_moments *about)
 {
-    struct stats_moments m = stats_moments_of(x, n);
+    struct stats_moments m = *about;
     if (lag < 0 || (size_t)lag >= n || m.n < 2 || !(m.std > 0))
         return NAN;
     struct stats_sum products = {0, 0}, squares = {0, 0}; /* terms of both signs nearly cancel at small r */
@@ -43,6 +43,12 @@ double stats_autocorrelation(const double *x, size_t n, int lag)
             stats_sum_add(&products, d * (((x[j] - m.mean) - m.mean_low) / m.std));
     }
     return (products.high + products.low) / (squares.high + squares.low);
+}
+
+double stats_autocorrelation(const double *x, size_t n, int lag)
+{
+    struct stats_moments m = stats_moments_of(x, n);
+    return stats_autocorrelation_about(x, n, lag, &m);
 }
 
 double stats_geyer_tau(const double *x, size_t n)

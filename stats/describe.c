@@ -32,7 +32,7 @@ void stats_describe(const double *x, size_t n, double confidence, double *scratc
         .max = m.max,
         .cv = m.mean > 0 ? m.std / m.mean : NAN,
     };
-    out->lag1 = stats_autocorrelation(x, n, 1);
+    out->lag1 = stats_autocorrelation_about(x, n, 1, &m);
     out->ci = stats_mean_ci(m.mean, m.std, m.n, confidence);
     size_t kept = stats_finite_sorted(x, n, scratch);
     out->median = stats_quantile(scratch, kept, 0.5);

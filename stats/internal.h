@@ -19,6 +19,9 @@ struct stats_moments stats_moments_of(const double *x, size_t n);
 /* mean(a) - mean(b) in both parts; NAN where it leaves the range of doubles. */
 double stats_moments_difference(const struct stats_moments *a, const struct stats_moments *b);
 
+/* stats_autocorrelation where the moments are known already. */
+double stats_autocorrelation_about(const double *x, size_t n, int lag, const struct stats_moments *about);
+
 /* std / sqrt(n) */
 double stats_moments_error(const struct stats_moments *m);
 
@@ -37,11 +40,17 @@ double stats_satterthwaite(double error_a, double df_a, double error_b, double d
 /* Fills t, p, log10_p and ci from difference and df. */
 void stats_welch_judge(struct stats_welch *w, double error, double confidence);
 
-/* Neumaier's compensated sum. */
+/* Compensated sum: the rounding error of each addition, exact by Knuth's TwoSum (no branch, so that a million
+ * samples stay cheap), is summed apart. */
 struct stats_sum {
     double high, low;
 };
-void stats_sum_add(struct stats_sum *s, double x);
+static inline void stats_sum_add(struct stats_sum *s, double x)
+{
+    double t = s->high + x, moved = t - s->high;
+    s->low += (s->high - (t - moved)) + (x - moved);
+    s->high = t;
+}
 
 /* ln( gamma(a + 1/2) / (gamma(a) sqrt(a)) ), a > 0, to a few ulp at any a. */
 double stats_log_gamma_ratio(double a);

@@ -2,13 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
-
-void stats_sum_add(struct stats_sum *s, double x)
-{
-    double t = s->high + x;
-    s->low += fabs(s->high) >= fabs(x) ? (s->high - t) + x : (x - t) + s->high;
-    s->high = t;
-}
+#include <string.h>
 
 /* 1 for ordinary magnitudes; else the power of two that brings `reach` near 1. */
 static double power_of_two_scale(double reach)
@@ -30,8 +24,10 @@ struct stats_moments stats_moments_of(const double *x, size_t n)
             m.rejected++;
             continue;
         }
-        m.min = m.n ? fmin(m.min, x[i]) : x[i];
-        m.max = m.n ? fmax(m.max, x[i]) : x[i];
+        if (!m.n || x[i] < m.min)
+            m.min = x[i];
+        if (!m.n || x[i] > m.max)
+            m.max = x[i];
         m.n++;
     }
     if (!m.n)
@@ -90,9 +86,66 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+enum { RADIX_BITS = 11, RADIX_PASSES = 6, RADIX_LEAST = 512 };
+
+/* Doubles in the order of their bits as integers: the sign turned over, all bits of negative ones. */
+static uint64_t key_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits ^ (bits >> 63 ? UINT64_MAX : (uint64_t)1 << 63);
+}
+
+static double value_of(uint64_t key)
+{
+    uint64_t bits = key ^ (key >> 63 ? (uint64_t)1 << 63 : UINT64_MAX);
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Least significant digit first; digits that all values share (exponents mostly) cost no pass. */
+static bool radix_sort(double *x, size_t n)
+{
+    enum { BUCKETS = 1 << RADIX_BITS };
+    uint64_t *from = malloc(2 * n * sizeof *from), *to = from + n, *room = from;
+    size_t(*count)[BUCKETS] = calloc(RADIX_PASSES, sizeof *count);
+    if (!from || !count) {
+        free(from);
+        free(count);
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        from[i] = key_of(x[i]);
+        for (int p = 0; p < RADIX_PASSES; p++)
+            count[p][from[i] >> (p * RADIX_BITS) & (BUCKETS - 1)]++;
+    }
+    for (int p = 0; p < RADIX_PASSES; p++) {
+        int shift = p * RADIX_BITS;
+        if (count[p][from[0] >> shift & (BUCKETS - 1)] == n)
+            continue;
+        size_t start = 0;
+        for (int b = 0; b < BUCKETS; b++) {
+            size_t here = count[p][b];
+            count[p][b] = start;
+            start += here;
+        }
+        for (size_t i = 0; i < n; i++)
+            to[count[p][from[i] >> shift & (BUCKETS - 1)]++] = from[i];
+        uint64_t *t = from;
+        from = to;
+        to = t;
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] = value_of(from[i]);
+    free(room);
+    free(count);
+    return true;
+}
+
 void stats_sort(double *x, size_t n)
 {
-    if (n > 1)
+    if (n > 1 && (n < RADIX_LEAST || !radix_sort(x, n)))
         qsort(x, n, sizeof *x, ascending);
 }
 

@@ -68,20 +68,23 @@ static double deviation_at(const double *sorted, size_t n, double reference, dou
             step = half;
         }
     }
-    size_t left = right; /* next on the left is left - 1 */
-    double d = NAN;
-    for (size_t i = 0; i <= k; i++) {
-        double below = left > 0 ? center - (sorted[left - 1] - reference) : INFINITY;
-        double above = right < n ? (sorted[right] - reference) - center : INFINITY;
-        if (below <= above && left > 0) {
-            d = below;
-            left--;
-        } else {
-            d = above;
-            right++;
-        }
+    /* Of the k + 1 smallest deviations `taken` lie on the left: the largest number for which the last of them
+     * is not beyond the next one on the right. */
+    size_t left = right, most = k + 1 < left ? k + 1 : left;
+    size_t least = k + 1 > n - right ? k + 1 - (n - right) : 0;
+    while (least < most) {
+        size_t taken = least + (most - least + 1) / 2, on_right = k + 1 - taken;
+        double below = center - (sorted[left - taken] - reference);
+        double above = right + on_right < n ? (sorted[right + on_right] - reference) - center : INFINITY;
+        if (below <= above)
+            least = taken;
+        else
+            most = taken - 1;
     }
-    return d;
+    size_t on_right = k + 1 - least;
+    double below = least > 0 ? center - (sorted[left - least] - reference) : -INFINITY;
+    double above = on_right > 0 ? (sorted[right + on_right - 1] - reference) - center : -INFINITY;
+    return fmax(below, above);
 }
 
 double stats_mad(const double *sorted, size_t n)

@@ -8,6 +8,8 @@ section 'the program itself, no model loaded'
 tests/bench/idle.sh
 section 'a million samples'
 "$BUILD/tests/bench/scale_bench"
+section 'statistics'
+"$BUILD/tests/bench/view_bench"
 section 'a frame at 200x60'
 "$BUILD/tests/bench/frame_bench"
 section 'keys while every core is busy'

@@ -1,0 +1,18 @@
+/* All figures of a session that grows, at the price of what is new: an arm or a pair is summed up again only
+ * when a block of it was completed, its rounds or its output judged anew; the family (Holm) is cheap and made
+ * every time. Gives exactly what summary_arm and summary_comparisons give. One thread at a time; the session
+ * must be the same one in every call, and must not shrink. */
+#pragma once
+
+#include "engine/summary.h"
+
+struct summary_cache;
+struct summary_cache *summary_cache_new(void); /* NULL: no memory */
+void summary_cache_free(struct summary_cache *c);
+/* out[cell * n_arms + arm], as from summary_comparisons, valid until the next call; NULL after an error. */
+const struct comparison *summary_cache_comparisons(struct summary_cache *c, const struct session *s,
+                                                   struct error *e);
+/* NULL: the arm has no samples in complete blocks (summary_arm also sums up a block that is being filled).
+ * Valid until the next call. */
+const struct arm_summary *summary_cache_arm(struct summary_cache *c, const struct session *s, int cell,
+                                            int arm);
