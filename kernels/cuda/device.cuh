@@ -48,6 +48,8 @@ static inline cudaError_t cuda_launch(const struct cuda *c, dim3 grid, dim3 bloc
 #define CUDA_SHARED(name) unsigned char *name = emulator_shared()
 #define CUDA_LAUNCH(c, kernel, grid, block, shared, ...)                                                     \
     do {                                                                                                     \
+        if ((shared) > 48 * 1024)                                                                            \
+            cuda_allow_shared((c), (const void *)(kernel), (shared));                                        \
         emulator_launch(#kernel, (grid), (block), (shared), (c)->stream, (kernel), __VA_ARGS__);             \
         cuda_check((c), cudaGetLastError(), #kernel);                                                        \
     } while (0)
