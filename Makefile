@@ -93,10 +93,12 @@ $(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs
 
 # --- the same kernels without a GPU: the tests' own binary on a stand-in for the runtime (tests/emu) -----------------------
 # It says `emulated` on every screen and is neither installed nor carried away.
-EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*.cc)))
+EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*.cc tests/emu/*.cu)))
 EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_CU) $(EMU_SOURCES))
 EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
 EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
+# The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program.
+EMU_LDFLAGS  = $(ALL_LDFLAGS) -rdynamic -Wl,-T,tests/emu/shared.ld -Wl,--warn-unresolved-symbols
 EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))
 emu: $(BUILD)/emu/benchtop
 $(BUILD)/emu/%.c.o: %.c
@@ -106,7 +108,7 @@ $(BUILD)/emu/%.c.o: %.c
 $(BUILD)/emu/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,emu)
-	$(Q)$(CXX) -x c++ $(EMU_CXXFLAGS) -c -o $@ $<
+	$(Q)$(CXX) -x c++ -fdata-sections $(EMU_CXXFLAGS) -c -o $@ $<
 $(BUILD)/emu/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	$(call say,emu)
@@ -117,10 +119,11 @@ $(BUILD)/emu/kernels.a: $(EMU_OBJECTS) $(filter-out $(BUILD)/kernels/kernels.o,$
 EMU_ARCHIVES := $(EMU_OBJECTS) $(BUILD)/engine.a $(BUILD)/emu/kernels.a $(BUILD)/stats.a $(BUILD)/presets.a
 $(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES)
 	$(call say,link)
-	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+$(BUILD)/tests/emu/%.o: ALL_CFLAGS += $(EMU_FLAGS)
 $(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMU_ARCHIVES)
 	$(call say,test)
-	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 # Only engine/version.c sees the commit, so that a commit recompiles one file.
 $(BUILD)/commit: force
