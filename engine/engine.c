@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "engine/engine_internal.h"
 
 #include "engine/device.h"
 #include "engine/measure.h"
@@ -16,38 +16,6 @@
 #include <time.h>
 
 enum { ROUNDS_MORE = 10 };
-
-struct engine {
-    struct preset preset;
-    struct device device;
-    struct plan plan;
-    const struct session *resume;
-    int wake;
-    bool realtime, fake;
-
-    struct log *log;
-    struct session session; /* the worker's until it was joined */
-    struct journal *journal;
-    bool journal_failed;
-    struct telemetry *telemetry;
-    _Atomic(struct runner *)
-        runner; /* once it is open; closed after the join, so that the clock stays readable */
-
-    pthread_t thread;
-    bool started, joined;
-    _Atomic bool finished;
-
-    /* the mailbox; the lock and the condition are for the pause alone */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    _Atomic bool stop, skip, paused;
-    _Atomic int more;
-
-    int64_t deadline_ns;            /* of the run, by its time budget; 0: none. Worker only, as all below */
-    double measured_s, predicted_s; /* of the cells done: how far predictions hold */
-    double planned_left_s;          /* predicted for the cells after the current one */
-    _Atomic int64_t finish_ns;      /* when the run will be done at the latest; INT64_MAX: not known */
-};
 
 static int64_t monotonic_ns(void)
 {
@@ -69,15 +37,13 @@ static bool is_journaled(enum log_kind kind)
     return kind == LOG_ENVIRONMENT || kind == LOG_ARM || kind == LOG_BLOCK_DONE || kind == LOG_CELL_DONE;
 }
 
-static void message(struct engine *g, const char *text);
-
-static void tell(void *who, const struct log_entry *entry, size_t payload_size)
+void engine_tell(void *who, const struct log_entry *entry, size_t payload_size)
 {
     struct engine *g = who;
     struct error e = {0};
     /* The fold first: a block belongs to the session as soon as anybody can see it. */
     if (session_apply(&g->session, entry, &e) < 0)
-        message(g, e.text);
+        engine_message(g, e.text);
     if (log_append(g->log, entry, payload_size, g->wake) < 0 && entry->kind == LOG_RUN_FINISHED)
         atomic_store(&g->finished,
                      true); /* no memory for the news: whoever waits sees it in engine_running */
@@ -86,14 +52,14 @@ static void tell(void *who, const struct log_entry *entry, size_t payload_size)
     /* A full disk may have room again later: every line stands for itself, so each is tried. */
     bool failed = journal_append(g->journal, entry, &e) < 0;
     if (failed && !g->journal_failed)
-        message(g, e.text);
+        engine_message(g, e.text);
     else if (!failed && g->journal_failed)
-        message(g,
-                "the journal can be written again: what was measured in between is in memory until the end");
+        engine_message(
+            g, "the journal can be written again: what was measured in between is in memory until the end");
     g->journal_failed = failed;
 }
 
-static void tell_plain(struct engine *g, enum log_kind kind, int cell, double value, const char *text,
+void engine_tell_plain(struct engine *g, enum log_kind kind, int cell, double value, const char *text,
                        const void *payload, size_t size)
 {
     struct log_entry entry = {.kind = kind,
@@ -103,10 +69,10 @@ static void tell_plain(struct engine *g, enum log_kind kind, int cell, double va
                               .value = value,
                               .payload = payload};
     snprintf(entry.text, sizeof entry.text, "%s", text);
-    tell(g, &entry, size);
+    engine_tell(g, &entry, size);
 }
 
-static void message(struct engine *g, const char *text)
+void engine_message(struct engine *g, const char *text)
 {
     struct log_entry entry = {
         .kind = LOG_MESSAGE, .cell = -1, .arm = -1, .time_ns = engine_now_ns(g), .value = (double)NAN};
@@ -116,24 +82,24 @@ static void message(struct engine *g, const char *text)
 
 /* --- what a cell may ask of its host --- */
 
-static enum measure_order host_order(void *who)
+enum measure_order engine_host_order(void *who)
 {
     struct engine *g = who;
     return atomic_load(&g->stop) ? MEASURE_STOP : atomic_load(&g->skip) ? MEASURE_SKIP : MEASURE_GO;
 }
 
-static int64_t host_pause(void *who)
+int64_t engine_host_pause(void *who)
 {
     struct engine *g = who;
-    if (!atomic_load(&g->paused) || host_order(g) != MEASURE_GO)
+    if (!atomic_load(&g->paused) || engine_host_order(g) != MEASURE_GO)
         return 0;
     int64_t from = engine_now_ns(g);
-    tell_plain(g, LOG_PAUSED, -1, (double)NAN, "", NULL, 0);
+    engine_tell_plain(g, LOG_PAUSED, -1, (double)NAN, "", NULL, 0);
     pthread_mutex_lock(&g->lock);
-    while (atomic_load(&g->paused) && host_order(g) == MEASURE_GO)
+    while (atomic_load(&g->paused) && engine_host_order(g) == MEASURE_GO)
         pthread_cond_wait(&g->changed, &g->lock);
     pthread_mutex_unlock(&g->lock);
-    tell_plain(g, LOG_RESUMED, -1, (double)NAN, "", NULL, 0);
+    engine_tell_plain(g, LOG_RESUMED, -1, (double)NAN, "", NULL, 0);
     int64_t waited = engine_now_ns(g) - from;
     g->deadline_ns += g->deadline_ns ? waited : 0;
     return waited;
@@ -167,6 +133,17 @@ static void host_left(void *who, double seconds)
     atomic_store(&g->finish_ns, finish);
 }
 
+struct measure_host engine_host(struct engine *g)
+{
+    return (struct measure_host){.who = g,
+                                 .order = engine_host_order,
+                                 .pause = engine_host_pause,
+                                 .more_rounds = host_more_rounds,
+                                 .tell = engine_tell,
+                                 .telemetry = host_telemetry,
+                                 .left = host_left};
+}
+
 double engine_eta_s(const struct engine *g)
 {
     int64_t finish = atomic_load(&g->finish_ns);
@@ -175,145 +152,7 @@ double engine_eta_s(const struct engine *g)
     return fmax(0, (double)(finish - engine_now_ns(g)) / 1e9);
 }
 
-/* --- cells that are not measured --- */
-
-static void tell_done(struct engine *g, int cell, struct session_cell done)
-{
-    done.arm = NULL; /* readers have their own */
-    done.n_arms = 0;
-    tell_plain(g, LOG_CELL_DONE, cell, (double)NAN, "", &done, sizeof done);
-}
-
-static void close_cell(struct engine *g, int cell, enum cell_status status, const char *stop_rule,
-                       const char *reason)
-{
-    struct session_cell c = g->session.cell[cell];
-    c.status = status;
-    snprintf(c.reason, sizeof c.reason, "%s", reason);
-    snprintf(c.stop_rule, sizeof c.stop_rule, "%s", stop_rule);
-    tell_done(g, cell, c);
-}
-
-/* The first cell before `cell` of the same row, no larger in batch nor sequence, whose arm ran out of memory.
- */
-static int smaller_without_memory(const struct session *s, int cell, int arm)
-{
-    const struct session_cell *c = &s->cell[cell];
-    for (int j = 0; j < cell; j++) {
-        const struct session_cell *o = &s->cell[j];
-        if (resume_same_row(c, o) && o->batch <= c->batch && o->seq <= c->seq &&
-            o->arm[arm].status == CELL_OUT_OF_MEMORY)
-            return j;
-    }
-    return -1;
-}
-
-/* A cell that the resumed session has whole is told again as it was. */
-static bool keep_cell(struct engine *g, int cell)
-{
-    const struct session_cell *old = g->resume ? resume_find(g->resume, &g->session.cell[cell]) : NULL;
-    if (!old)
-        return false;
-    struct error e = {0};
-    for (int a = 0; a < old->n_arms; a++) {
-        struct session_arm facts = old->arm[a];
-        facts.blocks = NULL;
-        facts.n_blocks = facts.blocks_capacity = 0;
-        struct log_entry entry = {.kind = LOG_ARM,
-                                  .cell = cell,
-                                  .arm = a,
-                                  .time_ns = engine_now_ns(g),
-                                  .value = (double)NAN,
-                                  .payload = &facts};
-        tell(g, &entry, sizeof facts);
-        for (int i = 0; i < old->arm[a].n_blocks; i++) {
-            struct block *b = resume_copy_block(old->arm[a].blocks[i], cell, &e);
-            if (!b) {
-                message(g, e.text);
-                continue;
-            }
-            entry.kind = LOG_BLOCK;
-            entry.payload = b;
-            tell(g, &entry, 0);
-            entry.kind = LOG_BLOCK_DONE;
-            tell(g, &entry, 0);
-        }
-    }
-    tell_done(g, cell, *old);
-    return true;
-}
-
 /* --- the run --- */
-
-static void run_cell(struct engine *g, struct runner *runner, int cell)
-{
-    static const struct measure_host host_template = {.order = host_order,
-                                                      .pause = host_pause,
-                                                      .more_rounds = host_more_rounds,
-                                                      .tell = tell,
-                                                      .telemetry = host_telemetry,
-                                                      .left = host_left};
-    const struct plan_cell *plan = &g->plan.cell[cell];
-    const struct session_cell *c = &g->session.cell[cell];
-    struct measure_host host = host_template;
-    struct measure_cell m = {.runner = runner,
-                             .preset = &g->preset,
-                             .model = &g->plan.model[plan->model],
-                             .plan = plan,
-                             .session = &g->session,
-                             .cell = cell,
-                             .deadline_ns = g->deadline_ns};
-    char reason[PRESET_ARMS][160];
-    host.who = g;
-    for (int a = 0; a < c->n_arms; a++) {
-        int j = smaller_without_memory(&g->session, cell, a);
-        if (j < 0)
-            continue;
-        const struct session_cell *o = &g->session.cell[j];
-        snprintf(reason[a], sizeof reason[a], "batch %d, seq %d ran out of memory, and this cell is larger",
-                 o->batch, o->seq);
-        m.refused[a] = reason[a];
-    }
-    if (m.refused[0]) {
-        close_cell(g, cell, CELL_SKIPPED, "", m.refused[0]);
-        return;
-    }
-    int64_t start = engine_now_ns(g);
-    if (g->deadline_ns) {
-        double share = plan->time_s / fmax(plan->time_s + g->planned_left_s, 1e-9);
-        m.share_ns = start + (int64_t)((double)(g->deadline_ns - start) * share);
-    }
-    struct session_cell done = *c;
-    measure_cell(&m, &host, &done);
-    tell_done(g, cell, done);
-    g->measured_s += (double)(engine_now_ns(g) - start) / 1e9;
-    g->predicted_s += plan->time_s;
-}
-
-static void run_cells(struct engine *g, struct runner *runner)
-{
-    for (int i = 0; i < g->session.n_cells; i++) {
-        const struct plan_cell *plan = &g->plan.cell[i];
-        g->planned_left_s -= plan->time_s;
-        atomic_store(&g->skip, false);
-        atomic_store(&g->more, 0);
-        host_pause(g);
-        tell_plain(g, LOG_CELL_STARTED, i, (double)NAN, "", NULL, 0);
-        if (keep_cell(g, i))
-            continue;
-        if (atomic_load(&g->stop))
-            close_cell(g, i, CELL_STOPPED, "user", "stopped by the user before it began");
-        else if (g->deadline_ns && engine_now_ns(g) > g->deadline_ns)
-            close_cell(g, i, CELL_STOPPED, "budget",
-                       "the time budget ended before it began: give it more time");
-        else if (!plan->supported)
-            close_cell(g, i, CELL_UNSUPPORTED, "", plan->reason);
-        else if (!plan->fits)
-            close_cell(g, i, CELL_OUT_OF_MEMORY, "", plan->reason);
-        else
-            run_cell(g, runner, i);
-    }
-}
 
 static struct runner *open_runner(struct engine *g, struct error *e)
 {
@@ -333,7 +172,7 @@ static void tell_environment(struct engine *g, struct runner *r)
         snprintf(env.affinity, sizeof env.affinity, "%s", k->affinity);
         env.threads = k->threads;
     }
-    tell_plain(g, LOG_ENVIRONMENT, -1, (double)NAN, "", &env, sizeof env);
+    engine_tell_plain(g, LOG_ENVIRONMENT, -1, (double)NAN, "", &env, sizeof env);
 }
 
 /* Shares of the ceiling need the ceiling: once per machine, about a second. */
@@ -342,9 +181,9 @@ static void measure_ceilings(struct engine *g)
     struct error e = {0};
     if (g->fake || g->device.measured || atomic_load(&g->stop))
         return;
-    tell_plain(g, LOG_PHASE, -1, (double)NAN, "ceilings of this machine", NULL, 0);
+    engine_tell_plain(g, LOG_PHASE, -1, (double)NAN, "ceilings of this machine", NULL, 0);
     if (device_measure(&g->device, &e) < 0)
-        message(g, e.text);
+        engine_message(g, e.text);
 }
 
 static void now_text(char *out, size_t size)
@@ -379,21 +218,21 @@ static void finish(struct engine *g, enum session_status status)
     now_text(s->finished, sizeof s->finished);
     bool saved = session_save(s, s->path, &e) == 0;
     if (g->journal && journal_close(g->journal, saved, &ignored) < 0 && saved)
-        message(g, ignored.text);
+        engine_message(g, ignored.text);
     g->journal = NULL;
     snprintf(text, sizeof text, "%.191s", saved ? s->path : e.text);
-    tell_plain(g, LOG_RUN_FINISHED, -1, status, text, NULL, 0);
+    engine_tell_plain(g, LOG_RUN_FINISHED, -1, status, text, NULL, 0);
 }
 
 static void *worker(void *who)
 {
     struct engine *g = who;
     struct error e = {0};
-    tell_plain(g, LOG_RUN_STARTED, -1, (double)NAN, "", NULL, 0);
+    engine_tell_plain(g, LOG_RUN_STARTED, -1, (double)NAN, "", NULL, 0);
     struct runner *r = open_runner(g, &e);
     if (!r) {
         snprintf(g->session.message, sizeof g->session.message, "%.255s", e.text);
-        message(g, e.text);
+        engine_message(g, e.text);
         finish(g, SESSION_FAILED);
     } else {
         measure_ceilings(g);
@@ -401,7 +240,7 @@ static void *worker(void *who)
         if (g->preset.budget_s > 0)
             g->deadline_ns = engine_now_ns(g) + (int64_t)(g->preset.budget_s * 1e9);
         g->planned_left_s = g->plan.time_s;
-        run_cells(g, r);
+        engine_run_cells(g, r);
         atomic_store(&g->finish_ns, engine_now_ns(g));
         finish(g, sum_up(g));
     }
@@ -482,7 +321,7 @@ struct engine *engine_start(const struct engine_options *o, struct error *e)
     if (!g->fake || g->realtime) {
         g->telemetry = telemetry_start(&warning);
         if (!g->telemetry)
-            message(g, warning.text);
+            engine_message(g, warning.text);
     }
     if (start_thread(g, e) < 0) {
         journal_close(g->journal, true, &warning);
