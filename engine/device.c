@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "engine/device.h"
 
+#include "engine/device_cuda.h"
 #include "engine/device_file.h"
 #include "kernels/kernels.h"
 #include <sched.h>
@@ -72,10 +73,13 @@ static void estimate(struct device *d)
     d->measured = false;
 }
 
-/* What was measured counts for the same processor and the same number of cores alone. */
+/* What was measured counts for the same processor and the same number of cores, or the same GPU, alone. */
 static void identity(const struct device *d, char *out, size_t size)
 {
-    snprintf(out, size, "%s, %d cores", d->environment.cpu, d->environment.cores);
+    if (d->uuid[0])
+        snprintf(out, size, "%s", d->uuid);
+    else
+        snprintf(out, size, "%s, %d cores", d->environment.cpu, d->environment.cores);
 }
 
 /* Ceilings that were taken while others used the machine are too low: they serve for a while, then are taken
@@ -94,11 +98,12 @@ static void use_measured(struct device *d)
     double others = 0;
     static const char *const keys[] = {"product_fp32", "product_fp16", "product_bf16", "product_int8"};
     identity(d, mine, sizeof mine);
-    if (device_file_cache(path, sizeof path, false, NULL) < 0 ||
+    if (device_file_cache(path, sizeof path, d->uuid, false, NULL) < 0 ||
         !device_file_field(path, "machine", ' ', machine, sizeof machine) || strcmp(machine, mine) != 0 ||
         is_stale(path, &others) || !device_file_field(path, "read_bandwidth", ' ', text, sizeof text))
         return;
     double bandwidth = strtod(text, NULL), rate[4];
+    double copy = device_file_field(path, "copy_bandwidth", ' ', text, sizeof text) ? strtod(text, NULL) : 0;
     for (int i = 0; i < 4; i++) {
         rate[i] = device_file_field(path, keys[i], ' ', text, sizeof text) ? strtod(text, NULL) : 0;
         if (!(rate[i] > 0 && rate[i] < 1e18))
@@ -107,6 +112,7 @@ static void use_measured(struct device *d)
     if (!(bandwidth > 0 && bandwidth < 1e15))
         return;
     d->read_bandwidth = bandwidth;
+    d->copy_bandwidth = copy > 0 && copy < 1e15 ? copy : 0;
     memcpy(d->product_rate, rate, sizeof rate);
     d->others = others;
     d->measured = true;
@@ -119,6 +125,7 @@ static void record(struct device *d)
     if (!d->measured || d->others > DEVICE_BUSY_SHARE)
         return;
     d->environment.read_bandwidth = d->read_bandwidth;
+    d->environment.copy_bandwidth = d->copy_bandwidth;
     memcpy(d->environment.product_rate, d->product_rate, sizeof d->product_rate);
 }
 
@@ -133,27 +140,22 @@ static int find_cpu(struct device *d)
     return 0;
 }
 
-static int refuse_cuda(const char *id, struct error *e)
-{
-    if (!device_file_library("libcuda.so.1"))
-        return error_set(
-            e, ERROR_USAGE,
-            "device %s is not there, no NVIDIA driver (libcuda.so.1) was found: choose cpu or fake", id);
-    return error_set(e, ERROR_USAGE,
-                     "device %s cannot be used, this build has no CUDA backend: choose cpu or fake", id);
-}
-
 int device_find(const char *id, struct device *out, struct error *e)
 {
     struct device d = {0};
     bool fake = strcmp(id, "fake") == 0, cpu = strcmp(id, "cpu") == 0;
-    if (strncmp(id, "cuda", 4) == 0 && (id[4] == '\0' || id[4] == ':'))
-        return refuse_cuda(id, e);
-    if (!fake && !cpu)
+    bool gpu = strncmp(id, "cuda", 4) == 0 && (id[4] == '\0' || id[4] == ':');
+    if (!fake && !cpu && !gpu)
         return error_set(e, ERROR_USAGE, "there is no device \"%.32s\": choose cpu, cuda or fake", id);
     snprintf(d.id, sizeof d.id, "%s", id);
     fill_environment(&d.environment);
-    if (cpu)
+    if (gpu) {
+        if (device_cuda_find(id, &d, e) < 0)
+            return -1;
+        if (!d.emulated)
+            use_measured(&d);
+        record(&d);
+    } else if (cpu)
         find_cpu(&d);
     else
         snprintf(d.title, sizeof d.title, "simulated device · virtual time");
@@ -161,12 +163,10 @@ int device_find(const char *id, struct device *out, struct error *e)
     return 0;
 }
 
-int device_measure(struct device *d, struct error *e)
+static int measure_cpu(struct device *d, struct error *e)
 {
     enum { ROWS = 512, WIDTH = 2048 };
-    char why[256], path[512], mine[192];
-    if (strcmp(d->id, "cpu") != 0)
-        return error_set(e, ERROR_UNSUPPORTED, "device %s has no ceilings to measure: choose cpu", d->id);
+    char why[256];
     struct kernels *k = kernels_open_cpu(&(struct kernels_config){0, "auto", "auto"}, why, sizeof why);
     if (!k)
         return error_set(e, ERROR_FAILED, "the cpu backend cannot be opened (%s): run benchtop doctor", why);
@@ -185,17 +185,32 @@ int device_measure(struct device *d, struct error *e)
     for (int i = 0; i < 4; i++)
         d->product_rate[i] = rate[i] > 0 ? rate[i] : rate[0];
     d->others = others > 0 ? others : 0;
+    return 0;
+}
+
+int device_measure(struct device *d, struct error *e)
+{
+    char path[512], mine[192], text[1024];
+    bool cpu = strcmp(d->id, "cpu") == 0;
+    if (!cpu && strncmp(d->id, "cuda", 4) != 0)
+        return error_set(e, ERROR_UNSUPPORTED, "device %s has no ceilings to measure: choose cpu or cuda",
+                         d->id);
+    if ((cpu ? measure_cpu(d, e) : device_cuda_measure(d, e)) < 0)
+        return -1;
     d->measured = true;
     record(d);
-    char text[1024];
     identity(d, mine, sizeof mine);
     snprintf(text, sizeof text,
-             "machine %s\nothers %.3f\nread_bandwidth %.6g\nproduct_fp32 %.6g\nproduct_fp16 "
-             "%.6g\nproduct_bf16 %.6g\n"
-             "product_int8 %.6g\n",
-             mine, d->others, d->read_bandwidth, d->product_rate[0], d->product_rate[1], d->product_rate[2],
-             d->product_rate[3]);
-    if (device_file_cache(path, sizeof path, true, e) < 0)
+             "machine %s\nothers %.3f\nread_bandwidth %.6g\ncopy_bandwidth %.6g\nproduct_fp32 %.6g\n"
+             "product_fp16 %.6g\nproduct_bf16 %.6g\nproduct_int8 %.6g\n",
+             mine, d->others, d->read_bandwidth, d->copy_bandwidth, d->product_rate[0], d->product_rate[1],
+             d->product_rate[2], d->product_rate[3]);
+    if (device_file_cache(path, sizeof path, d->uuid, true, e) < 0)
         return -1;
     return device_file_write(path, text, e);
+}
+
+int device_gpus(char (*id)[16], int max, char *why, size_t why_size)
+{
+    return device_cuda_list(id, max, why, why_size);
 }

@@ -131,13 +131,14 @@ bool device_file_cpu_time(double *busy, double *total, double *own)
     return true;
 }
 
-int device_file_cache(char *out, size_t size, bool create, struct error *e)
+int device_file_cache(char *out, size_t size, const char *gpu, bool create, struct error *e)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     bool own = cache && cache[0] == '/';
     if (!own && !(home && home[0] == '/'))
         return error_set(e, ERROR_FAILED, "there is no cache folder: set HOME or XDG_CACHE_HOME");
-    int n = snprintf(out, size, "%s%s/benchtop/device", own ? cache : home, own ? "" : "/.cache");
+    int n = snprintf(out, size, "%s%s/benchtop/device%s%s", own ? cache : home, own ? "" : "/.cache",
+                     gpu[0] ? "-" : "", gpu);
     if (n < 0 || (size_t)n >= size)
         return error_set(e, ERROR_FAILED, "%s: too long a path: set XDG_CACHE_HOME to a shorter one",
                          own ? cache : home);

@@ -17,7 +17,8 @@ int64_t device_file_memory(int64_t *free_bytes);
 /* Cpu seconds of the whole machine since it started, busy and in all, and of this process; false: not known.
  */
 bool device_file_cpu_time(double *busy, double *total, double *own);
-/* The file with this machine's measured ceilings, in $XDG_CACHE_HOME/benchtop; create: makes its folders. */
-int device_file_cache(char *out, size_t size, bool create, struct error *e);
+/* The file with the measured ceilings of this machine (gpu "") or of a GPU (its uuid), in
+ * $XDG_CACHE_HOME/benchtop; create: makes its folders. */
+int device_file_cache(char *out, size_t size, const char *gpu, bool create, struct error *e);
 int device_file_write(const char *path, const char *text, struct error *e); /* temp, fsync, rename */
 bool device_file_library(const char *name); /* the loader finds and opens it */

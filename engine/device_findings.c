@@ -1,5 +1,6 @@
 #include "engine/device.h"
 
+#include "engine/device_cuda.h"
 #include "engine/device_file.h"
 #include "engine/version.h"
 #include "kernels/kernels.h"
@@ -105,15 +106,18 @@ static bool on_path(const char *program, char *out, size_t size)
     return access(out, X_OK) == 0;
 }
 
+static void find_line(void *who, const char *what, bool ok, const char *means, const char *found)
+{
+    find(who, what, ok, means, "%s", found);
+}
+
 static void find_cuda(struct findings *f)
 {
     char nvcc[512];
-    bool driver = device_file_library("libcuda.so.1"), nvml = device_file_library("libnvidia-ml.so.1");
+    device_cuda_findings(f, find_line);
     bool has_nvcc = on_path("nvcc", nvcc, sizeof nvcc);
-    static const char means[] = "not used: this version has no CUDA backend";
-    find(f, "NVIDIA driver", driver, means, "%s", driver ? "libcuda.so.1" : "none");
-    find(f, "NVML", nvml, means, "%s", nvml ? "libnvidia-ml.so.1" : "none");
-    find(f, "nvcc", has_nvcc, means, "%s", has_nvcc ? nvcc : "none");
+    find(f, "nvcc", has_nvcc, has_nvcc ? "make builds the cuda backend" : "make builds the cpu backend alone",
+         "%s", has_nvcc ? nvcc : "none");
 }
 
 int device_findings(struct device_finding *out, int max)

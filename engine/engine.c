@@ -179,7 +179,7 @@ static void tell_environment(struct engine *g, struct runner *r)
 static void measure_ceilings(struct engine *g)
 {
     struct error e = {0};
-    if (g->fake || g->device.measured || atomic_load(&g->stop))
+    if (g->fake || g->device.measured || g->device.emulated || atomic_load(&g->stop))
         return;
     engine_tell_plain(g, LOG_PHASE, -1, (double)NAN, "ceilings of this machine", NULL, 0);
     if (device_measure(&g->device, &e) < 0)
@@ -319,7 +319,7 @@ struct engine *engine_start(const struct engine_options *o, struct error *e)
         goto fail;
     struct error warning = {0};
     if (!g->fake || g->realtime) {
-        g->telemetry = telemetry_start(&warning);
+        g->telemetry = telemetry_start(g->device.uuid, &warning);
         if (!g->telemetry)
             engine_message(g, warning.text);
     }

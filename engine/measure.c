@@ -137,6 +137,8 @@ static void prepare_arm(struct measure_run *r, int a)
     r->active[a] = true;
     facts.status = CELL_RUNNING;
     m->runner->ops->work(r->arm[a], &facts.work);
+    if (m->runner->ops->graph)
+        m->runner->ops->graph(r->arm[a], &facts.graph);
     measure_tell_arm(r, a, &facts);
 }
 

@@ -1,4 +1,5 @@
 #include "engine/measure_internal.h"
+#include "engine/nvml.h"
 #include "engine/schedule.h"
 #include "engine/stop.h"
 #include "stats/stats.h"
@@ -83,6 +84,8 @@ static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
         if (!ops->throttled && b->telemetry.clock_mhz < MEASURE_THROTTLED_CLOCK * r->clock_max)
             b->flags |= BLOCK_THROTTLED;
     }
+    if (b->telemetry.valid & TELEMETRY_REASONS && b->telemetry.reasons & NVML_THROTTLES)
+        b->flags |= BLOCK_THROTTLED;
     if (ops->throttled && ops->throttled(r->arm[b->arm]))
         b->flags |= BLOCK_THROTTLED;
     measure_tell(r, LOG_BLOCK_DONE, b->arm, (double)NAN, "", b, 0);

@@ -73,11 +73,7 @@ static int check(const struct preset *p, struct plan *out, struct error *e)
 
 static double rate_of(const struct device *d, enum precision_kind precision)
 {
-    static const int dtype[] = {
-        [PRECISION_FP32] = 0,   [PRECISION_FP16] = 1, [PRECISION_BF16] = 2,
-        [PRECISION_INT8] = 3,   [PRECISION_NF4] = 2, /* widened to the activations' own type */
-        [PRECISION_NF4_DQ] = 2, [PRECISION_W8A8] = 3};
-    double rate = d->product_rate[dtype[precision]];
+    double rate = d->product_rate[session_rate_index(d->id, precision)];
     return rate > 0 ? rate : d->product_rate[0];
 }
 
@@ -283,12 +279,16 @@ static void plan_cell(const struct preset *p, const struct device *d, struct pla
     *(c->arm[0].memory_bound ? &out->n_memory_bound : &out->n_compute_bound) += 1;
 }
 
+static int64_t reserve_of(int64_t free_bytes)
+{
+    return free_bytes / 32 < RESERVE_BYTES ? free_bytes / 32 : RESERVE_BYTES;
+}
+
 int plan_build(const struct preset *p, const struct device *d, struct plan *out, struct error *e)
 {
     struct plan t = {.memory_bytes = d->memory_bytes, .memory_free_bytes = d->memory_free_bytes};
     if (!is_fake(d)) {
-        int64_t reserve = d->memory_free_bytes / 32;
-        t.memory_free_bytes -= reserve < RESERVE_BYTES ? reserve : RESERVE_BYTES;
+        t.memory_free_bytes -= reserve_of(d->memory_free_bytes);
     }
     if (check(p, &t, e) < 0)
         goto fail;
@@ -299,6 +299,11 @@ int plan_build(const struct preset *p, const struct device *d, struct plan *out,
         goto fail;
     }
     int64_t program = program_bytes();
+    if (native_is_cuda(d->id)) {
+        if (native_memory(d->id, p->threads, &t.memory_free_bytes, &program, e) < 0)
+            goto fail;
+        t.memory_free_bytes -= reserve_of(t.memory_free_bytes);
+    }
     for (int m = 0; m < p->n_models; m++)
         for (int w = 0; w < p->n_workloads; w++)
             for (int q = 0; q < p->n_seq; q++)

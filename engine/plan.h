@@ -1,5 +1,6 @@
 /* preset -> cells, each with predicted bytes, FLOPs, time and whether it fits. Allocates nothing large and
- * runs nothing, so the Setup screen may call it at every key press. */
+ * runs nothing, so the Setup screen may call it at every key press; for a GPU the first call creates the
+ * context that sizes and free memory are asked of (engine/model/native.h). */
 #pragma once
 
 #include "engine/device.h"

@@ -197,3 +197,23 @@ int session_name(struct session *s, const char *path, struct error *e)
     }
     return error_set(e, ERROR_FAILED, "%s holds too many sessions of this second: try again", folder);
 }
+
+int session_rate_index(const char *device, enum precision_kind precision)
+{
+    bool gpu = strncmp(device, "cuda", 4) == 0;
+    switch (precision) {
+    case PRECISION_FP16:
+        return 1;
+    case PRECISION_BF16:
+        return 2;
+    case PRECISION_INT8:
+        return gpu ? 2 : 3;
+    case PRECISION_W8A8:
+        return 3;
+    case PRECISION_NF4:
+    case PRECISION_NF4_DQ:
+        return gpu ? 2 : 0;
+    default:
+        return 0;
+    }
+}

@@ -41,13 +41,21 @@ enum telemetry_field {
     TELEMETRY_TEMPERATURE = 2,
     TELEMETRY_POWER = 4,
     TELEMETRY_LOAD = 8,
-    TELEMETRY_MEMORY = 16
+    TELEMETRY_MEMORY = 16,
+    TELEMETRY_MEMORY_CLOCK = 32,
+    TELEMETRY_UTILIZATION = 64,
+    TELEMETRY_REASONS = 128,
+    TELEMETRY_OTHERS = 256
 };
 struct block_telemetry {
     unsigned valid; /* telemetry_field mask */
     double clock_mhz, temperature_c, power_w;
-    double load;          /* share of the machine's cpu time used by other processes, 0..1 */
-    int64_t memory_bytes; /* resident set of this process; on a GPU memory used on the device */
+    double load;             /* share of the machine's cpu time used by other processes, 0..1 */
+    int64_t memory_bytes;    /* resident set of this process; on a GPU memory used on the device */
+    double memory_clock_mhz; /* from here on: of a GPU alone */
+    double utilization;      /* share of time in which any kernel ran, 0..1 */
+    unsigned reasons;        /* why its clocks are lowered, all seen (engine/nvml.h) */
+    double others;           /* other processes that compute on it */
 };
 
 struct block {                      /* one arm, after a state reset: the unit of replication */
@@ -82,6 +90,7 @@ struct session_arm {
     struct memory_use predicted, measured;
     bool has_measured;
     struct model_work work;
+    struct runner_graph graph; /* nodes 0: launched one by one */
     struct output_check output;
     struct block **blocks; /* grows, so the array may move: each session has its own */
     int n_blocks, blocks_capacity;
@@ -104,10 +113,18 @@ struct session_environment { /* empty string or 0: not known, null in the file *
     int cores, threads;
     char simd[32], product[64], affinity[96], governor[32];
     int64_t memory_bytes;
-    double read_bandwidth;  /* bytes/s measured on this machine */
-    double product_rate[4]; /* FLOP/s measured by kernel dtype: fp32, fp16, bf16, int8 */
-    char gpu_json[2048];    /* JSON array text of environment.gpu; "[]" without one */
+    double read_bandwidth;                 /* bytes/s measured on this machine */
+    double copy_bandwidth;                 /* bytes/s, read and written together */
+    double product_rate[4];                /* FLOP/s measured by kernel dtype: fp32, fp16, bf16, int8 */
+    double sheet_bandwidth, sheet_rate[4]; /* what the vendor's data sheet promises */
+    char sheet_source[96];                 /* which */
+    char device[128];                      /* a GPU in words: name, "emulated", memory; "" for the cpu */
+    bool emulated;       /* a GPU's stand-in: kernels run, but no time in this session is a GPU's */
+    char gpu_json[2048]; /* JSON array text of environment.gpu; "[]" without one */
 };
+/* Which of the product rates is the ceiling of an arm's products: on a GPU int8 and nf4 weights are widened
+ * to bf16, w8a8 alone multiplies integers. */
+int session_rate_index(const char *device, enum precision_kind precision);
 
 struct session {
     char id[96];                    /* "2026-11-21T06-30-12-quick": also the file's name without .json */

@@ -53,6 +53,8 @@ cJSON *session_write_summary(const struct session *s, int cell, int arm)
            session_put_double(o, "flop_rate", a.flop_rate) ||
            session_put_double(o, "bandwidth_share", a.bandwidth_share) ||
            session_put_double(o, "flop_share", a.flop_share) ||
+           session_put_double(o, "bandwidth_sheet_share", a.bandwidth_sheet_share) ||
+           session_put_double(o, "flop_sheet_share", a.flop_sheet_share) ||
            session_put_double(o, "limit_share", a.limit_share);
     bad |= json_add_int64(o, "flagged_blocks", a.flagged_blocks) ? 0 : -1;
     if (bad) {

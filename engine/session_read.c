@@ -50,9 +50,33 @@ static int read_raw(const struct json_at *at, const cJSON *object, const char *k
     return found < 0 ? -1 : 0;
 }
 
-int session_read_environment(const struct json_at *at, const cJSON *object, struct session_environment *v)
+static int read_rates(const struct json_at *at, const cJSON *object, double rate[4])
 {
     static const char *const dtypes[4] = {"fp32", "fp16", "bf16", "int8"};
+    const cJSON *rates = NULL;
+    int result = json_object(at, object, "product_rate", &rates) < 0 ? -1 : 0;
+    for (int i = 0; i < 4; i++)
+        if (json_double(at, rates, dtypes[i], 0, 1e21, &rate[i]) < 0)
+            result = -1;
+    return result;
+}
+
+static int read_sheet(const struct json_at *at, const cJSON *object, struct session_environment *v)
+{
+    const cJSON *o = NULL;
+    char path[INNER_TEXT];
+    struct json_at here = inside(at, "datasheet", path);
+    if (json_object(at, object, "datasheet", &o) < 0)
+        return -1;
+    if (!o)
+        return 0;
+    int bad = json_text(&here, o, "source", v->sheet_source, sizeof v->sheet_source) < 0;
+    bad |= json_double(&here, o, "read_bandwidth", 0, 1e18, &v->sheet_bandwidth) < 0;
+    return bad | (read_rates(&here, o, v->sheet_rate) < 0) ? -1 : 0;
+}
+
+int session_read_environment(const struct json_at *at, const cJSON *object, struct session_environment *v)
+{
     static const struct json_field fields[] = {
         {"host", JSON_TEXT, offsetof(struct session_environment, host), 128, 0, 0},
         {"os", JSON_TEXT, offsetof(struct session_environment, os), 128, 0, 0},
@@ -65,15 +89,13 @@ int session_read_environment(const struct json_at *at, const cJSON *object, stru
         {"affinity", JSON_TEXT, offsetof(struct session_environment, affinity), 96, 0, 0},
         {"governor", JSON_TEXT, offsetof(struct session_environment, governor), 32, 0, 0},
         {"memory", JSON_INT64, offsetof(struct session_environment, memory_bytes), 0, 0, 1e18},
+        {"device", JSON_TEXT, offsetof(struct session_environment, device), 128, 0, 0},
+        {"emulated", JSON_BOOL, offsetof(struct session_environment, emulated), 0, 0, 0},
+        {"copy_bandwidth", JSON_DOUBLE, offsetof(struct session_environment, copy_bandwidth), 0, 0, 1e18},
         {"read_bandwidth", JSON_DOUBLE, offsetof(struct session_environment, read_bandwidth), 0, 0, 1e18}};
     int result = json_read_fields(at, object, fields, sizeof fields / sizeof fields[0], v);
-    const cJSON *rates = NULL;
-    if (json_object(at, object, "product_rate", &rates) < 0)
+    if (read_rates(at, object, v->product_rate) < 0 || read_sheet(at, object, v) < 0)
         result = -1;
-    for (int i = 0; i < 4; i++) {
-        if (json_double(at, rates, dtypes[i], 0, 1e21, &v->product_rate[i]) < 0)
-            result = -1;
-    }
     char *gpu = NULL;
     if (read_raw(at, object, "gpu", &gpu) != 0)
         result = -1;
@@ -145,6 +167,7 @@ static int read_flags(const struct json_at *at, const cJSON *object, unsigned *f
 
 static int read_telemetry(const struct json_at *at, const cJSON *object, struct block_telemetry *t)
 {
+    double reasons = 0;
     const struct {
         const char *key;
         unsigned bit;
@@ -152,7 +175,11 @@ static int read_telemetry(const struct json_at *at, const cJSON *object, struct 
     } part[] = {{"clock_mhz", TELEMETRY_CLOCK, &t->clock_mhz},
                 {"temperature_c", TELEMETRY_TEMPERATURE, &t->temperature_c},
                 {"power_w", TELEMETRY_POWER, &t->power_w},
-                {"load", TELEMETRY_LOAD, &t->load}};
+                {"load", TELEMETRY_LOAD, &t->load},
+                {"memory_clock_mhz", TELEMETRY_MEMORY_CLOCK, &t->memory_clock_mhz},
+                {"utilization", TELEMETRY_UTILIZATION, &t->utilization},
+                {"clock_reasons", TELEMETRY_REASONS, &reasons},
+                {"other_processes", TELEMETRY_OTHERS, &t->others}};
     const cJSON *o = NULL;
     char path[INNER_TEXT];
     struct json_at here = inside(at, "telemetry", path);
@@ -163,6 +190,7 @@ static int read_telemetry(const struct json_at *at, const cJSON *object, struct 
         t->valid |= found == JSON_FOUND ? part[i].bit : 0u;
         result = found < 0 ? -1 : result;
     }
+    t->reasons = reasons >= 0 && reasons <= 0xffffffffu ? (unsigned)reasons : 0;
     int found = json_int64(at, o, "memory_bytes", 0, INT64_MAX, &t->memory_bytes);
     t->valid |= found == JSON_FOUND ? TELEMETRY_MEMORY : 0u;
     return result < 0 || found < 0 ? -1 : 0;
@@ -215,6 +243,40 @@ struct block *session_read_block(const struct json_at *at, cJSON *object, int ce
 
 /* --- arms and cells */
 
+static int read_pages(const struct json_at *at, const cJSON *memory, struct memory_pages *p)
+{
+    static const struct json_field fields[] = {
+        {"page_bytes", JSON_INT64, offsetof(struct memory_pages, page_bytes), 0, 0, 1e18},
+        {"pages", JSON_INT64, offsetof(struct memory_pages, pages), 0, 0, 1e18},
+        {"reserved", JSON_INT64, offsetof(struct memory_pages, reserved), 0, 0, 1e18},
+        {"committed", JSON_INT64, offsetof(struct memory_pages, committed), 0, 0, 1e18},
+        {"wasted_per_sequence", JSON_INT64, offsetof(struct memory_pages, wasted), 0, 0, 1e18},
+        {"hidden_ns", JSON_INT64, offsetof(struct memory_pages, hidden_ns), 0, 0, 1e18},
+        {"exposed_ns", JSON_INT64, offsetof(struct memory_pages, exposed_ns), 0, 0, 1e18}};
+    const cJSON *o = NULL;
+    char path[INNER_TEXT];
+    struct json_at here = inside(at, "kv_pages", path);
+    if (json_object(at, memory, "kv_pages", &o) < 0)
+        return -1;
+    return o ? json_read_fields(&here, o, fields, sizeof fields / sizeof fields[0], p) : 0;
+}
+
+static int read_graph(const struct json_at *at, const cJSON *arm, struct runner_graph *g)
+{
+    static const struct json_field fields[] = {
+        {"nodes", JSON_INT, offsetof(struct runner_graph, nodes), 0, 0, INT_MAX},
+        {"capture_ns", JSON_INT64, offsetof(struct runner_graph, capture_ns), 0, 0, 1e18},
+        {"instantiate_ns", JSON_INT64, offsetof(struct runner_graph, instantiate_ns), 0, 0, 1e18},
+        {"first_replay_ns", JSON_INT64, offsetof(struct runner_graph, first_replay_ns), 0, 0, 1e18},
+        {"replay_ns", JSON_INT64, offsetof(struct runner_graph, replay_ns), 0, 0, 1e18}};
+    const cJSON *o = NULL;
+    char path[INNER_TEXT];
+    struct json_at here = inside(at, "graph", path);
+    if (json_object(at, arm, "graph", &o) < 0)
+        return -1;
+    return o ? json_read_fields(&here, o, fields, sizeof fields / sizeof fields[0], g) : 0;
+}
+
 static int read_memory(const struct json_at *at, const cJSON *o, struct memory_use *m, bool *known)
 {
     const struct {
@@ -224,7 +286,7 @@ static int read_memory(const struct json_at *at, const cJSON *o, struct memory_u
                 {"kv_cache", &m->kv_cache}, {"overhead", &m->overhead},
                 {"peak", &m->peak},         {"average", &m->average},
                 {"kv_used", &m->kv_used}};
-    int result = 0;
+    int result = read_pages(at, o, &m->kv_pages);
     *known = false;
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
         int found = json_int64(at, o, part[i].key, 0, INT64_MAX, part[i].out);
@@ -284,6 +346,7 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     bad |= json_double(&there, work, "bytes", 0, HUGE_VAL, &a->work.bytes) < 0;
     bad |= json_double(&there, work, "flops", 0, HUGE_VAL, &a->work.flops) < 0;
     bad |= json_int64(&there, work, "tokens", 0, INT64_MAX, &a->work.tokens) < 0;
+    bad |= read_graph(at, object, &a->graph) < 0;
     bad |= read_output(at, object, &a->output) < 0;
     return bad ? -1 : 0;
 }
@@ -318,7 +381,8 @@ static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int 
 {
     static const char *const known[] = {"name",    "implementation", "status", "reason",
                                         "load_ns", "cold_start_ns",  "memory", "time_to_steady_ns",
-                                        "work",    "output",         "blocks", "summary"};
+                                        "work",    "output",         "blocks", "summary",
+                                        "graph"};
     char path[PATH_TEXT];
     snprintf(path, sizeof path, "cells.%d.arms.%d", cell, arm);
     struct json_at at = {r->file, path, r->e};

@@ -1,5 +1,7 @@
 #include "engine/session_file.h"
 #include "engine/session_json.h"
+
+#include "engine/nvml.h"
 #include "presets/implementation_json.h"
 #include <math.h>
 #include <stdio.h>
@@ -73,6 +75,20 @@ static int put_raw(cJSON *object, const char *key, const char *json)
     return session_put_item(object, key, item ? item : cJSON_CreateNull());
 }
 
+/* What the data sheet of a known GPU says; null without one. */
+static int put_sheet(cJSON *environment, const struct session_environment *v, const char *const dtypes[4])
+{
+    if (!(v->sheet_bandwidth > 0))
+        return cJSON_AddNullToObject(environment, "datasheet") ? 0 : -1;
+    cJSON *o = cJSON_AddObjectToObject(environment, "datasheet");
+    int bad = session_put_text(o, "source", v->sheet_source) ||
+              session_put_double(o, "read_bandwidth", v->sheet_bandwidth);
+    cJSON *rates = cJSON_AddObjectToObject(o, "product_rate");
+    for (int i = 0; i < 4; i++)
+        bad |= session_put_double(rates, dtypes[i], v->sheet_rate[i] > 0 ? v->sheet_rate[i] : NAN);
+    return bad ? -1 : 0;
+}
+
 cJSON *session_write_environment(const struct session_environment *v)
 {
     static const char *const dtypes[4] = {"fp32", "fp16", "bf16", "int8"};
@@ -83,16 +99,44 @@ cJSON *session_write_environment(const struct session_environment *v)
               session_put_text(o, "simd", v->simd) || session_put_text(o, "product", v->product) ||
               session_put_text(o, "affinity", v->affinity) || session_put_text(o, "governor", v->governor) ||
               put_count(o, "memory", v->memory_bytes) ||
-              session_put_double(o, "read_bandwidth", v->read_bandwidth > 0 ? v->read_bandwidth : NAN);
+              session_put_double(o, "read_bandwidth", v->read_bandwidth > 0 ? v->read_bandwidth : NAN) ||
+              session_put_double(o, "copy_bandwidth", v->copy_bandwidth > 0 ? v->copy_bandwidth : NAN);
     cJSON *rates = cJSON_AddObjectToObject(o, "product_rate");
     for (int i = 0; i < 4; i++)
         bad |= session_put_double(rates, dtypes[i], v->product_rate[i] > 0 ? v->product_rate[i] : NAN);
+    bad |= session_put_text(o, "device", v->device);
+    bad |= put_sheet(o, v, dtypes) || !cJSON_AddBoolToObject(o, "emulated", v->emulated);
     bad |= put_raw(o, "gpu", v->gpu_json);
     if (bad) {
         cJSON_Delete(o);
         return NULL;
     }
     return o;
+}
+
+static int put_pages(cJSON *memory, const struct memory_pages *p)
+{
+    cJSON *o = cJSON_AddObjectToObject(memory, "kv_pages");
+    return put_int(o, "page_bytes", p->page_bytes) || put_int(o, "pages", p->pages) ||
+                   put_int(o, "reserved", p->reserved) || put_int(o, "committed", p->committed) ||
+                   put_int(o, "wasted_per_sequence", p->wasted) || put_int(o, "hidden_ns", p->hidden_ns) ||
+                   put_int(o, "exposed_ns", p->exposed_ns)
+               ? -1
+               : 0;
+}
+
+/* null where steps are launched one by one. */
+static int put_graph(cJSON *arm, const struct runner_graph *g)
+{
+    if (g->nodes == 0)
+        return cJSON_AddNullToObject(arm, "graph") ? 0 : -1;
+    cJSON *o = cJSON_AddObjectToObject(arm, "graph");
+    return put_int(o, "nodes", g->nodes) || put_int(o, "capture_ns", g->capture_ns) ||
+                   put_int(o, "instantiate_ns", g->instantiate_ns) ||
+                   put_count(o, "first_replay_ns", g->first_replay_ns) ||
+                   put_count(o, "replay_ns", g->replay_ns)
+               ? -1
+               : 0;
 }
 
 static int put_memory(cJSON *o, const struct memory_use *m, bool known)
@@ -104,7 +148,7 @@ static int put_memory(cJSON *o, const struct memory_use *m, bool known)
                 {"kv_cache", m->kv_cache}, {"overhead", m->overhead},
                 {"peak", m->peak},         {"average", m->average},
                 {"kv_used", m->kv_used}};
-    int bad = 0;
+    int bad = known && m->kv_pages.page_bytes > 0 ? put_pages(o, &m->kv_pages) : 0;
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++)
         bad |= known                                   ? put_int(o, part[i].key, part[i].value)
                : cJSON_AddNullToObject(o, part[i].key) ? 0
@@ -154,6 +198,7 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     bad |= session_put_double(work, "bytes", a->work.bytes > 0 ? a->work.bytes : NAN) ||
            session_put_double(work, "flops", a->work.flops > 0 ? a->work.flops : NAN) ||
            put_count(work, "tokens", a->work.tokens);
+    bad |= put_graph(o, &a->graph);
     return (bad | put_output(o, &a->output)) ? -1 : 0;
 }
 
@@ -188,6 +233,21 @@ static int put_column(cJSON *o, const char *key, const struct sample *x, int n, 
     return bad ? -1 : 0;
 }
 
+/* A GPU's own fields; blocks of a cpu have none of them. Reasons as numbers and as words. */
+static int put_gpu_telemetry(cJSON *o, const struct block_telemetry *t)
+{
+    char words[256];
+    if (!(t->valid & (TELEMETRY_MEMORY_CLOCK | TELEMETRY_UTILIZATION | TELEMETRY_REASONS | TELEMETRY_OTHERS)))
+        return 0;
+    nvml_reasons_text(t->reasons & NVML_THROTTLES, words, sizeof words);
+    return session_put_double(o, "memory_clock_mhz",
+                              t->valid & TELEMETRY_MEMORY_CLOCK ? t->memory_clock_mhz : NAN) ||
+           session_put_double(o, "utilization", t->valid & TELEMETRY_UTILIZATION ? t->utilization : NAN) ||
+           session_put_double(o, "other_processes", t->valid & TELEMETRY_OTHERS ? t->others : NAN) ||
+           session_put_double(o, "clock_reasons", t->valid & TELEMETRY_REASONS ? (double)t->reasons : NAN) ||
+           session_put_text(o, "throttled_by", words);
+}
+
 static int put_telemetry(cJSON *block, const struct block_telemetry *t)
 {
     if (t->valid == 0)
@@ -199,7 +259,8 @@ static int put_telemetry(cJSON *block, const struct block_telemetry *t)
            session_put_double(o, "power_w", t->valid & TELEMETRY_POWER ? t->power_w : NAN) ||
            session_put_double(o, "load", t->valid & TELEMETRY_LOAD ? t->load : NAN) ||
            (t->valid & TELEMETRY_MEMORY ? put_int(o, "memory_bytes", t->memory_bytes)
-                                        : put_count(o, "memory_bytes", 0));
+                                        : put_count(o, "memory_bytes", 0)) ||
+           put_gpu_telemetry(o, t);
 }
 
 cJSON *session_write_block(const struct block *b)

@@ -51,6 +51,7 @@ static struct arm_summary nothing(void)
     a.tokens_per_second_peak = a.tokens_per_second_sustained = a.mean_of_rates = NAN;
     a.time_to_first_token_ms = a.time_per_output_token_ms = a.cold_start_ms = a.load_ms = NAN;
     a.bandwidth = a.flop_rate = a.bandwidth_share = a.flop_share = a.limit_share = NAN;
+    a.bandwidth_sheet_share = a.flop_sheet_share = NAN;
     return a;
 }
 
@@ -108,9 +109,13 @@ static void rates(const struct session *s, const struct session_arm *arm, struct
         out->flop_rate = arm->work.flops * 1e3 / mean;
     if (env->read_bandwidth > 0)
         out->bandwidth_share = out->bandwidth / env->read_bandwidth;
-    int dtype = (int)arm->implementation.precision; /* the first four values are the kernels' own order */
-    if (dtype >= 0 && dtype < 4 && env->product_rate[dtype] > 0)
-        out->flop_share = out->flop_rate / env->product_rate[dtype];
+    int rate = session_rate_index(s->preset.device, arm->implementation.precision);
+    if (env->product_rate[rate] > 0)
+        out->flop_share = out->flop_rate / env->product_rate[rate];
+    if (env->sheet_bandwidth > 0)
+        out->bandwidth_sheet_share = out->bandwidth / env->sheet_bandwidth;
+    if (env->sheet_rate[rate] > 0)
+        out->flop_sheet_share = out->flop_rate / env->sheet_rate[rate];
     out->limit_share = fmax(out->bandwidth_share, out->flop_share);
 }
 

@@ -28,7 +28,8 @@ struct arm_summary {
     double cold_start_ms, load_ms;      /* NAN: not measured */
     double bandwidth, flop_rate;        /* achieved: work / mean latency */
     double bandwidth_share, flop_share; /* of what the device was measured to reach; NAN: not measured */
-    double limit_share;                 /* the larger of both: how near to the nearer ceiling */
+    double bandwidth_sheet_share, flop_sheet_share;   /* of what its data sheet promises; NAN: none known */
+    double limit_share;                               /* the larger of both: how near to the nearer ceiling */
     bool p90_supported, p95_supported, p99_supported; /* n is large enough for order-statistic limits */
     int flagged_blocks;
     bool incomplete; /* memory ran out: nothing else in it counts */

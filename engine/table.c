@@ -313,9 +313,9 @@ char *table_print(const struct session *s, int width, struct error *e)
     text_format(&head, "%s · %s", s->preset.title[0] ? s->preset.title : s->preset.name,
                 session_status_names[s->status]);
     add_common(s, &head);
-    if (s->environment.cpu[0])
-        text_format(&head, " · %s", s->environment.cpu);
-    if (s->environment.threads > 0)
+    if (s->environment.device[0] || s->environment.cpu[0])
+        text_format(&head, " · %s", s->environment.device[0] ? s->environment.device : s->environment.cpu);
+    if (s->environment.threads > 0 && !s->environment.device[0])
         text_format(&head, " · %d thread%s", s->environment.threads, s->environment.threads == 1 ? "" : "s");
     if (strcmp(s->preset.device, "fake") == 0)
         text_add(&head, " · simulated latencies");

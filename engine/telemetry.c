@@ -2,6 +2,7 @@
 #include "engine/telemetry.h"
 
 #include "engine/device_file.h"
+#include "engine/nvml.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include <unistd.h>
 
 /* Reading a core's clock may interrupt that core: of very many, the first ones are enough. */
-enum { CLOCK_CORES = 64, PATH_SIZE = 320, TEXT_SIZE = 16384 };
+enum { CLOCK_CORES = 64, PATH_SIZE = 320, TEXT_SIZE = 16384, TELEMETRY_MEANS = 8 };
 
 struct telemetry {
     pthread_t thread;
@@ -26,6 +27,8 @@ struct telemetry {
     uint64_t count; /* readings ever written */
 
     /* the thread's own */
+    bool gpu;
+    struct nvml *nvml; /* NULL: no GPU, or no library for it */
     char clock_path[CLOCK_CORES][PATH_SIZE];
     int n_clocks;
     char temperature_path[PATH_SIZE], energy_path[PATH_SIZE];
@@ -169,12 +172,46 @@ static void read_rates(struct telemetry *t, int64_t now, struct block_telemetry 
     t->last_ns = now;
 }
 
+static void read_gpu(struct telemetry *t, struct block_telemetry *v)
+{
+    static const struct {
+        unsigned from, to;
+    } fields[] = {{NVML_SM_CLOCK, TELEMETRY_CLOCK},
+                  {NVML_MEMORY_CLOCK, TELEMETRY_MEMORY_CLOCK},
+                  {NVML_POWER, TELEMETRY_POWER},
+                  {NVML_TEMPERATURE, TELEMETRY_TEMPERATURE},
+                  {NVML_REASONS, TELEMETRY_REASONS},
+                  {NVML_MEMORY, TELEMETRY_MEMORY},
+                  {NVML_UTILIZATION, TELEMETRY_UTILIZATION},
+                  {NVML_PROCESSES, TELEMETRY_OTHERS}};
+    struct nvml_reading r = {0};
+    if (!t->nvml)
+        return;
+    nvml_read(t->nvml, &r);
+    v->clock_mhz = r.sm_mhz;
+    v->memory_clock_mhz = r.memory_mhz;
+    v->power_w = r.power_w;
+    v->temperature_c = r.temperature_c;
+    v->reasons = r.reasons;
+    v->memory_bytes = r.memory_used;
+    v->utilization = r.utilization;
+    v->others = r.others;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        v->valid |= r.valid & fields[i].from ? fields[i].to : 0u;
+}
+
 static struct telemetry_reading take_reading(struct telemetry *t)
 {
     struct telemetry_reading r = {.time_ns = now_ns(CLOCK_MONOTONIC)};
     struct block_telemetry *v = &r.values;
     double milli;
     char text[128];
+    if (t->gpu) { /* of the cpu, its power would be taken for the GPU's */
+        read_rates(t, r.time_ns, v);
+        v->valid &= (unsigned)TELEMETRY_LOAD;
+        read_gpu(t, v);
+        return r;
+    }
     read_clock(t, v);
     if (read_number(t->temperature_path, &milli)) {
         v->temperature_c = milli / 1e3;
@@ -211,8 +248,9 @@ static void *read_on(void *who)
     return NULL;
 }
 
-struct telemetry *telemetry_start(struct error *e)
+struct telemetry *telemetry_start(const char *gpu, struct error *e)
 {
+    char why[192];
     struct telemetry *t = calloc(1, sizeof *t);
     if (!t) {
         error_set(e, ERROR_MEMORY, "no memory for telemetry: close other programs");
@@ -224,9 +262,14 @@ struct telemetry *telemetry_start(struct error *e)
     pthread_cond_init(&t->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&t->lock, NULL);
-    find_clocks(t);
-    find_temperature(t);
-    find_energy(t);
+    t->gpu = gpu[0] != '\0';
+    if (t->gpu) {
+        t->nvml = nvml_open(gpu, why, sizeof why);
+    } else {
+        find_clocks(t);
+        find_temperature(t);
+        find_energy(t);
+    }
 
     sigset_t all, old; /* signals are for the main thread */
     sigfillset(&all);
@@ -237,6 +280,7 @@ struct telemetry *telemetry_start(struct error *e)
         error_set(e, ERROR_FAILED,
                   "the telemetry thread cannot be started (%s): the run goes on without readings",
                   strerror(rc));
+        nvml_close(t->nvml);
         pthread_cond_destroy(&t->changed);
         pthread_mutex_destroy(&t->lock);
         free(t);
@@ -254,6 +298,7 @@ void telemetry_stop(struct telemetry *t)
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
     pthread_join(t->thread, NULL);
+    nvml_close(t->nvml);
     pthread_cond_destroy(&t->changed);
     pthread_mutex_destroy(&t->lock);
     free(t);
@@ -271,19 +316,29 @@ int telemetry_recent(const struct telemetry *ct, struct telemetry_reading *out, 
     return (int)n;
 }
 
-static void add(struct block_telemetry *sum, int count[5], const struct block_telemetry *v)
+static void add(struct block_telemetry *sum, int count[TELEMETRY_MEANS], const struct block_telemetry *v)
 {
-    const double from[] = {v->clock_mhz, v->temperature_c, v->power_w, v->load, (double)v->memory_bytes};
-    double *to[] = {&sum->clock_mhz, &sum->temperature_c, &sum->power_w, &sum->load};
-    for (int k = 0; k < 5; k++) {
-        if (!(v->valid & 1u << k))
+    const struct {
+        unsigned bit;
+        double from, *to;
+    } means[TELEMETRY_MEANS] = {{TELEMETRY_CLOCK, v->clock_mhz, &sum->clock_mhz},
+                                {TELEMETRY_TEMPERATURE, v->temperature_c, &sum->temperature_c},
+                                {TELEMETRY_POWER, v->power_w, &sum->power_w},
+                                {TELEMETRY_LOAD, v->load, &sum->load},
+                                {TELEMETRY_MEMORY_CLOCK, v->memory_clock_mhz, &sum->memory_clock_mhz},
+                                {TELEMETRY_UTILIZATION, v->utilization, &sum->utilization},
+                                {TELEMETRY_OTHERS, v->others, &sum->others},
+                                {TELEMETRY_MEMORY, (double)v->memory_bytes, NULL}};
+    for (int k = 0; k < TELEMETRY_MEANS; k++) {
+        if (!(v->valid & means[k].bit))
             continue;
         count[k]++;
-        if (k < 4)
-            *to[k] += (from[k] - *to[k]) / count[k];
+        if (means[k].to)
+            *means[k].to += (means[k].from - *means[k].to) / count[k];
         else
-            sum->memory_bytes += (int64_t)((from[k] - (double)sum->memory_bytes) / count[k]);
+            sum->memory_bytes += (int64_t)((means[k].from - (double)sum->memory_bytes) / count[k]);
     }
+    sum->reasons |= v->reasons;
     sum->valid |= v->valid;
 }
 
@@ -291,7 +346,7 @@ struct block_telemetry telemetry_between(const struct telemetry *ct, int64_t fro
 {
     struct telemetry *t = (struct telemetry *)(uintptr_t)ct;
     struct block_telemetry sum = {0};
-    int count[5] = {0};
+    int count[TELEMETRY_MEANS] = {0};
     pthread_mutex_lock(&t->lock);
     uint64_t n = t->count < TELEMETRY_READINGS ? t->count : TELEMETRY_READINGS;
     for (uint64_t i = 0; i < n; i++) { /* newest first, until before the window */

@@ -1,5 +1,6 @@
 /* What the hardware does now: a thread that reads cheap fields at a low rate (cpu: /proc/stat, /proc/meminfo,
- * cpufreq, thermal zones; later NVML), never inside anything it could disturb. Only writer of its ring. */
+ * cpufreq, thermal zones; a GPU: NVML, and of the cpu the load by others alone), never inside anything it
+ * could disturb. Only writer of its ring. */
 #pragma once
 
 #include "engine/session.h"
@@ -11,7 +12,8 @@ struct telemetry_reading {
 enum { TELEMETRY_READINGS = 512, TELEMETRY_PERIOD_MS = 500 };
 
 struct telemetry;
-struct telemetry *telemetry_start(struct error *e);
+/* gpu: the uuid of the GPU that is measured, "" for the cpu. Without NVML a GPU's fields stay invalid. */
+struct telemetry *telemetry_start(const char *gpu, struct error *e);
 void telemetry_stop(struct telemetry *t); /* NULL is fine */
 /* Any thread: the newest readings, oldest first, at most max; returns how many. A torn slot is never
  * returned. */

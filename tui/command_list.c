@@ -142,26 +142,38 @@ static const char *giga(char *out, size_t size, double rate, const char *unit)
     return out;
 }
 
+static void list_device(struct report *report, const char *id)
+{
+    struct device d;
+    struct error why = {0};
+    char memory[FORMAT_TEXT], rate[64], bandwidth[96];
+    bool there = device_find(id, &d, &why) == 0;
+    double bytes = there && d.memory_bytes > 0 ? (double)d.memory_bytes : (double)NAN;
+    double read = there && d.read_bandwidth > 0 && !d.emulated ? d.read_bandwidth : (double)NAN;
+    giga(rate, sizeof rate, isnan(read) ? 0 : read, "B/s");
+    snprintf(bandwidth, sizeof bandwidth, isnan(read) || d.measured ? "%s" : "about %s", rate);
+    report_row(report);
+    report_text(report, "device", there ? d.id : id, NULL);
+    report_bool(report, "available", there, NULL);
+    report_number(report, "memory_bytes", bytes, format_bytes(memory, bytes));
+    report_number(report, "read_bandwidth", read, bandwidth);
+    report_bool(report, "measured", there && d.measured, NULL);
+    report_text(report, "what", there ? d.title : why.text, NULL);
+}
+
 static int list_devices(const struct request *r)
 {
-    static const char *const ids[] = {"cpu", "cuda", "fake"};
+    enum { GPUS = 32 };
+    char gpu[GPUS][16], why[256];
     struct report *report = report_new();
-    for (size_t i = 0; report && i < sizeof ids / sizeof *ids; i++) {
-        struct device d;
-        struct error why = {0};
-        char memory[FORMAT_TEXT], rate[64], bandwidth[96];
-        bool there = device_find(ids[i], &d, &why) == 0;
-        double bytes = there && d.memory_bytes > 0 ? (double)d.memory_bytes : (double)NAN;
-        double read = there && d.read_bandwidth > 0 ? d.read_bandwidth : (double)NAN;
-        giga(rate, sizeof rate, isnan(read) ? 0 : read, "B/s");
-        snprintf(bandwidth, sizeof bandwidth, isnan(read) || d.measured ? "%s" : "about %s", rate);
-        report_row(report);
-        report_text(report, "device", there ? d.id : ids[i], NULL);
-        report_bool(report, "available", there, NULL);
-        report_number(report, "memory_bytes", bytes, format_bytes(memory, bytes));
-        report_number(report, "read_bandwidth", read, bandwidth);
-        report_bool(report, "measured", there && d.measured, NULL);
-        report_text(report, "what", there ? d.title : why.text, NULL);
+    int n = device_gpus(gpu, GPUS, why, sizeof why);
+    if (report) {
+        list_device(report, "cpu");
+        if (n == 0)
+            list_device(report, "cuda");
+        for (int i = 0; i < n && i < GPUS; i++)
+            list_device(report, gpu[i]);
+        list_device(report, "fake");
     }
     return print_report(report, r);
 }

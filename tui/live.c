@@ -197,6 +197,8 @@ static void approximate(struct arm_summary *out, const struct live_arm *a, const
     out->flop_rate *= scale;
     out->bandwidth_share *= scale;
     out->flop_share *= scale;
+    out->bandwidth_sheet_share *= scale;
+    out->flop_sheet_share *= scale;
     out->limit_share *= scale;
 }
 

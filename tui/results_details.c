@@ -98,6 +98,27 @@ static void latency(struct sheet *o, const struct session *s, const struct arm_s
         say(o, "host", STYLE_TEXT, "%s ms from submit to done", d(t[0], a->host_mean_ms, 4));
 }
 
+/* What is known of recorded steps and of a virtual cache's pages. */
+static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
+{
+    char t[6][FORMAT_TEXT];
+    const struct runner_graph *g = &arm->graph;
+    const struct memory_pages *p = &arm->measured.kv_pages;
+    if (g->nodes > 0)
+        say(o, "graph", STYLE_TEXT,
+            "%d nodes; recorded in %s ms, made in %s ms, first launch %s ms, then %s ms", g->nodes,
+            d(t[0], (double)g->capture_ns / 1e6, 3), d(t[1], (double)g->instantiate_ns / 1e6, 3),
+            d(t[2], (double)g->first_replay_ns / 1e6, 3), d(t[3], (double)g->replay_ns / 1e6, 3));
+    if (p->page_bytes > 0)
+        say(o, "pages", STYLE_TEXT,
+            "%lld of %s under %s of addresses; %s per sequence unused; mapping took %s ms, %s ms of it "
+            "waited for",
+            (long long)p->pages, format_bytes(t[0], (double)p->page_bytes),
+            format_bytes(t[1], (double)p->reserved), format_bytes(t[2], (double)p->wasted),
+            d(t[3], (double)(p->hidden_ns + p->exposed_ns) / 1e6, 3),
+            d(t[4], (double)p->exposed_ns / 1e6, 3));
+}
+
 static void rates(struct sheet *o, const struct session *s, const struct session_arm *arm,
                   const struct arm_summary *a)
 {
@@ -108,8 +129,7 @@ static void rates(struct sheet *o, const struct session *s, const struct session
         say(o, "tokens", STYLE_TEXT, "first after %s ms, then one in %s ms",
             d(t[0], a->time_to_first_token_ms, 4), d(t[1], a->time_per_output_token_ms, 4));
     const struct session_environment *env = &s->environment;
-    int dtype = (int)arm->implementation.precision;
-    double ceiling = dtype < 4 ? env->product_rate[dtype] : 0;
+    double ceiling = env->product_rate[session_rate_index(s->preset.device, arm->implementation.precision)];
     if (isfinite(a->bandwidth_share))
         say(o, "memory", STYLE_TEXT, "%s GB/s, %s of the %s measured", d(t[0], a->bandwidth / 1e9, 3),
             format_percent(t[1], a->bandwidth_share), d(t[2], env->read_bandwidth / 1e9, 3));
@@ -120,6 +140,11 @@ static void rates(struct sheet *o, const struct session *s, const struct session
             format_percent(t[1], a->flop_share), d(t[2], ceiling / 1e9, 3));
     else if (isfinite(a->flop_rate))
         say(o, "products", STYLE_TEXT, "%s GFLOP/s", d(t[0], a->flop_rate / 1e9, 3));
+    if (isfinite(a->bandwidth_sheet_share) && isfinite(a->flop_sheet_share))
+        say(o, "sheet", STYLE_TEXT, "%s of its bandwidth, %s of its rate (%s)",
+            format_percent(t[0], a->bandwidth_sheet_share), format_percent(t[1], a->flop_sheet_share),
+            env->sheet_source);
+    graph_and_pages(o, arm);
 }
 
 static void tests(struct sheet *o, const struct comparison *c)

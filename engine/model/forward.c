@@ -288,13 +288,20 @@ static int queue_step(struct forward *f, const int32_t *fed, int max_context, st
     return 0;
 }
 
+/* The step runs once unrecorded first, on a cache that holds no tokens yet: what product libraries choose at
+ * the first call of a shape must not happen while a graph is recorded. Nobody watches yet, so neither pass
+ * can be cancelled. */
 static int record_step(struct forward *f, struct error *e)
 {
+    for (int s = 0; s < f->sequences; s++)
+        f->grown[s] = f->length[s] + 1;
+    if (kv_cache_resize(f->kv, 0, f->sequences, f->grown, e) || queue_step(f, f->next, f->capacity, e))
+        return -1;
     f->ops->synchronize(f->k);
     if (forward_check(f, e))
         return -1;
     if (f->ops->graph_begin(f->k)) {
-        queue_step(f, f->next, f->capacity, NULL); /* nobody watches yet: it cannot be cancelled */
+        queue_step(f, f->next, f->capacity, NULL);
         f->graph = f->ops->graph_end(f->k, &f->graph_report);
     }
     const char *why = f->graph ? NULL : f->ops->error(f->k);
@@ -302,8 +309,7 @@ static int record_step(struct forward *f, struct error *e)
         return error_set(e, ERROR_FAILED,
                          "the decode step of %s cannot be recorded (%s): choose launch eager", f->model.name,
                          why ? why : "the device refused");
-    f->fed = f->next;
-    return 0;
+    return forward_clear(f, e);
 }
 
 int forward_step(struct forward *f, struct error *e)

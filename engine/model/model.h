@@ -30,6 +30,12 @@ struct model_work model_work(const struct model_spec *m, const struct implementa
 /* Memory in bytes. The plan predicts it, the runner measures it, with the same words. */
 struct memory_use {
     int64_t weights, activations, kv_cache, overhead; /* overhead: tables, workspaces of libraries, program */
-    int64_t peak, average; /* of the sum while the arm ran; predicted: peak == average */
-    int64_t kv_used;       /* bytes of kv_cache that hold tokens; the rest is reserved */
+    int64_t peak, average;             /* of the sum while the arm ran; predicted: peak == average */
+    int64_t kv_used;                   /* bytes of kv_cache that hold tokens; the rest is reserved */
+    struct memory_pages {              /* of a virtual cache, measured alone; page_bytes 0: none */
+        int64_t page_bytes, pages;     /* pages: mapped */
+        int64_t reserved, committed;   /* bytes of address space, and bytes mapped under it: kv_cache */
+        int64_t wasted;                /* committed bytes per sequence that hold no token */
+        int64_t hidden_ns, exposed_ns; /* spent mapping beside the work, and while the work waited */
+    } kv_pages;
 };

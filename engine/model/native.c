@@ -2,9 +2,11 @@
 
 #include "engine/device_file.h"
 #include "engine/model/forward.h"
+#include "engine/nvml.h"
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,35 +102,140 @@ int64_t native_program_bytes(int64_t allocated)
     return bytes > 0 ? bytes : 0;
 }
 
-int64_t native_available_bytes(void)
+/* ---- opening ---- */
+
+enum { GPUS_MAX = 32 };
+static struct {
+    pthread_mutex_t lock;
+    bool known[GPUS_MAX];
+    int64_t others[GPUS_MAX]; /* bytes in use before this process made a context */
+} before = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int gpu_index(const char *device)
 {
+    int index = device[4] == ':' ? atoi(device + 5) : 0;
+    return index >= 0 && index < GPUS_MAX ? index : 0;
+}
+
+/* Without NVML what others hold counts as ours: the driver alone does not tell them apart. */
+static void remember_others(const char *device)
+{
+    struct kernel_device gpu[GPUS_MAX];
+    char why[192];
+    int index = gpu_index(device);
+    pthread_mutex_lock(&before.lock);
+    if (!before.known[index] && kernels_devices(gpu, GPUS_MAX, why, sizeof why) > index &&
+        !gpu[index].emulated) {
+        struct nvml_reading r;
+        struct nvml *n = nvml_open(gpu[index].uuid, why, sizeof why);
+        if (n) {
+            nvml_read(n, &r);
+            before.others[index] = r.valid & NVML_MEMORY ? r.memory_used : 0;
+            nvml_close(n);
+        }
+    }
+    before.known[index] = true;
+    pthread_mutex_unlock(&before.lock);
+}
+
+struct kernels *native_open(const char *device, int threads, struct error *e)
+{
+    char why[256] = "";
+    struct kernels_config config = {threads, "auto", "auto"};
+    bool gpu = native_is_cuda(device);
+    if (!gpu && strcmp(device, "cpu") != 0) {
+        error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose cpu or cuda",
+                  device);
+        return NULL;
+    }
+    if (gpu)
+        remember_others(device);
+    struct kernels *k = kernels_open(device, &config, why, sizeof why);
+    if (!k)
+        error_set(e, ERROR_FAILED, "%s does not open (%s): see `benchtop doctor`", device, why);
+    return k;
+}
+
+int64_t native_held_bytes(const char *device, const struct kernels *k)
+{
+    struct kernel_memory m;
+    if (!native_is_cuda(device))
+        return native_program_bytes((int64_t)k->ops->allocated(k));
+    k->ops->memory(k, &m);
+    if (m.available == INT64_MAX || m.total == INT64_MAX)
+        return 0;
+    pthread_mutex_lock(&before.lock);
+    int64_t others = before.others[gpu_index(device)];
+    pthread_mutex_unlock(&before.lock);
+    int64_t held = m.total - m.available - others - m.allocated;
+    return held > 0 ? held : 0;
+}
+
+int64_t native_free_bytes(const char *device, const struct kernels *k)
+{
+    struct kernel_memory m;
+    if (native_is_cuda(device)) {
+        k->ops->memory(k, &m);
+        return m.available;
+    }
     int64_t available = 0;
     return device_file_memory(&available) > 0 ? available : INT64_MAX;
 }
+
+/* ---- predictions ---- */
 
 /* An opened backend to ask for workspace sizes, kept because the Setup screen asks at every key press. */
 static struct {
     pthread_mutex_t lock;
     struct kernels *k;
+    char device[32];
     int threads;
     int64_t program;
 } adviser = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int open_adviser(int threads, struct error *e)
+static void close_adviser(void)
 {
-    if (adviser.k && adviser.threads == threads)
-        return 0;
-    char why[256] = "";
-    struct kernels *k = kernels_open_cpu(&(struct kernels_config){threads, "auto", "auto"}, why, sizeof why);
-    if (!k)
-        return error_set(e, ERROR_FAILED, "the cpu backend does not open (%s): see `benchtop doctor`", why);
     if (adviser.k)
         adviser.k->ops->close(adviser.k);
-    else
-        adviser.program = native_program_bytes(0);
+    adviser.k = NULL;
+}
+
+static int open_adviser(const char *device, int threads, struct error *e)
+{
+    bool same_device = strcmp(adviser.device, device) == 0;
+    if (adviser.k && same_device && adviser.threads == threads)
+        return 0;
+    if (!same_device)
+        close_adviser();
+    struct kernels *k = native_open(device, threads, e);
+    if (!k)
+        return -1;
+    if (!adviser.k || native_is_cuda(device))
+        adviser.program = native_held_bytes(device, k);
+    close_adviser();
     adviser.k = k;
     adviser.threads = threads;
+    snprintf(adviser.device, sizeof adviser.device, "%s", device);
     return 0;
+}
+
+void native_forget(void)
+{
+    pthread_mutex_lock(&adviser.lock);
+    close_adviser();
+    pthread_mutex_unlock(&adviser.lock);
+}
+
+int native_memory(const char *device, int threads, int64_t *available, int64_t *program, struct error *e)
+{
+    pthread_mutex_lock(&adviser.lock);
+    int failed = open_adviser(device, threads, e);
+    if (!failed) {
+        *available = native_free_bytes(device, adviser.k);
+        *program = adviser.program;
+    }
+    pthread_mutex_unlock(&adviser.lock);
+    return failed;
 }
 
 int native_predict_memory(const char *device, const struct model_spec *m, const struct implementation *i,
@@ -140,7 +247,7 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
     if (native_supports(device, m, i, w, e) || native_shape(m, i, w, batch, seq, tokens, samples, &shape, e))
         return -1;
     pthread_mutex_lock(&adviser.lock);
-    int failed = open_adviser(threads, e);
+    int failed = open_adviser(device, threads, e);
     int64_t program = adviser.program;
     if (!failed)
         forward_sizes(adviser.k, &shape, &sizes);

@@ -12,7 +12,11 @@ bool native_is_cuda(const char *device); /* "cuda", "cuda:N" */
 int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
                     enum workload w, struct error *e);
 /* Bytes an arm will hold, from the same size functions that allocate: shares nothing with other arms.
- * samples: decode steps per block (decode reserves cache for them). */
+ * samples: decode steps per block (decode reserves cache for them).
+ *
+ * The size functions belong to an open backend: the first call for a device opens one (on a GPU: creates the
+ * context, some tenths of a second and some hundred MB, which a run in this process then shares) and keeps it
+ * until another device is asked for. Any thread, one at a time. */
 int native_predict_memory(const char *device, const struct model_spec *m, const struct implementation *i,
                           enum workload w, int batch, int seq, int tokens, int samples, int threads,
                           struct memory_use *out, struct error *e);
@@ -22,10 +26,20 @@ struct forward_shape; /* engine/model/forward.h */
  * for generate, its tokens) does not fit the model's context. A decode's steps are capped by the context. */
 int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,
                  int seq, int tokens, int samples, struct forward_shape *out, struct error *e);
-/* Resident bytes of this process beyond `allocated`, and bytes the system can still give without swapping
- * (INT64_MAX: unknown). */
-int64_t native_program_bytes(int64_t allocated);
-int64_t native_available_bytes(void);
+/* What a device can still give, and what the program itself holds of it: the cpu's resident bytes, a GPU's
+ * context with modules and libraries. Opens the backend as native_predict_memory does. */
+int native_memory(const char *device, int threads, int64_t *available, int64_t *program, struct error *e);
+/* Gives up the backend that predictions asked: before a device that failed is opened anew. */
+void native_forget(void);
+
+struct kernels; /* kernels/kernels.h */
+/* kernels_open with errors in words; remembers what others held of a GPU before this process used it. */
+struct kernels *native_open(const char *device, int threads, struct error *e);
+/* Bytes that this process holds of the device beyond what the backend allocated, as the system tells:
+ * resident memory, or on a GPU the driver's figure. Free bytes: without swapping, INT64_MAX: unknown. */
+int64_t native_held_bytes(const char *device, const struct kernels *k);
+int64_t native_free_bytes(const char *device, const struct kernels *k);
+int64_t native_program_bytes(int64_t allocated); /* resident bytes of this process beyond `allocated` */
 
 /* Every implementation on this device against the double-precision reference, on small built-in models of
  * each family. Calls line() per check; returns the number of failures, -1 if the device cannot be opened. */

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,8 @@ static const int64_t publish_ns = 50000000; /* how long decode runs freely befor
 struct native {
     struct runner base;
     char device[32];
+    int threads, arms; /* prepared and not released */
+    bool broken;       /* the device failed: nothing more runs on this opening of it */
     struct kernels *k;
     struct kernels_info info;
     struct weights *cached[KERNEL_DTYPES]; /* one reference each, of one model and seed */
@@ -30,6 +33,7 @@ struct runner_arm {
     int32_t *fixed; /* [batch] tokens fed before logits are judged, the same for every arm */
     uint64_t input_hash;
     struct forward_sizes sizes;
+    struct runner_graph graph;
     struct kernel_event **event;
     int events;
     int64_t program_sum, program_peak; /* resident beyond what the backend allocated, over `readings` */
@@ -83,12 +87,12 @@ static int check_room(struct native *r, const struct runner_request *q, const st
     int64_t need = sizes->activations + sizes->kv_cache + sizes->overhead;
     if (!r->cached[mine])
         need += weights_bytes(q->model, q->implementation->precision);
-    for (int t = 0; t < KERNEL_DTYPES && need > native_available_bytes(); t++)
+    for (int t = 0; t < KERNEL_DTYPES && need > native_free_bytes(r->device, r->k); t++)
         if (r->cached[t] && r->cached[t]->references == 1 && t != (int)mine) {
             weights_release(r->cached[t]);
             r->cached[t] = NULL;
         }
-    int64_t available = native_available_bytes();
+    int64_t available = native_free_bytes(r->device, r->k);
     if (need <= available)
         return 0;
     return error_set(
@@ -125,6 +129,7 @@ static void release(struct runner_arm *a)
             a->r->k->ops->event_destroy(a->r->k, a->event[i]);
     forward_free(a->f);
     weights_release(a->w);
+    a->r->arms--;
     free(a->event);
     free(a->fixed);
     free(a);
@@ -133,7 +138,7 @@ static void release(struct runner_arm *a)
 
 static void read_memory(struct runner_arm *a)
 {
-    int64_t program = native_program_bytes((int64_t)a->r->k->ops->allocated(a->r->k));
+    int64_t program = native_held_bytes(a->r->device, a->r->k);
     a->program_sum += program;
     a->program_peak = program > a->program_peak ? program : a->program_peak;
     a->readings++;
@@ -159,7 +164,43 @@ static int make_events(struct runner_arm *a, struct error *e)
                : error_set(e, ERROR_MEMORY, "no memory for timing events: choose fewer samples per block");
 }
 
-/* Inputs, buffers, events and, for decode, the filled cache. */
+/* To be asked after each synchronization: what the device could not do since the last one. */
+static int check_device(struct runner_arm *a, struct error *e)
+{
+    if (forward_check(a->f, e) == 0)
+        return 0;
+    a->r->broken = true;
+    return -1;
+}
+
+static int time_step(struct runner_arm *a, int64_t *out, struct error *e)
+{
+    const struct kernel_ops *ops = a->r->k->ops;
+    if (forward_rewind(a->f, e))
+        return -1;
+    ops->synchronize(a->r->k);
+    int64_t start = now(NULL);
+    if (forward_step(a->f, e))
+        return -1;
+    ops->synchronize(a->r->k);
+    *out = now(NULL) - start;
+    return check_device(a, e);
+}
+
+/* The first launch of a recorded step and the one after it. Whatever the cache holds is good enough. */
+static int time_replays(struct runner_arm *a, struct error *e)
+{
+    struct kernel_graph_report report;
+    if (!forward_graph(a->f, &report))
+        return 0;
+    a->graph = (struct runner_graph){
+        .nodes = report.nodes, .capture_ns = report.capture_ns, .instantiate_ns = report.instantiate_ns};
+    if (time_step(a, &a->graph.first_replay_ns, e) || time_step(a, &a->graph.replay_ns, e))
+        return -1;
+    return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
+}
+
+/* Inputs, buffers, events, for decode the filled cache, and the first launches of a recorded step. */
 static int fill_arm(struct runner_arm *a, const struct runner_request *q, const struct forward_shape *shape,
                     const struct runner_watch *w, struct error *e)
 {
@@ -178,13 +219,40 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
     free(ids);
     if (!a->f || make_events(a, e))
         return -1;
-    if (a->workload != WORKLOAD_DECODE)
-        return 0;
-    watch_forward(a, w, true);
-    int failed = forward_prefill(a->f, e);
+    int failed = 0;
+    if (a->workload == WORKLOAD_DECODE) {
+        watch_forward(a, w, true);
+        failed = forward_prefill(a->f, e);
+        watch_forward(a, NULL, false);
+    }
     a->r->k->ops->synchronize(a->r->k);
-    watch_forward(a, NULL, false);
-    return failed;
+    return failed || check_device(a, e) || time_replays(a, e) ? -1 : 0;
+}
+
+static void drop_weights(struct native *r)
+{
+    for (int t = 0; t < KERNEL_DTYPES; t++) {
+        weights_release(r->cached[t]);
+        r->cached[t] = NULL;
+    }
+}
+
+/* A device that failed stays so for whoever has it open. With the last arm of its cell gone it is opened
+ * anew. */
+static int open_again(struct native *r, struct error *e)
+{
+    if (!r->broken)
+        return 0;
+    if (r->arms > 0)
+        return error_set(e, ERROR_FAILED,
+                         "%s failed in another arm of this cell: the next cell opens it anew", r->device);
+    drop_weights(r);
+    if (r->k)
+        r->k->ops->close(r->k);
+    native_forget();
+    r->k = native_open(r->device, r->threads, e);
+    r->broken = !r->k;
+    return r->k ? 0 : -1;
 }
 
 static struct runner_arm *prepare(struct runner *base, const struct runner_request *q,
@@ -196,7 +264,8 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
     *load_ns = 0;
     if (native_supports(r->device, q->model, q->implementation, q->workload, e) ||
         native_shape(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->samples_max,
-                     &shape, e))
+                     &shape, e) ||
+        open_again(r, e))
         return NULL;
     forward_sizes(r->k, &shape, &sizes);
     drop_other_models(r, q);
@@ -208,6 +277,7 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
         return NULL;
     }
     a->r = r;
+    r->arms++;
     a->model = *q->model;
     a->implementation = *q->implementation;
     a->workload = q->workload;
@@ -218,6 +288,7 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
     a->sizes = sizes;
     a->w = find_weights(r, q, w, load_ns, e);
     if (!a->w || fill_arm(a, q, &shape, w, e)) {
+        r->broken = r->broken || r->k->ops->error(r->k) != NULL;
         release(a);
         return NULL;
     }
@@ -254,7 +325,7 @@ static int prefill_or_generate(struct runner_arm *a, struct sample *out, struct 
         .host_ns = now(NULL) - start,
         .first_ns = a->workload == WORKLOAD_GENERATE ? k->ops->event_span_ns(k, a->event[0], a->event[1]) : 0,
     };
-    return 0;
+    return check_device(a, e);
 }
 
 /* Samples [from, to) are complete: their device spans, and the host's time spread by when each was submitted.
@@ -294,13 +365,19 @@ static int decode(struct runner_arm *a, int n, struct sample *out, _Atomic int *
         if (i < n && after - shown > publish_ns) {
             k->ops->synchronize(k);
             before = shown = now(NULL);
+            failed = check_device(a, e);
+            if (failed)
+                return -1;
             publish(a, out, published, i, before, after, done);
             published = i;
         }
     }
     k->ops->synchronize(k);
+    int64_t synchronized = now(NULL);
+    if (check_device(a, failed ? NULL : e))
+        return -1; /* times of work that failed are no samples */
     if (i > published)
-        publish(a, out, published, i, now(NULL), before, done);
+        publish(a, out, published, i, synchronized, before, done);
     return failed;
 }
 
@@ -339,10 +416,36 @@ static int output(struct runner_arm *a, struct runner_output *out, struct error 
     if (!out->logits)
         return error_set(e, ERROR_MEMORY, "no memory for %zu logits: choose a smaller batch", n);
     if (forward_logits(a->f, out->logits, e)) {
+        a->r->broken = a->r->k->ops->error(a->r->k) != NULL;
         runner_output_free(out);
         return -1;
     }
     return 0;
+}
+
+/* A virtual cache holds what it mapped, not what it may map. */
+static void read_pages(struct runner_arm *a, struct memory_use *out)
+{
+    struct kv_pages_figures p;
+    if (!forward_kv_pages(a->f, true, &p))
+        return;
+    int64_t tokens = forward_kv_used(a->f);
+    out->kv_pages = (struct memory_pages){
+        .page_bytes = p.page_bytes,
+        .pages = p.pages,
+        .reserved = p.reserved,
+        .committed = p.committed,
+        .wasted = (p.committed - tokens) / a->batch,
+        .hidden_ns = p.hidden_ns,
+        .exposed_ns = p.exposed_ns,
+    };
+    *(a->model.family == MODEL_BERT ? &out->activations : &out->kv_cache) +=
+        p.committed - (a->model.family == MODEL_BERT ? p.reserved : a->sizes.kv_cache);
+}
+
+static void graph(struct runner_arm *a, struct runner_graph *out)
+{
+    *out = a->graph;
 }
 
 static void memory(struct runner_arm *a, struct memory_use *out)
@@ -355,6 +458,7 @@ static void memory(struct runner_arm *a, struct memory_use *out)
         .overhead = a->sizes.overhead + program,
         .kv_used = a->model.family == MODEL_BERT ? 0 : forward_kv_used(a->f),
     };
+    read_pages(a, out);
     int64_t own = out->weights + out->activations + out->kv_cache + a->sizes.overhead;
     out->average = own + program;
     out->peak = own + a->program_peak;
@@ -370,8 +474,7 @@ static void close_runner(struct runner *base)
     struct native *r = (struct native *)base;
     if (!r)
         return;
-    for (int t = 0; t < KERNEL_DTYPES; t++)
-        weights_release(r->cached[t]);
+    drop_weights(r);
     if (r->k)
         r->k->ops->close(r->k);
     free(r);
@@ -391,6 +494,7 @@ static const struct runner_ops native_ops = {
     .output = output,
     .memory = memory,
     .work = work,
+    .graph = graph,
     .release = release,
     .close = close_runner,
     .kernels = kernels,
@@ -398,21 +502,16 @@ static const struct runner_ops native_ops = {
 
 struct runner *runner_open_native(const char *device, int threads, struct error *e)
 {
-    if (strcmp(device, "cpu") != 0) {
-        error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose device cpu", device);
-        return NULL;
-    }
     struct native *r = calloc(1, sizeof *r);
     if (!r) {
-        error_set(e, ERROR_MEMORY, "no memory to open the cpu: close other programs");
+        error_set(e, ERROR_MEMORY, "no memory to open %s: close other programs", device);
         return NULL;
     }
-    char why[256] = "";
     r->base.ops = &native_ops;
-    memcpy(r->device, "cpu", sizeof "cpu");
-    r->k = kernels_open_cpu(&(struct kernels_config){threads, "auto", "auto"}, why, sizeof why);
+    r->threads = threads;
+    snprintf(r->device, sizeof r->device, "%s", device);
+    r->k = native_open(device, threads, e);
     if (!r->k) {
-        error_set(e, ERROR_FAILED, "the cpu backend does not open (%s): see `benchtop doctor`", why);
         free(r);
         return NULL;
     }

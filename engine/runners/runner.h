@@ -47,6 +47,13 @@ struct runner_output {
 };
 void runner_output_free(struct runner_output *o);
 
+/* What recording a step took, and its first launches: the counterpart of a compiler's cold start. */
+struct runner_graph {
+    int nodes; /* kernels and copies per step; 0: steps are launched one by one */
+    int64_t capture_ns, instantiate_ns;
+    int64_t first_replay_ns, replay_ns; /* host clock, submit to done: the first, and the one after it */
+};
+
 struct kernels_info; /* kernels/kernels.h */
 struct runner;
 struct runner_arm;
@@ -72,6 +79,7 @@ struct runner_ops {
     int (*output)(struct runner_arm *a, struct runner_output *out, struct error *e);
     void (*memory)(struct runner_arm *a, struct memory_use *out); /* measured, since prepare */
     void (*work)(struct runner_arm *a, struct model_work *out);
+    void (*graph)(struct runner_arm *a, struct runner_graph *out); /* NULL: this runner records none */
     /* Whether the last block ran below the device's clocks. NULL: this runner cannot tell, telemetry decides.
      */
     bool (*throttled)(struct runner_arm *a);
@@ -85,7 +93,8 @@ struct runner {
     const struct runner_ops *ops;
 };
 
-/* device: "cpu" (later "cuda[:N]"). threads 0: all this process may use. */
+/* device: "cpu", "cuda[:N]". threads 0: all this process may use. A device that fails (an illegal access)
+ * fails the arms that are prepared; the next prepare after their release opens it anew. */
 struct runner *runner_open_native(const char *device, int threads, struct error *e);
 /* The simulator: virtual time (realtime: sleeps), latency laws and faults from the preset's `fake` object. */
 struct runner *runner_open_fake(const struct preset *preset, bool realtime, struct error *e);

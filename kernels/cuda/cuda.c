@@ -198,6 +198,8 @@ static void destroy(struct cuda *c)
     cuda_memory_close(c);
     if (c->stream)
         cudaStreamDestroy(c->stream);
+    if (atomic_load(&c->own->failed)) /* a fault stays with its context: the next open gets a new one */
+        cudaDeviceReset();
     (void)cudaGetLastError();
     pthread_mutex_destroy(&c->own->failing);
     pthread_mutex_destroy(&c->own->space.lock);

@@ -26,7 +26,7 @@ static void prepare_files(void)
     mkdir(cache, 0777);
     setenv("XDG_CACHE_HOME", absolute, 1);
     CHECK_INT(device_find("cpu", &d, &e), 0);
-    CHECK_INT(device_file_cache(path, sizeof path, true, &e), 0);
+    CHECK_INT(device_file_cache(path, sizeof path, "", true, &e), 0);
     snprintf(text, sizeof text,
              "machine %s, %d cores\nothers 0\nread_bandwidth 4e10\nproduct_fp32 4e11\nproduct_fp16 4e11\n"
              "product_bf16 8e11\nproduct_int8 4e11\n",

@@ -19,7 +19,7 @@ TEST(readings_come_in_order_with_what_this_machine_tells)
 {
     struct error e = {0};
     int64_t from = now_ns();
-    struct telemetry *t = telemetry_start(&e);
+    struct telemetry *t = telemetry_start("", &e);
     if (!t) {
         TEST_FAIL("%s", e.text);
         return;
@@ -63,7 +63,7 @@ TEST(stopping_does_not_wait_for_the_next_reading)
     struct error e = {0};
     int64_t from = now_ns();
     for (int i = 0; i < 5; i++) {
-        struct telemetry *t = telemetry_start(&e);
+        struct telemetry *t = telemetry_start("", &e);
         CHECK(t != NULL);
         telemetry_stop(t);
     }

@@ -93,7 +93,7 @@ TEST(space_cycles_the_values_of_an_axis)
     CHECK_INT(a.preset.arms[1].implementation.precision, PRECISION_FP32);
     fixture_keys(&a, " ");
     CHECK_INT(a.preset.arms[1].implementation.precision, PRECISION_FP16);
-    for (int i = 0; i < 4; i++)
+    for (int i = 1; i < PRECISIONS; i++)
         fixture_keys(&a, " ");
     CHECK_INT(a.preset.arms[1].implementation.precision, PRECISION_FP32);
     CHECK_INT(a.preset.arms[0].implementation.precision, PRECISION_FP32);
