@@ -75,6 +75,10 @@ void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uin
 void cpu_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
                      float *out);
 
+/* Columns [first, first + n) of a row as fp32, first a multiple of 64. */
+void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row, int64_t first,
+               int64_t n);
+
 /* rows.c */
 void cpu_embed(struct kernels *k, void *out, const struct kernel_matrix *table, const int32_t *ids,
                const struct kernel_matrix *positions, const struct kernel_matrix *extra,

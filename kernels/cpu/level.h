@@ -4,12 +4,15 @@
 #include "kernels/cpu/level_elementwise.h"
 #include "kernels/cpu/level_gemm.h"
 #include "kernels/cpu/level_gemv.h"
+#include "kernels/cpu/level_nf4.h"
 
 const struct simd SIMD_TABLE = {
     .name = SIMD_NAME,
     .width = SIMD_WIDTH,
     .widen = widen,
     .narrow = narrow,
+    .widen_nf4 = widen_nf4,
+    .narrow_nf4 = narrow_nf4,
     .uniform = uniform,
     .absmax = absmax,
     .read = read_all,

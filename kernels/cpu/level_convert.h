@@ -3,6 +3,10 @@
 
 #include "kernels/cpu/vector.h"
 
+enum {
+    GEMV_AHEAD = 512 /* bytes by which a stream is fetched before its use; 2048 lost 5 % on Zen 3 */
+};
+
 INLINE size_t kernel_dtype_bytes_of(enum kernel_dtype dtype) /* kernel_dtype_bytes, known to the compiler */
 {
     return dtype == KERNEL_FP32 ? 4 : dtype == KERNEL_INT8 ? 1 : 2;

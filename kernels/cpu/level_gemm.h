@@ -6,7 +6,7 @@
  * of the inner loop a tile of R weight rows reads 2 vectors and R scalars for 2 R fused multiply-adds. */
 #pragma once
 
-#include "kernels/cpu/level_convert.h"
+#include "kernels/cpu/level_nf4.h"
 
 #if SIMD_AVX512
 enum { GEMM_TILE = 12 }; /* 24 of 32 registers accumulate */
@@ -200,21 +200,34 @@ static size_t gemm_scratch_floats(int rows)
     return SIMD_GEMM_BLOCK * (lanes + GEMM_DEPTH);
 }
 
+/* Columns [k, k + depth) of row r, k at the start of a block. */
+INLINE void widen_nf4_depth(float *out, const struct kernel_matrix *m, int64_t r, int64_t k, int64_t depth)
+{
+    int64_t per_row = (m->cols + NF4_BLOCK - 1) / NF4_BLOCK, block = k / NF4_BLOCK;
+    float scales[GEMM_DEPTH / NF4_BLOCK];
+    _Static_assert(GEMM_DEPTH % NF4_BLOCK == 0, "depths begin with a block");
+    for (int i = 0; i * NF4_BLOCK < depth; i++)
+        scales[i] = nf4_scale(m, m->dtype, per_row, r, block + i);
+    widen_nf4(out, (const uint8_t *)m->data + (r * per_row + block) * NF4_BYTES, scales, depth);
+}
+
 /* The weights of one block and GEMM_DEPTH columns from k on, times all panels. */
 INLINE void gemm_depth(float *c, int64_t c_stride, const struct kernel_matrix *m, int64_t k, const void *xt,
                        int rows, float *converted)
 {
     int64_t depth = m->cols - k < GEMM_DEPTH ? m->cols - k : GEMM_DEPTH, stride = m->cols;
-    size_t element = kernel_dtype_bytes(m->dtype), row_bytes = (size_t)m->cols * element;
-    const char *w = (const char *)m->data + (size_t)k * element;
+    size_t row_bytes = kernel_row_bytes(m->dtype, m->cols), depth_bytes = kernel_row_bytes(m->dtype, depth);
+    const char *w = (const char *)m->data + kernel_row_bytes(m->dtype, k);
     bool pairs = gemm_in_pairs(m->dtype, m->cols);
     if (m->dtype != KERNEL_FP32 && !pairs) {
         for (int64_t r = 0; r < m->rows; r++) {
             const char *row = w + (size_t)r * row_bytes;
-            for (size_t byte = 0; byte < (size_t)depth * element;
-                 byte += 64) /* memory streams one row ahead */
+            for (size_t byte = 0; byte < depth_bytes; byte += 64) /* memory streams one row ahead */
                 __builtin_prefetch(row + 2 * row_bytes + byte);
-            widen(converted + r * GEMM_DEPTH, row, m->dtype, 1, depth);
+            if (m->dtype == KERNEL_NF4 || m->dtype == KERNEL_NF4_DQ)
+                widen_nf4_depth(converted + r * GEMM_DEPTH, m, r, k, depth);
+            else
+                widen(converted + r * GEMM_DEPTH, row, m->dtype, 1, depth);
         }
         w = (const char *)converted;
         stride = GEMM_DEPTH;
@@ -249,7 +262,7 @@ static void gemm_block(float *out, int64_t out_stride, const struct kernel_matri
     int64_t c_stride = lanes + W; /* off the power of two, which would hit few cache sets */
     for (int64_t k = 0; k < m->cols; k += GEMM_DEPTH)
         gemm_depth(scratch, c_stride, m, k, xt, rows, scratch + SIMD_GEMM_BLOCK * c_stride);
-    if (m->scales)
+    if (m->dtype == KERNEL_INT8)
         for (int64_t r = 0; r < m->rows; r++)
             for (int64_t i = 0; i < lanes; i += W)
                 v_store(scratch + r * c_stride + i, v_load(scratch + r * c_stride + i) * m->scales[r]);

@@ -4,10 +4,9 @@
  * the way in; x stays in the first-level cache. */
 #pragma once
 
-#include "kernels/cpu/level_convert.h"
+#include "kernels/cpu/level_nf4.h"
 
 enum {
-    GEMV_AHEAD = 512, /* bytes by which a stream is fetched before its use; 2048 lost 5 % on Zen 3 */
     GEMV_TILE =
         SIMD_AVX512 ? 4 : 3, /* weight rows for four rows of x: 12 of 16 (16 of 32) registers accumulate */
 };
@@ -101,12 +100,11 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
                  int64_t x_stride, int rows)
 {
     static void (*const by_dtype[KERNEL_DTYPES])(float *, int64_t, const struct kernel_matrix *,
-                                                 const float *, int64_t,
-                                                 int) = {gemv_fp32, gemv_fp16, gemv_bf16, gemv_int8};
+                                                 const float *, int64_t, int) = {
+        gemv_fp32, gemv_fp16, gemv_bf16, gemv_int8, gemv_nf4, gemv_nf4_dq};
     /* More than four rows of x: blocks of whole tiles small enough to stay in the first-level cache for the
      * second group of rows. */
-    int64_t row_bytes = m->cols * (int64_t)kernel_dtype_bytes(m->dtype),
-            tiles = 16384 / (GEMV_TILE * row_bytes);
+    int64_t row_bytes = (int64_t)kernel_row_bytes(m->dtype, m->cols), tiles = 16384 / (GEMV_TILE * row_bytes);
     int64_t block = rows <= 4 ? m->rows : GEMV_TILE * (tiles > 1 ? tiles : 1);
     for (int64_t first = 0; first < m->rows; first += block) {
         int64_t count = m->rows - first < block ? m->rows - first : block;

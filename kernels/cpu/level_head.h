@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/simd.h"
 #include "kernels/generator.h"
+#include "kernels/quantize.h"
 
 #include <float.h>
 #include <math.h>

@@ -18,21 +18,13 @@ int cpu_sequence_of(const struct kernel_batch *batch, int row)
     return low;
 }
 
-static void widen_row(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row)
-{
-    struct kernel_matrix part = kernel_matrix_rows(m, row, 1);
-    c->simd->widen(out, part.data, m->dtype, part.scales ? *part.scales : 1, m->cols);
-}
-
 /* out += row of m */
 static void add_row(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row)
 {
     float piece[512];
-    struct kernel_matrix part = kernel_matrix_rows(m, row, 1);
     for (int64_t i = 0; i < m->cols; i += 512) {
         int64_t n = m->cols - i < 512 ? m->cols - i : 512;
-        const char *from = (const char *)part.data + (size_t)i * kernel_dtype_bytes(m->dtype);
-        c->simd->widen(piece, from, m->dtype, part.scales ? *part.scales : 1, n);
+        cpu_widen(c, piece, m, row, i, n);
         c->simd->add(out + i, out + i, piece, n);
     }
 }
@@ -45,7 +37,7 @@ void cpu_embed(struct kernels *k, void *out, const struct kernel_matrix *table, 
 #pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, batch->rows * table->cols))
     for (int r = 0; r < batch->rows; r++) {
         float *row = (float *)out + r * table->cols;
-        widen_row(c, row, table, ids[r]);
+        cpu_widen(c, row, table, ids[r], 0, table->cols);
         if (positions) {
             int s = cpu_sequence_of(batch, r);
             add_row(c, row, positions, batch->context[s] + r - batch->row_start[s]);

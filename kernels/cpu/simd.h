@@ -40,6 +40,10 @@ struct simd {
     void (*widen)(float *out, const void *in, enum kernel_dtype dtype, float scale, int64_t n);
     /* out = in rounded to nearest even; int8: in * inverse rounded and clamped to +-127 */
     void (*narrow)(void *out, enum kernel_dtype dtype, const float *in, float inverse, int64_t n);
+    /* NF4, from the start of a block on: out = level * scales[block]; one block of n <= 64 columns to 32
+     * bytes: the nearest levels of in * inverse, behind them zeros. */
+    void (*widen_nf4)(float *out, const uint8_t *codes, const float *scales, int64_t n);
+    void (*narrow_nf4)(uint8_t *out, const float *in, float inverse, int64_t n);
     /* generator_value of elements [first, first + n), which share the high half of their index */
     void (*uniform)(float *out, uint64_t key, uint32_t first, float amplitude, int64_t n);
     float (*absmax)(const float *x, int64_t n);

@@ -1,6 +1,7 @@
 /* Synthetic weights made in place, and weights read back as fp32. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/generator.h"
+#include "kernels/quantize.h"
 
 #include <math.h>
 
@@ -45,12 +46,71 @@ static void generate_int8_row(const struct cpu *c, struct kernel_matrix *m, int6
     m->scales[row] = largest / 127;
 }
 
+/* Block b of NF4, counted over the whole matrix: its values and how many there are; their absmax. */
+static float nf4_block(const struct cpu *c, float out[KERNEL_NF4_BLOCK], int64_t *n,
+                       const struct kernel_matrix *m, int64_t b, uint64_t seed, uint64_t id,
+                       enum kernel_weight_law law, float amplitude)
+{
+    int64_t per_row = (m->cols + KERNEL_NF4_BLOCK - 1) / KERNEL_NF4_BLOCK, row = b / per_row,
+            col = b % per_row * KERNEL_NF4_BLOCK;
+    *n = m->cols - col < KERNEL_NF4_BLOCK ? m->cols - col : KERNEL_NF4_BLOCK;
+    values(c, out, seed, id, row * m->cols + col, *n, law, amplitude);
+    return c->simd->absmax(out, *n);
+}
+
+/* Each absmax less their mean, in groups, to the dynamic map. The absmax are made again: nobody kept them. */
+static void generate_nf4_scales(const struct cpu *c, struct kernel_matrix *m, int64_t blocks, uint64_t seed,
+                                uint64_t id, enum kernel_weight_law law, float amplitude)
+{
+    float mean = m->scales[0];
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, blocks *KERNEL_NF4_BLOCK))
+    for (int64_t first = 0; first < blocks; first += KERNEL_NF4_GROUP) {
+        float away[KERNEL_NF4_GROUP], value[KERNEL_NF4_BLOCK];
+        int64_t count = blocks - first < KERNEL_NF4_GROUP ? blocks - first : KERNEL_NF4_GROUP, n;
+        for (int64_t i = 0; i < count; i++)
+            away[i] = nf4_block(c, value, &n, m, first + i, seed, id, law, amplitude) - mean;
+        float scale = c->simd->absmax(away, count), inverse = scale > 0 ? 1 / scale : 0;
+        for (int64_t i = 0; i < count; i++)
+            m->codes[first + i] = (uint8_t)quantize_dynamic_code(away[i] * inverse);
+        m->scales[1 + first / KERNEL_NF4_GROUP] = scale;
+    }
+}
+
+static void generate_nf4(const struct cpu *c, struct kernel_matrix *m, uint64_t seed, uint64_t id,
+                         enum kernel_weight_law law, float amplitude)
+{
+    int64_t blocks = m->rows * ((m->cols + KERNEL_NF4_BLOCK - 1) / KERNEL_NF4_BLOCK);
+    int exponent = quantize_sum_exponent(fabsf(amplitude));
+    uint64_t sum = 0;
+#pragma omp parallel for schedule(static) reduction(+ : sum)                                                 \
+    num_threads(cpu_threads_for(c, blocks *KERNEL_NF4_BLOCK))
+    for (int64_t b = 0; b < blocks; b++) {
+        float value[KERNEL_NF4_BLOCK];
+        int64_t n;
+        float largest = nf4_block(c, value, &n, m, b, seed, id, law, amplitude);
+        c->simd->narrow_nf4((uint8_t *)m->data + b * (KERNEL_NF4_BLOCK / 2), value,
+                            largest > 0 ? 1 / largest : 0, n);
+        if (m->dtype == KERNEL_NF4)
+            m->scales[b] = largest;
+        else
+            sum += quantize_sum_term(largest, exponent);
+    }
+    if (m->dtype == KERNEL_NF4)
+        return;
+    m->scales[0] = quantize_sum_mean(sum, exponent, blocks);
+    generate_nf4_scales(c, m, blocks, seed, id, law, amplitude);
+}
+
 void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uint64_t id,
                   enum kernel_weight_law law, float amplitude)
 {
     const struct cpu *c = cpu_of(k);
     int64_t total = m->rows * m->cols;
     int threads = cpu_threads_for(c, total);
+    if (m->dtype == KERNEL_NF4 || m->dtype == KERNEL_NF4_DQ) {
+        generate_nf4(c, m, seed, id, law, amplitude);
+        return;
+    }
     if (m->dtype == KERNEL_INT8) {
 #pragma omp parallel for schedule(static) num_threads(threads)
         for (int64_t row = 0; row < m->rows; row++)
@@ -66,13 +126,37 @@ void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uin
     }
 }
 
+void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row, int64_t first,
+               int64_t n)
+{
+    enum { BLOCKS = 64 };
+    if (m->dtype != KERNEL_NF4 && m->dtype != KERNEL_NF4_DQ) {
+        const char *from =
+            (const char *)m->data + (size_t)(row * m->cols + first) * kernel_dtype_bytes(m->dtype);
+        c->simd->widen(out, from, m->dtype, m->scales ? m->scales[row] : 1, n);
+        return;
+    }
+    int64_t per_row = (m->cols + KERNEL_NF4_BLOCK - 1) / KERNEL_NF4_BLOCK;
+    for (int64_t i = 0; i < n; i += BLOCKS * KERNEL_NF4_BLOCK) {
+        int64_t count = n - i < BLOCKS * KERNEL_NF4_BLOCK ? n - i : BLOCKS * KERNEL_NF4_BLOCK;
+        int64_t block = row * per_row + (first + i) / KERNEL_NF4_BLOCK;
+        float scales[BLOCKS];
+        for (int64_t b = 0; b * KERNEL_NF4_BLOCK < count; b++) {
+            int64_t at = block + b, whole = m->first_row * per_row + at;
+            scales[b] = m->dtype == KERNEL_NF4
+                            ? m->scales[at]
+                            : quantize_block_scale(m->codes[at], m->scales[1 + whole / KERNEL_NF4_GROUP],
+                                                   m->scales[0]);
+        }
+        c->simd->widen_nf4(out + i, (const uint8_t *)m->data + block * (KERNEL_NF4_BLOCK / 2), scales, count);
+    }
+}
+
 void cpu_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
                      float *out)
 {
     const struct cpu *c = cpu_of(k);
 #pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows * m->cols))
-    for (int64_t row = 0; row < rows; row++) {
-        struct kernel_matrix part = kernel_matrix_rows(m, first + row, 1);
-        c->simd->widen(out + row * m->cols, part.data, m->dtype, part.scales ? *part.scales : 1, m->cols);
-    }
+    for (int64_t row = 0; row < rows; row++)
+        cpu_widen(c, out + row * m->cols, m, first + row, 0, m->cols);
 }

@@ -44,10 +44,13 @@ __attribute__((unused)) static float *noise_array(size_t n)
 __attribute__((unused)) static struct kernel_matrix
 new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows, int64_t cols, uint64_t id, float **plain)
 {
-    size_t data = (size_t)rows * (size_t)cols * kernel_dtype_bytes(dtype);
-    struct kernel_matrix m = {.dtype = dtype, .rows = rows, .cols = cols, .data = k->ops->alloc(k, data)};
-    if (dtype == KERNEL_INT8)
-        m.scales = k->ops->alloc(k, (size_t)rows * sizeof(float));
+    size_t part[3];
+    kernel_matrix_parts(dtype, rows, cols, part);
+    struct kernel_matrix m = {.dtype = dtype, .rows = rows, .cols = cols, .data = k->ops->alloc(k, part[0])};
+    if (part[1])
+        m.scales = k->ops->alloc(k, part[1]);
+    if (part[2])
+        m.codes = k->ops->alloc(k, part[2]);
     k->ops->generate(k, &m, 7, id, KERNEL_UNIFORM, 1.0f);
     *plain = malloc((size_t)rows * (size_t)cols * sizeof(float));
     k->ops->read_matrix(k, &m, 0, rows, *plain);
@@ -56,8 +59,13 @@ new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows, int64_t col
 
 __attribute__((unused)) static void free_matrix(struct kernels *k, struct kernel_matrix *m, float *plain)
 {
-    k->ops->free(k, m->data, (size_t)m->rows * (size_t)m->cols * kernel_dtype_bytes(m->dtype));
-    k->ops->free(k, m->scales, (size_t)m->rows * sizeof(float));
+    size_t part[3];
+    kernel_matrix_parts(m->dtype, m->rows, m->cols, part);
+    k->ops->free(k, m->data, part[0]);
+    if (m->scales)
+        k->ops->free(k, m->scales, part[1]);
+    if (m->codes)
+        k->ops->free(k, m->codes, part[2]);
     free(plain);
 }
 

@@ -111,7 +111,8 @@ TEST(constant_weights_are_the_amplitude_in_every_type)
     FOR_EACH_LEVEL(k)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++) {
         float data[60], scales[5], out[60];
-        struct kernel_matrix m = {(enum kernel_dtype)dtype, 5, 12, data, scales};
+        uint8_t codes[5];
+        struct kernel_matrix m = {(enum kernel_dtype)dtype, 5, 12, data, scales, codes};
         k->ops->generate(k, &m, 1, 1, KERNEL_CONSTANT, 1);
         k->ops->read_matrix(k, &m, 0, 5, out);
         for (int i = 0; i < 60; i++)
