@@ -102,6 +102,7 @@ int64_t engine_host_pause(void *who)
     engine_tell_plain(g, LOG_RESUMED, -1, (double)NAN, "", NULL, 0);
     int64_t waited = engine_now_ns(g) - from;
     g->deadline_ns += g->deadline_ns ? waited : 0;
+    g->spend_end_ns += g->spend_end_ns ? waited : 0;
     return waited;
 }
 
@@ -125,9 +126,13 @@ static void host_left(void *who, double seconds)
     struct engine *g = who;
     const struct preset *p = &g->preset;
     double ratio = g->predicted_s > 0 ? g->measured_s / g->predicted_s : 1;
-    double extension = p->half_width > 0 && p->max_rounds > p->rounds ? (double)p->max_rounds / p->rounds : 1;
+    double extension = p->half_width > 0 && p->max_rounds > p->rounds && !(p->time_budget_s > 0)
+                           ? (double)p->max_rounds / p->rounds
+                           : 1;
     double left = seconds + g->planned_left_s * fmax(ratio, 1) * extension;
     int64_t now = engine_now_ns(g), finish = now + (int64_t)(fmin(left, 1e9) * 1e9);
+    if (finish < g->spend_end_ns)
+        finish = g->spend_end_ns;
     if (g->deadline_ns && finish > g->deadline_ns)
         finish = g->deadline_ns;
     atomic_store(&g->finish_ns, finish);
@@ -239,6 +244,8 @@ static void *worker(void *who)
         tell_environment(g, r);
         if (g->preset.budget_s > 0)
             g->deadline_ns = engine_now_ns(g) + (int64_t)(g->preset.budget_s * 1e9);
+        if (g->preset.time_budget_s > 0)
+            g->spend_end_ns = engine_now_ns(g) + (int64_t)(g->preset.time_budget_s * 1e9);
         g->planned_left_s = g->plan.time_s;
         engine_run_cells(g, r);
         atomic_store(&g->finish_ns, engine_now_ns(g));

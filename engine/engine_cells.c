@@ -1,5 +1,6 @@
 #include "engine/engine_internal.h"
 #include "engine/resume.h"
+#include "engine/spend.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,48 @@ static void run_cell(struct engine *g, struct runner *runner, int cell)
     g->predicted_s += plan->time_s;
 }
 
+static void visit_cell(struct engine *g, struct runner *runner, const struct spend_visit *v, int visit)
+{
+    const struct plan_cell *plan = &g->plan.cell[v->cell];
+    struct measure_host host = engine_host(g);
+    struct measure_cell m = {.runner = runner,
+                             .preset = &g->preset,
+                             .model = &g->plan.model[plan->model],
+                             .plan = plan,
+                             .session = &g->session,
+                             .cell = v->cell,
+                             .share_ns = g->spend_end_ns,
+                             .deadline_ns = g->deadline_ns,
+                             .first_round = v->first_round,
+                             .visit_rounds = v->rounds,
+                             .visit = visit,
+                             .goal = v->goal};
+    struct session_cell done = g->session.cell[v->cell];
+    engine_tell_plain(g, LOG_CELL_STARTED, v->cell, (double)NAN, "", NULL, 0);
+    measure_cell(&m, &host, &done);
+    tell_done(g, v->cell, done);
+}
+
+/* What is left of the time budget goes to the cells that need it, in visits. */
+static void spend_time(struct engine *g, struct runner *runner)
+{
+    int n = g->session.n_cells;
+    bool *closed = calloc((size_t)n + 1, sizeof *closed);
+    int *visits = calloc((size_t)n + 1, sizeof *visits);
+    struct spend_visit v;
+    while (closed && visits && !atomic_load(&g->stop)) {
+        double left_s = (double)(g->spend_end_ns - engine_now_ns(g)) / 1e9;
+        if (!spend_next(&g->session, closed, left_s, &v))
+            break;
+        atomic_store(&g->skip, false);
+        visit_cell(g, runner, &v, ++visits[v.cell]);
+        /* skipped by the user, or no longer to be had */
+        closed[v.cell] = g->session.cell[v.cell].rounds_planned <= v.first_round || atomic_load(&g->skip);
+    }
+    free(closed);
+    free(visits);
+}
+
 void engine_run_cells(struct engine *g, struct runner *runner)
 {
     for (int i = 0; i < g->session.n_cells; i++) {
@@ -136,4 +179,6 @@ void engine_run_cells(struct engine *g, struct runner *runner)
         else
             run_cell(g, runner, i);
     }
+    if (g->spend_end_ns)
+        spend_time(g, runner);
 }

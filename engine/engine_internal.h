@@ -37,6 +37,7 @@ struct engine {
     _Atomic int more;
 
     int64_t deadline_ns;            /* of the run, by its time budget; 0: none. Worker only, as all below */
+    int64_t spend_end_ns;           /* when the time budget that is spent to the full is over; 0: none */
     double measured_s, predicted_s; /* of the cells done: how far predictions hold */
     double planned_left_s;          /* predicted for the cells after the current one */
     _Atomic int64_t finish_ns;      /* when the run will be done at the latest; INT64_MAX: not known */

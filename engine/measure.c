@@ -92,6 +92,14 @@ enum cell_status measure_status_of(enum error_kind kind)
 
 void measure_drop_arm(struct measure_run *r, int arm, enum cell_status status, const char *reason)
 {
+    if (r->m->first_round > 0) { /* what it measured before stands */
+        snprintf(r->lost, sizeof r->lost, "%.60s: %.90s", measure_known(r, arm)->name, reason);
+        if (r->arm[arm])
+            r->m->runner->ops->release(r->arm[arm]);
+        r->arm[arm] = NULL;
+        r->active[arm] = false;
+        return;
+    }
     struct session_arm facts = *measure_known(r, arm);
     facts.status = status;
     snprintf(facts.reason, sizeof facts.reason, "%s", reason);
@@ -123,18 +131,24 @@ static void prepare_arm(struct measure_run *r, int a)
                                .samples_max = m->plan->samples_per_block,
                                .cell = m->cell,
                                .arm = a,
+                               .visit = m->visit,
+                               .round = m->first_round,
                                .arm_name = m->preset->arms[a].name,
                                .seed = m->preset->seed};
     struct session_arm facts = *measure_known(r, a);
     struct error e = {0};
-    facts.predicted = plan->memory;
+    int64_t load_ns = 0;
     measure_phase(r, a, "weights", 0);
-    r->arm[a] = m->runner->ops->prepare(m->runner, &q, &r->watch, &facts.load_ns, &e);
+    r->arm[a] = m->runner->ops->prepare(m->runner, &q, &r->watch, &load_ns, &e);
     if (!r->arm[a]) {
         measure_drop_arm(r, a, measure_status_of(e.kind), e.text);
         return;
     }
     r->active[a] = true;
+    if (m->first_round > 0)
+        return;
+    facts.predicted = plan->memory;
+    facts.load_ns = load_ns;
     facts.status = CELL_RUNNING;
     m->runner->ops->work(r->arm[a], &facts.work);
     if (m->runner->ops->graph)
@@ -198,15 +212,20 @@ static void finish_arms(struct measure_run *r)
     }
 }
 
+static bool takes_part(const struct measure_run *r, int a)
+{
+    return r->m->first_round == 0 || measure_known(r, a)->n_blocks > 0;
+}
+
 /* Outputs are compared after the warm-up: the first pass of an arm is its cold start, and is measured. */
 static void run_cell(struct measure_run *r)
 {
-    int n_arms = r->m->preset->n_arms;
+    int n_arms = r->m->preset->n_arms, before = r->m->first_round;
     for (int a = 0; a < n_arms; a++) {
-        if (measure_checkpoint(r) == MEASURE_WHY_NONE)
+        if (measure_checkpoint(r) == MEASURE_WHY_NONE && takes_part(r, a))
             prepare_arm(r, a);
         if (r->why != MEASURE_WHY_NONE || !r->active[0]) {
-            measure_end_early(r, 0);
+            measure_end_early(r, before);
             return;
         }
     }
@@ -218,9 +237,14 @@ static void run_cell(struct measure_run *r)
         measure_warm_arm(r, a);
         r->watchdog_s = 0;
         if (r->why != MEASURE_WHY_NONE || !r->active[0]) {
-            measure_end_early(r, 0);
+            measure_end_early(r, before);
             return;
         }
+    }
+    if (before > 0) {
+        if (measure_recall(r) == 0)
+            measure_rounds(r);
+        return;
     }
     verify(r);
     if (r->why != MEASURE_WHY_NONE || !r->active[0]) {
@@ -240,7 +264,7 @@ void measure_cell(const struct measure_cell *m, const struct measure_host *host,
                             .deadline_ns = m->deadline_ns,
                             .fraction = -1};
     r.watch = (struct runner_watch){&r, watch_progress, watch_cancelled};
-    out->rounds_planned = m->preset->rounds;
+    out->rounds_planned = m->first_round > 0 ? m->first_round : m->preset->rounds;
     run_cell(&r);
     finish_arms(&r);
     for (int a = 0; a < m->preset->n_arms; a++) {

@@ -31,6 +31,11 @@ struct measure_cell {
     const char *refused[PRESET_ARMS]; /* why an arm is out of memory without being tried; NULL: try it */
     int64_t share_ns;                 /* runner clock: behind it the cell ends at the next round; 0: none */
     int64_t deadline_ns;              /* runner clock: behind it the cell ends at the next sample; 0: none */
+    /* A visit to a cell that has rounds already (engine/spend): they go on from first_round for visit_rounds
+     * at most, until `goal` is reached or share_ns is over. The arms are prepared and warmed again, what was
+     * told of them stands; outputs are not compared again. first_round 0: the cell is new. */
+    int first_round, visit_rounds, visit; /* visit: how many there were before this one, counting the first */
+    double goal;
 };
 
 /* Where no sample completes for this long (and 100 times the prediction), the arm hangs. */

@@ -32,6 +32,7 @@ struct measure_run {
     int64_t share_ns, deadline_ns, alive_ns; /* alive: when something last moved */
     double watchdog_s;
     enum measure_why why;
+    char lost[160]; /* a visit: why an arm could not be had again */
     char phase[32];
     double fraction;
     double clock_max;
@@ -56,5 +57,9 @@ int measure_warm_arm(struct measure_run *r, int arm);
 void measure_choose_samples(struct measure_run *r);
 /* Rounds in balanced random order until the rule says stop; fills r->out. */
 void measure_rounds(struct measure_run *r);
+/* A visit: what the session has of this cell, for the rounds to go on from. -1: no memory, r->out says so. */
+int measure_recall(struct measure_run *r);
+/* A visit that could not begin leaves the cell as it was. */
+void measure_abandon(struct measure_run *r);
 /* Something other than the stop rule ended the cell after `rounds` whole rounds. */
 void measure_end_early(struct measure_run *r, int rounds);

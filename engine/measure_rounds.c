@@ -61,23 +61,30 @@ static int grow_rounds(struct measure_run *r, int rounds)
     return 0;
 }
 
-static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
+/* Of the samples without a clock fault, in ns; NAN where there is none. */
+static double block_mean(const struct block *b, int n)
 {
-    const struct runner_ops *ops = r->m->runner->ops;
-    int n = atomic_load_explicit(&b->n, memory_order_relaxed), good = 0;
     double sum = 0;
-    for (int i = 0; i < n; i++) {
-        if (b->samples[i].device_ns <= 0 || b->samples[i].host_ns <= 0)
-            b->flags |= BLOCK_CLOCK_FAULT;
-        else {
+    int good = 0;
+    for (int i = 0; i < n; i++)
+        if (b->samples[i].device_ns > 0 && b->samples[i].host_ns > 0) {
             sum += (double)b->samples[i].device_ns;
             good++;
         }
-    }
+    return good > 0 ? sum / good : (double)NAN;
+}
+
+static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
+{
+    const struct runner_ops *ops = r->m->runner->ops;
+    int n = atomic_load_explicit(&b->n, memory_order_relaxed);
+    for (int i = 0; i < n; i++)
+        if (b->samples[i].device_ns <= 0 || b->samples[i].host_ns <= 0)
+            b->flags |= BLOCK_CLOCK_FAULT;
     if (n < r->samples_per_block)
         b->flags |= BLOCK_PARTIAL;
-    else if (good > 0)
-        r->mean[b->arm][b->round] = sum / good;
+    else
+        r->mean[b->arm][b->round] = block_mean(b, n);
     b->telemetry = r->host->telemetry(r->host->who, from_ns, monotonic_ns());
     if (b->telemetry.valid & TELEMETRY_CLOCK) {
         r->clock_max = fmax(r->clock_max, b->telemetry.clock_mhz);
@@ -152,10 +159,44 @@ __attribute__((format(printf, 4, 5))) static void end_cell(struct measure_run *r
     va_end(args);
 }
 
+int measure_recall(struct measure_run *r)
+{
+    if (grow_rounds(r, r->m->first_round) < 0) {
+        measure_abandon(r);
+        return -1;
+    }
+    for (int a = 0; a < r->m->preset->n_arms; a++) {
+        const struct session_arm *arm = measure_known(r, a);
+        for (int i = 0; i < arm->n_blocks; i++) {
+            const struct block *b = arm->blocks[i];
+            if (b->telemetry.valid & TELEMETRY_CLOCK)
+                r->clock_max = fmax(r->clock_max, b->telemetry.clock_mhz);
+            if ((b->flags & BLOCK_PARTIAL) || b->round >= r->m->first_round)
+                continue;
+            r->samples_per_block = b->capacity;
+            r->mean[a][b->round] = block_mean(b, b->n);
+        }
+    }
+    return 0;
+}
+
+void measure_abandon(struct measure_run *r)
+{
+    end_cell(r, CELL_OK, STOP_SPENT, "it could not be measured further%s%s", r->lost[0] ? ": " : "", r->lost);
+}
+
 void measure_end_early(struct measure_run *r, int rounds)
 {
     int planned = r->out->rounds_planned;
     bool whole = rounds >= planned;
+    if (r->m->first_round > 0) { /* a visit ends with the rounds that are whole */
+        r->out->rounds_planned = rounds;
+        if (r->why == MEASURE_WHY_NONE || r->why == MEASURE_WHY_HUNG)
+            measure_abandon(r);
+        else
+            end_cell(r, CELL_OK, r->why == MEASURE_WHY_BUDGET ? STOP_BUDGET : STOP_USER, "%s", "");
+        return;
+    }
     switch (r->why) {
     case MEASURE_WHY_NONE: /* the baseline was dropped */
         end_cell(r, measure_known(r, 0)->status, STOP_NOT, "%s", measure_known(r, 0)->reason);
@@ -199,6 +240,7 @@ static double watch_confidence(const struct measure_run *r)
 static struct stop_state stop_state_of(const struct measure_run *r, int rounds)
 {
     const struct preset *p = r->m->preset;
+    bool visit = r->m->first_round > 0;
     struct stop_question q = {.mean = r->mean,
                               .arms = p->n_arms,
                               .rounds = rounds,
@@ -208,13 +250,20 @@ static struct stop_state stop_state_of(const struct measure_run *r, int rounds)
                               .scratch = r->scratch};
     struct stop_state s = {.rounds = rounds,
                            .planned = r->out->rounds_planned,
-                           .cap = p->max_rounds,
+                           /* with time to spend, the scheduler extends */
+                           .cap = p->time_budget_s > 0 && !visit ? r->out->rounds_planned : p->max_rounds,
                            .half_width = (double)NAN,
                            .target = p->half_width,
                            .share_used = r->share_ns && measure_now(r) > r->share_ns,
                            .watched = p->watch};
-    if (s.rounds >= s.planned && s.cap > s.planned && s.target > 0 && !s.watched)
+    if (visit) {
+        s.cap = p->max_rounds;
+        s.target = r->m->goal;
+        s.visit_end = r->m->first_round + r->m->visit_rounds;
         s.half_width = stop_half_width(&q);
+    } else if (s.rounds >= s.planned && s.cap > s.planned && s.target > 0 && !s.watched) {
+        s.half_width = stop_half_width(&q);
+    }
     if (s.watched && rounds >= STOP_WATCH_ROUNDS) {
         q.confidence = watch_confidence(r);
         s.decided = stop_is_decided(&q);
@@ -230,7 +279,7 @@ void measure_rounds(struct measure_run *r)
         if (r->active[a])
             list[n++] = a;
     int64_t start = measure_now(r);
-    for (int round = 0;; round++) {
+    for (int round = r->m->first_round;; round++) {
         if (grow_rounds(r, round + 1) < 0) {
             end_cell(r, CELL_FAILED, STOP_NOT,
                      "no memory for the block means of %d rounds: close other programs", round + 1);
@@ -251,7 +300,8 @@ void measure_rounds(struct measure_run *r)
                 measure_end_early(r, round);
                 return;
             }
-            bound_left(r, start, round + (i + 1.0) / n, r->out->rounds_planned, cap);
+            if (r->m->first_round == 0)
+                bound_left(r, start, round + (i + 1.0) / n, r->out->rounds_planned, cap);
         }
         r->out->rounds_planned += r->host->more_rounds(r->host->who);
         struct stop_state s = stop_state_of(r, round + 1);
@@ -261,6 +311,8 @@ void measure_rounds(struct measure_run *r)
             measure_end_early(r, round + 1);
             return;
         }
+        if (r->m->first_round > 0)
+            r->out->rounds_planned = round + 1;
         if (rule != STOP_NOT) {
             end_cell(r, CELL_OK, rule, "%s", "");
             return;

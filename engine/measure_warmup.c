@@ -78,14 +78,16 @@ int measure_warm_arm(struct measure_run *r, int a)
     }
     r->n_warmup[a] = n;
     r->unsteady[a] = !steady;
-    if (n > 0) {
+    if (n > 0 && r->m->first_round == 0) {
         facts.cold_start_ns = s[0].device_ns;
         facts.time_to_steady_ns = steady_at - start;
+        measure_tell_arm(r, a, &facts);
+    }
+    if (n > 0) {
         int k = n - n / 2;
         r->sample_s[a] = stats_mean(ms + n - k, (size_t)k) / 1e3;
     }
     free(ms);
-    measure_tell_arm(r, a, &facts);
     return 0;
 fail:
     free(ms);

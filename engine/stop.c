@@ -3,11 +3,19 @@
 #include "engine/decision.h"
 #include <math.h>
 
-const char *const stop_rule_names[] = {"", "planned rounds", "precision", "cap", "budget", "user", "decided"};
+const char *const stop_rule_names[] = {"",       "planned rounds", "precision", "cap",
+                                       "budget", "user",           "decided",   "time spent"};
 
 enum stop_rule stop_decide(const struct stop_state *s)
 {
     int least = s->planned < STOP_BUDGET_ROUNDS ? s->planned : STOP_BUDGET_ROUNDS;
+    if (s->visit_end) {
+        if (s->watched ? s->decided : s->half_width <= s->target)
+            return s->watched ? STOP_DECIDED : STOP_PRECISION;
+        if (s->rounds >= s->cap)
+            return STOP_CAP;
+        return s->rounds >= s->visit_end || s->share_used ? STOP_SPENT : STOP_NOT;
+    }
     if (s->watched) {
         if (s->decided && s->rounds >= STOP_WATCH_ROUNDS)
             return STOP_DECIDED;

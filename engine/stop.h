@@ -5,9 +5,18 @@
 
 #include "stats/stats.h"
 
-enum stop_rule { STOP_NOT, STOP_PLANNED, STOP_PRECISION, STOP_CAP, STOP_BUDGET, STOP_USER, STOP_DECIDED };
+enum stop_rule {
+    STOP_NOT,
+    STOP_PLANNED,
+    STOP_PRECISION,
+    STOP_CAP,
+    STOP_BUDGET,
+    STOP_USER,
+    STOP_DECIDED,
+    STOP_SPENT
+};
 extern const char *const stop_rule_names[]; /* "", "planned rounds", "precision", "cap", "budget", "user",
-                                               "decided" */
+                                               "decided", "time spent" */
 
 struct stop_state {
     int rounds, planned, cap; /* rounds done; the planned number; the most (cap <= planned: no extension) */
@@ -16,6 +25,7 @@ struct stop_state {
     bool share_used;          /* this cell's share of the time budget is used up */
     bool watched;             /* planned rounds are no end, the decision is */
     bool decided;             /* every candidate's always-valid interval decides */
+    int visit_end;            /* a visit of the precision scheduler: rounds after which it is over; 0: none */
 };
 /* A share of the budget never ends a cell before this many rounds, or the planned ones: few rounds of every
  * cell are worth more than all rounds of some. A watched cell looks from STOP_WATCH_ROUNDS rounds on. */

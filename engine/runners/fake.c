@@ -206,7 +206,7 @@ static struct runner_arm *prepare(struct runner *r, const struct runner_request 
             model_work(q->model, q->implementation, WORKLOAD_PREFILL, q->batch, q->seq, 0);
         a->first_share = fmin(1, roofline_s(&prompt) / roofline_s(&a->work));
     }
-    a->random = random_of(q->seed, q->cell, q->arm);
+    a->random = random_of(q->seed, q->cell, q->arm + PRESET_ARMS * q->visit);
     a->ar1 = random_normal(&a->random);
     a->block_factor = 1;
     a->at_start = true;
@@ -277,7 +277,7 @@ static int run_block(struct runner_arm *a, int n, struct sample *out, _Atomic in
     if (a->fault == FAKE_HANG)
         return hang(f, w, e);
     if (a->at_start) { /* the first n_arms blocks are warm-up: time in rounds starts behind them */
-        a->round = fmax(0, (double)(f->blocks - f->n_arms) / f->n_arms);
+        a->round = a->request.round + fmax(0, (double)(f->blocks - f->n_arms) / f->n_arms);
         f->blocks++;
         a->at_start = false;
     }

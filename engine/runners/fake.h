@@ -13,7 +13,8 @@
  *   noise     normal, bimodal: 1 + within_sd x z; lognormal: exp(sigma z - sigma^2 / 2), mean 1;
  *             ar1: 1 + within_sd x u, u stationary with lag-1 correlation rho
  * never below a hundredth of the mean. Host time is FAKE_HOST_NS longer. All draws come from the preset's
- * seed, the cell and the arm. Outputs are a function of seed, batch and vocabulary alone: arms agree exactly.
+ * seed, the cell, the arm and how often it was prepared. Outputs are a function of seed, batch and vocabulary
+ * alone: arms agree exactly.
  */
 #pragma once
 

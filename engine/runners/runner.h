@@ -32,8 +32,10 @@ struct runner_request {
     const struct implementation *implementation;
     enum workload workload;
     int batch, seq, tokens;
-    int samples_max; /* most samples a block (or its warm-up) will ask for: decode reserves cache for them */
-    int cell, arm;   /* indices, for the fake's faults and laws */
+    int samples_max;  /* most samples a block (or its warm-up) will ask for: decode reserves cache for them */
+    int cell, arm;    /* indices, for the fake's faults and laws */
+    int visit, round; /* how often this arm was prepared before, the rounds it has had: the fake goes on from
+                         there */
     const char *arm_name;
     uint64_t seed; /* weights and inputs: the same for every arm, so that outputs can be compared */
 };

@@ -63,6 +63,10 @@ static const struct situation situations[] = {
     {"any false verdict: sweep of 50 cells", COUNT_FALSE,
      SHAPE("10", "2") WARM ",\"batch\":[1,2,3,4,5,6,7,8,9,10],\"seq\":[1,2,3,4,5]", NORMAL("10", "0.03"),
      NORMAL("10", "0.03"), 10, 1, 0, 0.055, 2000},
+    {"any false verdict: time budget spent on 5 cells", COUNT_FALSE,
+     "\"rounds\":10,\"max_rounds\":60,\"samples_per_block\":2,\"time_budget_s\":12,\"batch\":[1,2,3,4,"
+     "5]" WARM,
+     NORMAL("10", "0.03"), NORMAL("10", "0.03"), 10, 1, 0, 0.055, 2000},
     {"interval of the mean: normal", COUNT_MEAN_COVERED, SHAPE("30", "0") WARM, NORMAL("10", "0.05"),
      NORMAL("10", "0.05"), 10, 1, 0.94, 0.965, 3000},
     {"interval of the ratio: normal", COUNT_RATIO_COVERED, SHAPE("30", "0") WARM, NORMAL("10", "0.05"),
