@@ -137,11 +137,14 @@ static int unsupported(const struct request *r)
         catalog_nearest(r->operand[0], verbs, 2, near, sizeof near);
         error_set(&e, ERROR_USAGE, "benchtop model %s is unknown: %s", r->operand[0],
                   *near ? near : "choose show or write");
+    } else if (r->command == COMMAND_MODEL && strcmp(r->operand[0], "show") == 0) {
+        if (r->n_operands == 2)
+            return command_model_show(r->operand[1]);
+        error_set(&e, ERROR_USAGE, "benchtop model show needs a FILE: `benchtop model show FILE.gguf`");
     } else if (r->command == COMMAND_MODEL) {
-        error_set(
-            &e, ERROR_UNSUPPORTED,
-            "this version neither reads nor writes GGUF files: describe a model by its dimensions in a file "
-            "like those of `benchtop list models` and name it with --model");
+        error_set(&e, ERROR_UNSUPPORTED,
+                  "this version writes no GGUF files: describe a model by its dimensions in a file "
+                  "like those of `benchtop list models` and name it with --model");
     } else {
         error_set(
             &e, ERROR_UNSUPPORTED,

@@ -61,7 +61,9 @@ const struct command_info options_commands[COMMANDS] = {
                           "version does not read: it says so and exits 1."},
     [COMMAND_MODEL] = {COMMAND_MODEL, "model", "show|write FILE", 1, 2, COMPLETE_MODEL_VERBS, false,
                        "look into a GGUF file, or write one",
-                       "This version does not read or write GGUF files: it says so and exits 1."},
+                       "show prints the metadata and the tensors of a GGUF file. write is not part of this "
+                       "version: it says so "
+                       "and exits 1."},
     [COMMAND_HELP] = {COMMAND_HELP, "help", "[COMMAND]", 0, 1, COMPLETE_COMMANDS, false,
                       "this, or one command", "Prints the same as COMMAND --help."},
     [COMMAND_MANUAL] = {COMMAND_MANUAL, "manual", "", 0, 0, COMPLETE_NOTHING, true, "the man page, as roff",

@@ -80,7 +80,12 @@ check 'plan has a row for every arm of every cell' [ "$(grep -c tiny-llama "$wor
 expect 'plan --json' 0 'benchtop/plan/1' '' plan $two --json
 json 'plan --json is JSON'
 expect 'tokenize is unsupported in words' 1 '' 'unsupported: .*tokenizer' tokenize --model x.gguf --whole
-expect 'model show is unsupported in words' 1 '' 'unsupported: .*GGUF' model show x.gguf
+expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
+expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
+check 'nothing but text was printed' lacks "$work/out" $'\033'
+expect 'a damaged file says where' 1 '' 'overlaps another one' model show tests/data/malformed/gguf/d20_overlap.gguf
+expect 'model show without a file' 2 '' 'needs a FILE' model show
+expect 'model write is unsupported in words' 1 '' 'unsupported: .*GGUF' model write x.gguf
 expect 'model shwo' 2 '' 'show' model shwo x.gguf
 expect 'the fake has nothing to test' 2 '' 'fake device' selftest --device fake
 
