@@ -75,7 +75,7 @@ struct crew {
     int line;
 };
 
-std::vector<thread *> pool;
+std::vector<thread *> &pool = *new std::vector<thread *>(); /* stays reachable to the end */
 crew *now;
 
 thread *self(void)
@@ -359,7 +359,7 @@ void run_in_turn(const emulator_kernel &k, size_t blocks, size_t threads, size_t
     unsigned char *shared = new_shared(k.shared);
     for (size_t i = 0; i < blocks; i++) {
         poison_shared(emulated_shared_begin, statics);
-        memset(shared, 0xff, k.shared);
+        poison_shared(shared, k.shared);
         now->first = now->count = 0;
         place(&now->blocks[0], i, 0, shared);
         go();
@@ -373,7 +373,7 @@ void run_together(const emulator_kernel &k, size_t blocks, size_t threads, size_
     now->ready.resize(threads * blocks);
     for (size_t i = 0; i < blocks; i++) {
         unsigned char *shared = new_shared(k.shared);
-        memset(shared, 0xff, k.shared);
+        poison_shared(shared, k.shared);
         now->blocks[i].statics.assign(statics, 0xff);
         place(&now->blocks[i], i, i * threads, shared);
     }
