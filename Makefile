@@ -96,7 +96,8 @@ $(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs
 EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*.cc tests/emu/*.cu)))
 EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_CU) $(EMU_SOURCES))
 EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
-EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
+# Kernels read packs of one type as words of another, as CUDA C++ allows.
+EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
 # The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program.
 EMU_LDFLAGS  = $(ALL_LDFLAGS) -rdynamic -Wl,-T,tests/emu/shared.ld -Wl,--warn-unresolved-symbols
 EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))

@@ -397,6 +397,84 @@ TEST(the_first_failure_stays_and_names_what_failed)
     k->ops->close(k);
 }
 
+TEST(a_kernel_that_faults_is_told_at_synchronize_with_the_last_launch)
+{
+    struct kernels *k = opened();
+    int32_t *p = k->ops->alloc(k, sizeof *p);
+    k->ops->synchronize(k);
+    setenv("EMULATED_FAIL", "kernel:1", 1);
+    k->ops->advance(k, p, 1, 1);
+    unsetenv("EMULATED_FAIL");
+    k->ops->synchronize(k);
+    CHECK_CONTAINS(k->ops->error(k), "illegal memory access");
+    CHECK_CONTAINS(k->ops->error(k), "advance");
+    k->ops->close(k);
+}
+
+TEST(a_launch_that_is_refused_names_the_kernel)
+{
+    struct kernels *k = opened();
+    int32_t *p = k->ops->alloc(k, sizeof *p);
+    setenv("EMULATED_FAIL", "launch:1", 1);
+    k->ops->advance(k, p, 1, 1);
+    unsetenv("EMULATED_FAIL");
+    CHECK_CONTAINS(k->ops->error(k), " in advance");
+    k->ops->close(k);
+}
+
+TEST(a_failure_at_any_step_of_opening_gives_words_and_leaves_nothing)
+{
+    static const struct {
+        const char *call, *part;
+        int most;
+    } steps[] = {{"cudaStreamCreate", "cuda:0 cannot be used", 1},
+                 {"cudaMallocHost", "pinned", 1},
+                 {"cudaEventCreate", "pinned", STAGING_SLOTS}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        for (int n = 1; n <= steps[i].most; n += 1 + steps[i].most / 4) {
+            char why[256] = "", fail[64];
+            snprintf(fail, sizeof fail, "%s:%d", steps[i].call, n);
+            setenv("EMULATED_FAIL", fail, 1);
+            struct kernels *k = kernels_open("cuda", &own, why, sizeof why);
+            unsetenv("EMULATED_FAIL");
+            CHECK(!k);
+            CHECK_CONTAINS(why, steps[i].part);
+        }
+    closed_clean(opened());
+}
+
+TEST(a_map_that_fails_on_the_way_changes_nothing)
+{
+    static const char *const calls[] = {"cuMemCreate:3", "cuMemMap:3", "cuMemSetAccess:1"};
+    for (int i = 0; i < 3; i++) {
+        struct kernels *k = opened();
+        size_t page = k->ops->page_bytes(k);
+        char *at = k->ops->reserve(k, 4 * page);
+        setenv("EMULATED_FAIL", calls[i], 1);
+        CHECK(!k->ops->map(k, at, 4 * page));
+        unsetenv("EMULATED_FAIL");
+        CHECK_INT(k->ops->allocated(k), 0);
+        CHECK(k->ops->map(k, at, 4 * page)); /* nothing is in the way */
+        CHECK(all_zero(k, at, 4 * page));
+        k->ops->unmap(k, at, 4 * page);
+        k->ops->unreserve(k, at, 4 * page);
+        k->ops->close(k);
+    }
+}
+
+TEST(a_graph_that_cannot_be_instantiated_is_null_with_a_reason)
+{
+    struct kernels *k = opened();
+    int32_t *p = k->ops->alloc(k, sizeof *p);
+    CHECK(k->ops->graph_begin(k));
+    k->ops->advance(k, p, 1, 1);
+    setenv("EMULATED_FAIL", "cudaGraphInstantiate:1", 1);
+    CHECK(!k->ops->graph_end(k, NULL));
+    unsetenv("EMULATED_FAIL");
+    CHECK_CONTAINS(k->ops->error(k), "graph_end");
+    k->ops->close(k);
+}
+
 TEST(events_of_nothing_recorded_are_a_failure_not_a_number)
 {
     struct kernels *k = opened();

@@ -49,7 +49,7 @@ bool covers(const std::map<const char *, size_t> &memory, const void *p, size_t 
 cudaError_t check_device(int device)
 {
     emulator_shape shape = emulator_device();
-    if (!shape.driver)
+    if (shape.driver / 1000 < CUDART_VERSION / 1000) /* 0: none; an older major version does not do */
         return cudaErrorInsufficientDriver;
     if (!shape.devices)
         return cudaErrorNoDevice;
