@@ -112,6 +112,12 @@ static int host_more_rounds(void *who)
     return atomic_exchange(&g->more, 0);
 }
 
+static unsigned host_dropped(void *who)
+{
+    struct engine *g = who;
+    return atomic_exchange(&g->dropped, 0);
+}
+
 static struct block_telemetry host_telemetry(void *who, int64_t from_ns, int64_t to_ns)
 {
     struct engine *g = who;
@@ -144,6 +150,7 @@ struct measure_host engine_host(struct engine *g)
                                  .order = engine_host_order,
                                  .pause = engine_host_pause,
                                  .more_rounds = host_more_rounds,
+                                 .dropped = host_dropped,
                                  .tell = engine_tell,
                                  .telemetry = host_telemetry,
                                  .left = host_left};
@@ -363,6 +370,12 @@ void engine_command(struct engine *g, enum engine_command c)
     }
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
+}
+
+void engine_drop_arm(struct engine *g, int arm)
+{
+    if (arm > 0 && arm < PRESET_ARMS)
+        atomic_fetch_or(&g->dropped, 1u << arm);
 }
 
 const struct log *engine_log(const struct engine *g)

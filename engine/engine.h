@@ -33,6 +33,9 @@ struct engine *engine_start(const struct engine_options *o, struct error *e);
 /* Any thread. PAUSE and CONTINUE: the last one wins; STOP stays; MORE_ROUNDS add up. Heard between samples.
  */
 void engine_command(struct engine *g, enum engine_command c);
+/* Any thread: the current cell goes on without this arm after the round in flight; what it measured stands,
+ * without a verdict. The baseline (arm 0) cannot be dropped. */
+void engine_drop_arm(struct engine *g, int arm);
 const struct log *engine_log(const struct engine *g);
 const struct preset *engine_preset(const struct engine *g);
 const struct plan *engine_plan(const struct engine *g);

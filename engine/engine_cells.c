@@ -163,6 +163,7 @@ void engine_run_cells(struct engine *g, struct runner *runner)
         g->planned_left_s -= plan->time_s;
         atomic_store(&g->skip, false);
         atomic_store(&g->more, 0);
+        atomic_store(&g->dropped, 0);
         engine_host_pause(g);
         engine_tell_plain(g, LOG_CELL_STARTED, i, (double)NAN, "", NULL, 0);
         if (keep_cell(g, i))

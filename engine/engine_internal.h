@@ -35,6 +35,7 @@ struct engine {
     pthread_cond_t changed;
     _Atomic bool stop, skip, paused;
     _Atomic int more;
+    _Atomic unsigned dropped; /* arms of the current cell, bits */
 
     int64_t deadline_ns;            /* of the run, by its time budget; 0: none. Worker only, as all below */
     int64_t spend_end_ns;           /* when the time budget that is spent to the full is over; 0: none */

@@ -13,8 +13,9 @@ enum measure_order { MEASURE_GO, MEASURE_STOP, MEASURE_SKIP };
 struct measure_host {
     void *who;
     enum measure_order (*order)(void *who); /* at once; called between samples */
-    int64_t (*pause)(void *who);   /* returns when there is no pause; runner nanoseconds spent waiting */
-    int (*more_rounds)(void *who); /* asked for since the last call */
+    int64_t (*pause)(void *who);    /* returns when there is no pause; runner nanoseconds spent waiting */
+    int (*more_rounds)(void *who);  /* asked for since the last call */
+    unsigned (*dropped)(void *who); /* arms (bits) that the user dropped from this cell since the last call */
     /* Appends to the log and folds into `session`; payload_size as in log_append. */
     void (*tell)(void *who, const struct log_entry *entry, size_t payload_size);
     struct block_telemetry (*telemetry)(void *who, int64_t from_ns, int64_t to_ns); /* CLOCK_MONOTONIC */

@@ -271,6 +271,23 @@ static struct stop_state stop_state_of(const struct measure_run *r, int rounds)
     return s;
 }
 
+/* Arms the user has seen enough of. false: no candidate is left. */
+static bool drop_asked(struct measure_run *r, int rounds)
+{
+    unsigned asked = r->host->dropped(r->host->who);
+    bool left = r->m->preset->n_arms == 1;
+    for (int a = 1; a < r->m->preset->n_arms; a++) {
+        if (asked >> a & 1u && r->active[a]) {
+            char reason[96];
+            snprintf(reason, sizeof reason, "dropped by the user after %d of %d rounds", rounds,
+                     r->out->rounds_planned);
+            measure_drop_arm(r, a, CELL_STOPPED, reason);
+        }
+        left |= r->active[a];
+    }
+    return left || asked == 0;
+}
+
 void measure_rounds(struct measure_run *r)
 {
     const struct preset *p = r->m->preset;
@@ -304,6 +321,11 @@ void measure_rounds(struct measure_run *r)
                 bound_left(r, start, round + (i + 1.0) / n, r->out->rounds_planned, cap);
         }
         r->out->rounds_planned += r->host->more_rounds(r->host->who);
+        if (!drop_asked(r, round + 1)) {
+            r->why = MEASURE_WHY_SKIP;
+            measure_end_early(r, round + 1);
+            return;
+        }
         struct stop_state s = stop_state_of(r, round + 1);
         enum stop_rule rule = stop_decide(&s);
         if (rule == STOP_BUDGET) {

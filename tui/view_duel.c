@@ -176,6 +176,20 @@ static void move_candidate(struct duel_state *s, int by)
         }
 }
 
+static void drop_arm(struct app *a)
+{
+    struct duel_state *s = a->duel;
+    const struct session_cell *c = &s->of->cell[s->cell];
+    int arm = s->candidate > 0 ? s->candidate : s->baseline;
+    if (!app_running(a) || s->of != a->live_session || s->cell != a->cell) {
+        app_say(a, true, "only an arm of the cell that is being measured can be dropped");
+        return;
+    }
+    engine_drop_arm(a->engine, arm);
+    app_say(a, false, "%s is dropped from this cell after the round in flight; what it measured stands",
+            c->arm[arm].name);
+}
+
 static bool action(struct app *a, enum action what)
 {
     struct duel_state *s = a->duel;
@@ -204,6 +218,9 @@ static bool action(struct app *a, enum action what)
         s->candidate = baseline;
         return true;
     }
+    case ACTION_DROP_ARM:
+        drop_arm(a);
+        return true;
     case ACTION_TIGHTER:
     case ACTION_WIDER:
         set_margin(a, what == ACTION_WIDER);
@@ -439,6 +456,8 @@ static bool can(const struct app *a, enum action what)
         return has;
     case ACTION_FOCUS_NEXT:
         return false;
+    case ACTION_DROP_ARM:
+        return has && app_running(a) && s->of == a->live_session;
     case ACTION_CYCLE:
         return has && s->of->cell[s->cell].n_arms > 2;
     default:

@@ -118,6 +118,8 @@ static struct host {
     int stop_after, blocks; /* MEASURE_STOP once so many blocks were closed; 0: never */
     int phases[4];          /* weights, warm-up, verify, measure */
     int64_t share_ns;
+    unsigned drop; /* arms to drop */
+    int drop_after, rounds_asked;
 } host;
 
 static enum measure_order host_order(void *who)
@@ -130,6 +132,13 @@ static int64_t host_pause(void *who)
 {
     (void)who;
     return 0;
+}
+
+/* `drop` is asked for after `drop_after` rounds. */
+static unsigned host_dropped(void *who)
+{
+    (void)who;
+    return host.rounds_asked++ == host.drop_after ? host.drop : 0;
 }
 
 static int host_more(void *who)
@@ -206,8 +215,8 @@ static const struct session_arm *measured(int arm)
 
 static void run(void)
 {
-    static const struct measure_host h = {&host,     host_order,     host_pause, host_more,
-                                          host_tell, host_telemetry, host_left};
+    static const struct measure_host h = {&host,        host_order, host_pause,     host_more,
+                                          host_dropped, host_tell,  host_telemetry, host_left};
     host.done = host.session.cell[0];
     measure_cell(&host.cell, &h, &host.done);
     CHECK_INT(fake.released, fake.prepared);
@@ -482,5 +491,32 @@ TEST(a_deadline_ends_the_block_in_flight)
     CHECK_INT(measured(0)->n_blocks, 3);
     CHECK(measured(0)->blocks[2]->flags & BLOCK_PARTIAL);
     CHECK(measured(0)->blocks[2]->n < measured(0)->blocks[2]->capacity);
+    tear_down();
+}
+
+TEST(a_dropped_arm_leaves_the_others_to_their_rounds)
+{
+    set_up(3);
+    host.drop = 1u << 2;
+    host.drop_after = 1;
+    run();
+    CHECK_INT(host.done.status, CELL_OK);
+    CHECK_INT(measured(0)->n_blocks, 6);
+    CHECK_INT(measured(1)->n_blocks, 6);
+    CHECK_INT(measured(2)->n_blocks, 2);
+    CHECK_INT(measured(2)->status, CELL_STOPPED);
+    CHECK_CONTAINS(measured(2)->reason, "dropped by the user after 2 of 6 rounds");
+    tear_down();
+}
+
+TEST(a_cell_without_a_candidate_left_ends)
+{
+    set_up(2);
+    host.drop = 1u << 1;
+    host.drop_after = 2;
+    run();
+    CHECK_INT(host.done.status, CELL_SKIPPED);
+    CHECK_INT(measured(0)->n_blocks, 3);
+    CHECK_INT(measured(1)->n_blocks, 3);
     tear_down();
 }
