@@ -3,6 +3,7 @@
 #include "engine/device.h"
 #include "engine/measure.h"
 #include "engine/resume.h"
+#include "engine/runners/process.h"
 #include "engine/session_file.h"
 #include "engine/telemetry.h"
 #include "engine/version.h"
@@ -168,8 +169,9 @@ double engine_eta_s(const struct engine *g)
 
 static struct runner *open_runner(struct engine *g, struct error *e)
 {
-    struct runner *r = g->fake ? runner_open_fake(&g->preset, g->realtime, e)
-                               : runner_open_native(g->preset.device, g->preset.threads, e);
+    struct runner *r = g->preset.strict ? runner_open_process(&g->preset, g->realtime, g->program, e)
+                       : g->fake        ? runner_open_fake(&g->preset, g->realtime, e)
+                                        : runner_open_native(g->preset.device, g->preset.threads, e);
     atomic_store_explicit(&g->runner, r, memory_order_release);
     return r;
 }
@@ -318,6 +320,7 @@ struct engine *engine_start(const struct engine_options *o, struct error *e)
     atomic_init(&g->finish_ns, INT64_MAX);
     g->wake = o->wake_fd;
     g->realtime = o->realtime;
+    g->program = o->program;
     g->resume = o->resume;
     g->log = log_new();
     if (!g->log) {

@@ -15,6 +15,7 @@ struct engine_options {
     const char *argv_json; /* for the record; NULL: "[]" */
     int wake_fd;           /* eventfd that each log entry signals; -1: none */
     bool realtime;         /* the fake runner sleeps */
+    const char *program;   /* what a strict run starts for each block; NULL: this executable */
 };
 
 enum engine_command {

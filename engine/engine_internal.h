@@ -17,6 +17,7 @@ struct engine {
     const struct session *resume;
     int wake;
     bool realtime, fake;
+    const char *program;
 
     struct log *log;
     struct session session; /* the worker's until it was joined */

@@ -24,6 +24,7 @@ struct measure_run {
     struct sample *warmup[PRESET_ARMS];
     int n_warmup[PRESET_ARMS];
     bool unsteady[PRESET_ARMS];
+    bool again;                   /* the warm-up of an arm that was warm before: the facts told of it stand */
     double sample_s[PRESET_ARMS]; /* mean of the later half of the warm-up */
     double *mean[PRESET_ARMS];    /* block means by round, NAN: none */
     double *scratch;

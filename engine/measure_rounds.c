@@ -86,6 +86,8 @@ static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
     else
         r->mean[b->arm][b->round] = block_mean(b, n);
     b->telemetry = r->host->telemetry(r->host->who, from_ns, monotonic_ns());
+    if (ops->renew) /* they are this process's, and the block ran in another */
+        b->telemetry.valid &= ~(unsigned)(TELEMETRY_LOAD | TELEMETRY_MEMORY);
     if (b->telemetry.valid & TELEMETRY_CLOCK) {
         r->clock_max = fmax(r->clock_max, b->telemetry.clock_mhz);
         if (!ops->throttled && b->telemetry.clock_mhz < MEASURE_THROTTLED_CLOCK * r->clock_max)
@@ -117,12 +119,32 @@ static int fill_block(struct measure_run *r, struct block *b, struct error *e)
     return 0;
 }
 
+/* A process of its own for the next block, warm. */
+static int renew(struct measure_run *r, int a, int round, struct error *e)
+{
+    if (r->m->runner->ops->renew(r->arm[a], round, &r->watch, e) < 0)
+        return -1;
+    r->again = true;
+    r->alive_ns = measure_now(r);
+    r->watchdog_s = fmax(MEASURE_WATCHDOG_S, 100 * r->sample_s[a]);
+    int rc = measure_warm_arm(r, a);
+    r->watchdog_s = 0;
+    r->again = false;
+    return rc;
+}
+
 /* 0; -1: the arm was dropped, or r->why says what ended the block. */
 static int run_block(struct measure_run *r, int a, int round, int position)
 {
     const struct runner_ops *ops = r->m->runner->ops;
     struct error e = {0};
     struct block *b = NULL;
+    if (ops->renew) {
+        if (renew(r, a, round, &e) < 0)
+            goto fail;
+        if (!r->active[a])
+            return -1; /* it failed while it was warmed, and was dropped */
+    }
     if (ops->reset(r->arm[a], &e) < 0 ||
         !(b = session_new_block(r->m->cell, a, round, position, r->samples_per_block, &e)))
         goto fail;
@@ -143,7 +165,7 @@ static int run_block(struct measure_run *r, int a, int round, int position)
     if (rc == 0)
         return 0;
 fail:
-    if (r->why == MEASURE_WHY_NONE)
+    if (r->why == MEASURE_WHY_NONE && r->active[a])
         measure_drop_arm(r, a, measure_status_of(e.kind), e.text);
     return -1;
 }

@@ -50,6 +50,7 @@ int measure_warm_arm(struct measure_run *r, int a)
     double *ms = calloc(most > 0 ? (size_t)most : 1, sizeof *ms);
     bool steady = false;
     int64_t start = measure_now(r), steady_at = start, deadline = warmup_deadline(r, a);
+    free(r->warmup[a]); /* of a process that is gone */
     r->warmup[a] = s;
     if (!s || !ms) {
         error_set(&e, ERROR_MEMORY, "no memory for warm-up samples: choose a smaller warmup_max");
@@ -78,7 +79,7 @@ int measure_warm_arm(struct measure_run *r, int a)
     }
     r->n_warmup[a] = n;
     r->unsteady[a] = !steady;
-    if (n > 0 && r->m->first_round == 0) {
+    if (n > 0 && r->m->first_round == 0 && !r->again) {
         facts.cold_start_ns = s[0].device_ns;
         facts.time_to_steady_ns = steady_at - start;
         measure_tell_arm(r, a, &facts);

@@ -3,6 +3,7 @@
 #include "engine/export.h"
 #include "engine/export_report.h"
 #include "engine/import.h"
+#include "engine/runners/process.h"
 #include "engine/session_file.h"
 #include "engine/version.h"
 #include "presets/catalog.h"
@@ -12,6 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int open_session(const char *name, struct session *s)
 {
@@ -234,6 +236,8 @@ static int dispatch(const struct request *r, const char *argv_json)
         return print_manual(manual_roff);
     case COMMAND_COMPLETION:
         return print_manual(manual_bash);
+    case COMMAND_BLOCK:
+        return process_serve(STDIN_FILENO, STDOUT_FILENO);
     case COMMANDS:
         break;
     }

@@ -71,6 +71,8 @@ const struct command_info options_commands[COMMANDS] = {
     [COMMAND_COMPLETION] = {COMMAND_COMPLETION, "completion", "", 0, 0, COMPLETE_NOTHING, true,
                             "the bash completion script",
                             "Written by make install; it asks benchtop --complete."},
+    [COMMAND_BLOCK] = {COMMAND_BLOCK, "block", "", 0, 0, COMPLETE_NOTHING, true, "the child of a strict run",
+                       "Started by run --strict for each block; speaks to its parent through pipes."},
 };
 
 const struct exit_code options_exit_codes[] = {
@@ -178,6 +180,15 @@ const struct option_info options_table[] = {
      override_max_rounds},
     {"--budget", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
      "time for the whole run (90, 5m, 1h); 0: no limit", NULL, override_budget},
+    {"--time", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
+     "time to spend: after every cell's rounds, what is left goes to the cells still open", NULL,
+     override_time},
+    {"--watch", 0, NULL, SWEEP, COMPLETE_NOTHING, false,
+     "decide by an always-valid interval: look as often as you like, stop at the first decision", NULL,
+     override_watch},
+    {"--strict", 0, NULL, SWEEP, COMPLETE_NOTHING, false,
+     "every block in a process of its own: slower, and what differs between processes is in the interval",
+     NULL, override_strict},
     {"--threads", 0, "N", SWEEP, COMPLETE_NOTHING, false, "threads of the cpu; 0: all", NULL,
      override_threads},
     {"--seed", 0, "N", SWEEP, COMPLETE_NOTHING, false, "weights, inputs and the order of rounds", NULL,

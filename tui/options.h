@@ -21,6 +21,7 @@ enum command_id {
     COMMAND_HELP,
     COMMAND_MANUAL,
     COMMAND_COMPLETION,
+    COMMAND_BLOCK,
     COMMANDS
 };
 

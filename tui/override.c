@@ -159,15 +159,40 @@ int override_max_rounds(struct preset *p, const char *value, bool first, struct 
     return apply_int(&p->max_rounds, "--max-rounds", value, e);
 }
 
-int override_budget(struct preset *p, const char *value, bool first, struct error *e)
+static int apply_time(double *field, const char *option, const char *value, struct error *e)
 {
-    (void)first;
     char *end;
     double v = strtod(value, &end);
     double unit = !strcmp(end, "h") ? 3600 : !strcmp(end, "m") || !strcmp(end, "min") ? 60 : 1;
     if (end == value || !isfinite(v) || v < 0 || (unit == 1 && *end && strcmp(end, "s")))
-        return override_expected(e, "--budget", value, "a time, as in 90, 90s, 5m or 1h");
-    p->budget_s = v * unit;
+        return override_expected(e, option, value, "a time, as in 90, 90s, 5m or 1h");
+    *field = v * unit;
+    return 0;
+}
+
+int override_budget(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_time(&p->budget_s, "--budget", value, e);
+}
+
+int override_time(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_time(&p->time_budget_s, "--time", value, e);
+}
+
+int override_watch(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)value, (void)first, (void)e;
+    p->watch = true;
+    return 0;
+}
+
+int override_strict(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)value, (void)first, (void)e;
+    p->strict = true;
     return 0;
 }
 

@@ -17,6 +17,9 @@ int override_precision(struct preset *p, const char *value, bool first, struct e
 int override_runs(struct preset *p, const char *value, bool first, struct error *e);
 int override_max_rounds(struct preset *p, const char *value, bool first, struct error *e);
 int override_budget(struct preset *p, const char *value, bool first, struct error *e);
+int override_time(struct preset *p, const char *value, bool first, struct error *e);
+int override_watch(struct preset *p, const char *value, bool first, struct error *e);
+int override_strict(struct preset *p, const char *value, bool first, struct error *e);
 int override_threads(struct preset *p, const char *value, bool first, struct error *e);
 int override_seed(struct preset *p, const char *value, bool first, struct error *e);
 int override_set(struct preset *p, const char *value, bool first, struct error *e);

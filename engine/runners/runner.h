@@ -1,5 +1,5 @@
-/* The seam: something that can be timed. Behind it the native engine (engine/model), the fake of the tests;
- * later child processes and HTTP endpoints. Everything above it (measure, stop rules, session, screens) is
+/* The seam: something that can be timed. Behind it the native engine (engine/model), the fake of the tests,
+ * child processes that run either of them (engine/runners/process); later HTTP endpoints. Everything above it (measure, stop rules, session, screens) is
  * the same for all.
  *
  * One runner per run, one runner_arm per prepared arm of the current cell. All calls come from the worker
@@ -70,6 +70,9 @@ struct runner_ops {
      * NULL on error: UNSUPPORTED, MEMORY, CANCELLED or FAILED; nothing leaks, other arms stay valid. */
     struct runner_arm *(*prepare)(struct runner *r, const struct runner_request *q,
                                   const struct runner_watch *w, int64_t *load_ns, struct error *e);
+    /* The next block in a process of its own, `round` for the fake: what was warm is cold again, and the caller
+     * warms it. NULL: this runner's blocks share a process. */
+    int (*renew)(struct runner_arm *a, int round, const struct runner_watch *w, struct error *e);
     /* Back to the start state: prefill, generate: empty cache; decode: seq tokens cached. Called before every
      * block. */
     int (*reset)(struct runner_arm *a, struct error *e);
