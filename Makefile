@@ -99,7 +99,7 @@ EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
 # Kernels read packs of one type as words of another, as CUDA C++ allows.
 EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
 # The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program.
-EMU_LDFLAGS  = $(ALL_LDFLAGS) -rdynamic -Wl,-T,tests/emu/shared.ld -Wl,--warn-unresolved-symbols
+EMU_LDFLAGS  = $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../../emu' -rdynamic -Wl,-T,tests/emu/shared.ld -Wl,--warn-unresolved-symbols
 EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))
 emu: $(BUILD)/emu/benchtop
 $(BUILD)/emu/%.c.o: %.c
@@ -118,11 +118,22 @@ $(BUILD)/emu/kernels.a: $(EMU_OBJECTS) $(filter-out $(BUILD)/kernels/kernels.o,$
 	$(call say,room)
 	$(Q)rm -f $@ && ar rcs $@ $^
 EMU_ARCHIVES := $(EMU_OBJECTS) $(BUILD)/engine.a $(BUILD)/emu/kernels.a $(BUILD)/stats.a $(BUILD)/presets.a
-$(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES)
+# Opened at run time by the product's own way, found by the binaries' rpath; they find the program's stand-in for the runtime.
+EMU_LIBRARIES := $(BUILD)/emu/libcublasLt.so.13 $(BUILD)/emu/libnvidia-ml.so.1
+$(BUILD)/emu/libcublasLt.so.13: tests/emu/libraries/cublaslt.cc
+	@mkdir -p $(@D)
+	$(call say,lib)
+	$(Q)$(CXX) $(EMU_CXXFLAGS) -MF $@.d -fPIC -shared -o $@ $<
+$(BUILD)/emu/libnvidia-ml.so.1: tests/emu/libraries/nvml.c
+	@mkdir -p $(@D)
+	$(call say,lib)
+	$(Q)$(CC) $(ALL_CFLAGS) $(EMU_FLAGS) -MF $@.d -fPIC -shared -o $@ $<
+emu: $(EMU_LIBRARIES)
+$(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES) | $(EMU_LIBRARIES)
 	$(call say,link)
 	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 $(BUILD)/tests/emu/%.o: ALL_CFLAGS += $(EMU_FLAGS)
-$(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMU_ARCHIVES)
+$(BUILD)/tests/emu/%: $(BUILD)/tests/emu/%.o $(EMU_ARCHIVES) | $(EMU_LIBRARIES)
 	$(call say,test)
 	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
