@@ -398,7 +398,8 @@ int command_selftest(const struct request *r)
     int failures = native_selftest(device, tell_check, &t, &e);
     if (failures < 0)
         return output_error(&e);
-    snprintf(line, sizeof line, "%d of %d checks passed on %s", t.checks - failures, t.checks, d.id);
+    snprintf(line, sizeof line, "%d of %d checks passed on %s%s", t.checks - failures, t.checks, d.id,
+             d.emulated ? " (emulated)" : "");
     int code = output_text(line);
     if (code == EXIT_DONE && t.failed_to_print) {
         output_say("standard output could not be written: some lines are missing; give it a place with room");

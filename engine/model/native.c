@@ -38,8 +38,6 @@ static int axis_on_cpu(const struct implementation *i, struct error *e)
 {
     if (i->launch == LAUNCH_GRAPH)
         return error_set(e, ERROR_UNSUPPORTED, "graph launch needs cuda: choose launch eager");
-    if (i->precision == PRECISION_NF4 || i->precision == PRECISION_NF4_DQ)
-        return error_set(e, ERROR_UNSUPPORTED, "nf4 weights have no cpu kernels: choose precision int8");
     if (i->precision == PRECISION_W8A8)
         return error_set(
             e, ERROR_UNSUPPORTED,
@@ -113,8 +111,8 @@ static struct {
 
 static int gpu_index(const char *device)
 {
-    int index = device[4] == ':' ? atoi(device + 5) : 0;
-    return index >= 0 && index < GPUS_MAX ? index : 0;
+    long index = device[4] == ':' ? strtol(device + 5, NULL, 10) : 0;
+    return index >= 0 && index < GPUS_MAX ? (int)index : 0;
 }
 
 /* Without NVML what others hold counts as ours: the driver alone does not tell them apart. */
