@@ -57,9 +57,10 @@ static inline cudaError_t cuda_launch(const struct cuda *c, dim3 grid, dim3 bloc
 
 /* The first statement of every kernel. On sm_90 and later a kernel is set up while the one before it still
  * runs (programmatic dependent launch, CUDA C++ Programming Guide), which hides most of what a launch costs
- * in decode. Nothing is read or written before this returns: all kernels before have ended by then and what
- * they wrote is visible, the one before that included, because it waited here too. A kernel that lacks the
- * line would break that chain: tests/build/kernels_test.sh looks at each. */
+ * in decode. Nothing is read or written before this returns (L2 may be asked for weights: prefetch_bulk): all
+ * kernels before have ended by then and what they wrote is visible, the one before that included, because it
+ * waited here too. A kernel that lacks the line would break that chain: tests/build/kernels_test.sh looks at
+ * each. */
 static __device__ __forceinline__ void kernel_begin(void)
 {
 #if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900

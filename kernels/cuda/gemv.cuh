@@ -62,7 +62,8 @@ struct gemv_job {
     struct kernel_epilogue epilogue;
     struct gemv_best *best; /* argmax: [blocks of the grid, rows] */
     /* the plan */
-    int tiles, splits, steps, grid, shared;
+    int tiles, splits, steps, step_bytes, grid, shared;
+    int ahead;     /* steps that each warp asks L2 for while the kernel before still runs */
     bool aligned;  /* rows of W begin at multiples of 16 bytes and end there */
     bool staged;   /* x stands in shared memory, else it is read through L1 */
     bool x_packed; /* rows of x begin at multiples of 16 bytes */
@@ -111,6 +112,7 @@ static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int sl
     int outputs = job->mode == GEMV_GATE_UP ? slots / 2 : slots, blocks = c->multiprocessors;
     job->tiles = (job->n + outputs - 1) / outputs;
     job->steps = (int)((job->row_bytes + step_bytes - 1) / step_bytes);
+    job->step_bytes = step_bytes;
     job->splits = 1;
     while (
         job->splits < GEMV_WARPS && 2 * job->splits <= job->steps &&
@@ -118,6 +120,8 @@ static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int sl
         job->splits *= 2;
     int per_block = GEMV_WARPS / job->splits, groups = (job->tiles + per_block - 1) / per_block;
     job->grid = groups < blocks ? groups : blocks;
+    int64_t of_step = (int64_t)job->grid * GEMV_WARPS * slots * step_bytes;
+    job->ahead = c->overlap && job->aligned ? (int)(c->l2_bytes / 2 / of_step) : 0;
 }
 
 /* simt_any_gemv.cu: plans and queues any job. */
@@ -133,6 +137,24 @@ static __device__ __forceinline__ int64_t gemv_row(const struct gemv_job &job, e
         return slot < SLOTS / 2 ? o : (int64_t)o + job.n;
     }
     return min(tile * SLOTS + slot, job.n - 1);
+}
+
+/* Before kernel_begin: the weights of this block's first steps on their way into L2, at most half of it. The
+ * kernel before may even be writing them: nothing is looked at, and L2 is where both would meet. It hides the
+ * start of a product behind small kernels (norms, attention), which leave the memory idle. */
+template <int SLOTS>
+static __device__ __forceinline__ void prefetch_first_steps(const struct gemv_job &job, enum gemv_mode mode)
+{
+    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, per_block = GEMV_WARPS / job.splits;
+    int left = job.ahead;
+    for (int tile = blockIdx.x * per_block + warp / job.splits; left > 0 && tile < job.tiles;
+         tile += gridDim.x * per_block)
+        for (int step = warp % job.splits; left > 0 && step < job.steps; step += job.splits, left--)
+            if (lane < SLOTS) {
+                const int64_t at = (int64_t)step * job.step_bytes;
+                prefetch_bulk(job.data + gemv_row<SLOTS>(job, mode, tile, lane) * job.row_bytes + at,
+                              (unsigned)min((int64_t)job.step_bytes, job.row_bytes - at));
+            }
 }
 
 static __device__ __forceinline__ float gemv_read(const void *p, enum kernel_dtype type, size_t i)

@@ -237,6 +237,7 @@ template <typename T, int KIND> static __device__ void gemv_stage(const struct g
 template <int MODE, typename T, int KIND, bool WIDE>
 __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_job job)
 {
+    prefetch_first_steps<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE);
     kernel_begin();
     CUDA_SHARED(shared);
     enum {

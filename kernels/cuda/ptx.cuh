@@ -85,6 +85,15 @@ static __device__ __forceinline__ uint4 load_streaming(const void *p)
     return v;
 }
 
+/* Asks L2 for `bytes` at p, both multiples of 16; nothing waits for it and nothing is read. Before sm_90:
+ * nothing. */
+static __device__ __forceinline__ void prefetch_bulk(const void *p, unsigned bytes)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(p), "r"(bytes));
+#endif
+}
+
 /* 2^x, approximate (relative error 2^-22). */
 static __device__ __forceinline__ float exp2_fast(float x)
 {

@@ -177,6 +177,7 @@ template <int ROWS> struct gemv_lane_shape {
 template <int DTYPE, int ROWS>
 __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_simt(const struct gemv_job job)
 {
+    prefetch_first_steps<GEMV_LANE_SLOTS>(job, job.mode);
     kernel_begin();
     CUDA_SHARED(shared);
     enum {

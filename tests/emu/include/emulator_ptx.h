@@ -84,6 +84,16 @@ static inline uint4 load_streaming(const void *p, EMULATED_HERE)
     return *static_cast<const uint4 *>(p);
 }
 
+/* Both ends must be memory that the kernel may read. */
+static inline void prefetch_bulk(const void *p, unsigned bytes, EMULATED_HERE)
+{
+    if ((uintptr_t)p % 16 || bytes % 16 || bytes == 0)
+        emulator_fail("prefetch_bulk at %s:%d takes %u bytes at %p: both must be multiples of 16", file, line,
+                      bytes, p);
+    const volatile char *at = static_cast<const char *>(p);
+    (void)at[0], (void)at[bytes - 1];
+}
+
 static inline float exp2_fast(float x)
 {
     return exp2f(x);
