@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(MOST_THREADS)
     }
     /* Weights of a short row arrive while the sums are made. */
     constexpr bool EARLY = PACKS * V <= 8;
-    float weight[EARLY ? PACKS : 1][V];
+    float weight[EARLY ? PACKS : 1][V] = {};
     if constexpr (EARLY) {
 #pragma unroll
         for (int p = 0; p < PACKS; p++)

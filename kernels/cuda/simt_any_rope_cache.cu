@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(THREADS)
         return;
     int position = batch_position(batch, row, batch_sequence(batch, row)), first, second;
     T *head = x + row * stride + u / per_head * (int64_t)h.head_dim;
-    float a[V], b[V];
+    float a[V], b[V] = {};
     rotated<T, V>(a, b, &first, &second, head, u % per_head, h, table + (int64_t)position * h.half * 2);
     store<V>(head + first, a);
     store<V>(head + second, b);
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(THREADS)
     const T *keys = q + (int64_t)heads * h.head_dim, *values = keys + (int64_t)kv.kv_heads * h.head_dim;
     int sequence = batch_sequence(batch, row), position = batch_position(batch, row, sequence), first, second;
     const float *table_row = table + (int64_t)position * h.half * 2;
-    float a[V], b[V];
+    float a[V], b[V] = {};
     if (u < q_units) { /* what stands behind dims stays */
         T *head = q + u / q_per_head * (int64_t)h.head_dim;
         rotated<T, V>(a, b, &first, &second, head, u % q_per_head, h, table_row);

@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(THREADS)
     nf4_groups(uint8_t *codes, float *scales, source w, int64_t cols, int64_t per_row, int64_t blocks)
 {
     kernel_begin();
-    static_assert(THREADS == KERNEL_NF4_GROUP, "a thread makes one block's scale");
+    static_assert((int)THREADS == (int)KERNEL_NF4_GROUP, "a thread makes one block's scale");
     __shared__ float scratch[THREADS / WARP];
     int64_t b = (int64_t)blockIdx.x * THREADS + threadIdx.x, row = b / per_row, col = b % per_row * BLOCK;
     float mean = scales[0], largest = 0, away = 0;
@@ -329,7 +329,7 @@ extern "C" void cuda_read_matrix(struct kernels *k, const struct kernel_matrix *
     struct piece p;
     int64_t row_bytes = (int64_t)kernel_row_bytes(m->dtype, m->cols), most = PIECE / row_bytes,
             cols = m->cols;
-    most = most > MOST ? MOST : most;
+    most = most > MOST ? (int64_t)MOST : most;
     if (most == 0) /* a part of a row: whole blocks */
         cols = PIECE / (int64_t)kernel_row_bytes(m->dtype, BLOCK) * BLOCK, most = 1;
     for (int64_t row = 0; row < rows; row += most)
