@@ -188,9 +188,10 @@ static const struct kernel_ops cuda_ops = {
  */
 static void destroy(struct cuda *c)
 {
+    cudaError_t state = cudaSuccess;
     if (c->stream) {
         cudaSetDevice(c->index);
-        cudaStreamSynchronize(c->stream);
+        state = cudaStreamSynchronize(c->stream);
     }
     if (c->own->library)
         cublaslt_close(c->own->library);
@@ -198,7 +199,7 @@ static void destroy(struct cuda *c)
     cuda_memory_close(c);
     if (c->stream)
         cudaStreamDestroy(c->stream);
-    if (atomic_load(&c->own->failed)) /* a fault stays with its context: the next open gets a new one */
+    if (state != cudaSuccess) /* a fault stays with its context: the next open gets a new one */
         cudaDeviceReset();
     (void)cudaGetLastError();
     pthread_mutex_destroy(&c->own->failing);

@@ -408,6 +408,7 @@ TEST(a_kernel_that_faults_is_told_at_synchronize_with_the_last_launch)
     k->ops->synchronize(k);
     CHECK_CONTAINS(k->ops->error(k), "illegal memory access");
     CHECK_CONTAINS(k->ops->error(k), "advance");
+    k->ops->free(k, p, sizeof *p);
     k->ops->close(k);
 }
 
@@ -419,6 +420,7 @@ TEST(a_launch_that_is_refused_names_the_kernel)
     k->ops->advance(k, p, 1, 1);
     unsetenv("EMULATED_FAIL");
     CHECK_CONTAINS(k->ops->error(k), " in advance");
+    k->ops->free(k, p, sizeof *p);
     k->ops->close(k);
 }
 
@@ -472,6 +474,7 @@ TEST(a_graph_that_cannot_be_instantiated_is_null_with_a_reason)
     CHECK(!k->ops->graph_end(k, NULL));
     unsetenv("EMULATED_FAIL");
     CHECK_CONTAINS(k->ops->error(k), "graph_end");
+    k->ops->free(k, p, sizeof *p);
     k->ops->close(k);
 }
 

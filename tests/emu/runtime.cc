@@ -385,7 +385,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     cudaError_t error = emulator_enter("cudaMalloc", cudaErrorMemoryAllocation);
     void *memory = nullptr;
-    size_t counted = (bytes + 511) / 512 * 512;
+    size_t counted = bytes > SIZE_MAX - 511 ? bytes : (bytes + 511) / 512 * 512;
     *p = nullptr;
     if (error == cudaSuccess)
         error = emulator_not_while_capturing(cudaErrorStreamCaptureUnsupported);
