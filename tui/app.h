@@ -61,6 +61,7 @@ struct app {
     char message[512];    /* last thing told to the user, status line */
     bool message_is_error;
     const char *argv_json;
+    char no_gpu[64];         /* "cuda: no driver": why there is none, for the corner of Setup; "" */
     int wake_fd;             /* eventfd for engine and jobs */
     int64_t (*now_ns)(void); /* injected clock: tests freeze it */
 };

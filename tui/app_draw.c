@@ -22,7 +22,8 @@ static void corner_text(const struct app *a, char *out, size_t size)
                  a->live_session ? a->live_session->n_cells : 0, left[0] ? " \xc2\xb7 \xe2\x89\xa4 " : "",
                  left, a->paused ? " \xc2\xb7 paused" : "");
     } else {
-        snprintf(out, size, "%s", a->device.title);
+        bool tell = a->view == VIEW_SETUP && a->no_gpu[0];
+        snprintf(out, size, "%s%s%s", a->device.title, tell ? " \xc2\xb7 " : "", tell ? a->no_gpu : "");
     }
 }
 

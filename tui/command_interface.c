@@ -57,6 +57,9 @@ static int run_app(const struct request *r, const struct prepared *p, int wake_f
     app.argv_json = argv_json;
     app.realtime = r->realtime;
     app.ascii = r->ascii;
+    char gpu[1][16], why[128];
+    if (device_gpus(gpu, 1, why, sizeof why) == 0)
+        snprintf(app.no_gpu, sizeof app.no_gpu, "cuda: %.*s", (int)strcspn(why, ":("), why);
     app.mouse = r->mouse;
     struct screen_options screen = {.ascii = r->ascii, .mouse = r->mouse};
     app.session_path = r->out;

@@ -231,20 +231,37 @@ static void toggle_workload(struct app *a)
     a->preset_changed = true;
 }
 
-static const char *const device_ids[] = {"cpu", "cuda", "fake"};
+enum { DEVICES = 10, DEVICE_ID = 16 };
+
+/* cpu, every GPU (or cuda, which then says why there is none), the simulator. */
+static int list_devices(char id[DEVICES][DEVICE_ID])
+{
+    char why[128];
+    int n = 0;
+    snprintf(id[n++], DEVICE_ID, "cpu");
+    int gpus = device_gpus(&id[n], DEVICES - 2, why, sizeof why);
+    if (gpus < 2)
+        snprintf(id[n], DEVICE_ID, "cuda");
+    n += gpus < 1 ? 1 : gpus < DEVICES - 2 ? gpus : DEVICES - 2;
+    snprintf(id[n++], DEVICE_ID, "fake");
+    return n;
+}
 
 static void device_chosen(struct app *a, int index, void *data)
 {
+    char id[DEVICES][DEVICE_ID];
     struct device d;
     struct error e = {0};
     (void)data;
     memset(&d, 0, sizeof d);
-    if (device_find(device_ids[index], &d, &e) != 0) {
+    if (index >= list_devices(id))
+        return; /* a GPU went away while the menu was open */
+    if (device_find(id[index], &d, &e) != 0) {
         app_say(a, true, "%s", e.text);
         return;
     }
     a->device = d;
-    snprintf(a->preset.device, sizeof a->preset.device, "%s", device_ids[index]);
+    snprintf(a->preset.device, sizeof a->preset.device, "%s", id[index]);
     a->setup->n_models = 0; /* what runs here has changed */
     if (setup_models_load(a, &e) != 0)
         app_say(a, true, "%s", e.text);
@@ -253,19 +270,20 @@ static void device_chosen(struct app *a, int index, void *data)
 
 static void choose_device(struct app *a)
 {
-    struct dialog_item item[3] = {0};
-    int cursor = 0;
-    for (int i = 0; i < 3; i++) {
+    char id[DEVICES][DEVICE_ID];
+    struct dialog_item item[DEVICES] = {0};
+    int cursor = 0, n = list_devices(id);
+    for (int i = 0; i < n; i++) {
         struct device d;
         struct error e = {0};
         memset(&d, 0, sizeof d);
-        snprintf(item[i].text, sizeof item[i].text, "%s", device_ids[i]);
-        item[i].disabled = device_find(device_ids[i], &d, &e) != 0;
+        snprintf(item[i].text, sizeof item[i].text, "%.15s", id[i]);
+        item[i].disabled = device_find(id[i], &d, &e) != 0;
         snprintf(item[i].note, sizeof item[i].note, "%.127s", item[i].disabled ? e.text : d.title);
-        if (strcmp(device_ids[i], a->preset.device) == 0)
+        if (strcmp(id[i], a->preset.device) == 0)
             cursor = i;
     }
-    dialog_menu(a, "Device", item, 3, cursor, device_chosen, NULL);
+    dialog_menu(a, "Device", item, n, cursor, device_chosen, NULL);
 }
 
 static int values_in(const struct app *a, int row)
