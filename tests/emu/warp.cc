@@ -56,9 +56,9 @@ static void need_all(const char *what, unsigned present)
         emulator_fail("%s needs all 32 lanes of the warp, only %08x are there", what, present);
 }
 
-/* A and B as rows of K elements widened to `wide`: a[row][k], b[col][k]. */
+/* A [row][k] and B [k][col] of K elements, widened to W. */
 template <int K, typename E, typename W>
-static void gather(emulator_thread *const lane[32], W a[16][K], W b[8][K])
+static void gather(emulator_thread *const lane[32], W a[16][K], W b[K][8])
 {
     enum { PER_WORD = 4 / sizeof(E) };
     for (int i = 0; i < 32; i++) {
@@ -71,45 +71,45 @@ static void gather(emulator_thread *const lane[32], W a[16][K], W b[8][K])
                 if (word < 4)
                     a[g + 8 * (word % 2)][k] = (W)element[e];
                 else
-                    b[g][k] = (W)element[e];
+                    b[k][g] = (W)element[e];
             }
         }
     }
 }
 
-template <int K, typename E, typename W, typename C>
+template <int K, typename E, typename W>
 static void mma(const char *what, emulator_thread *const lane[32], unsigned present)
 {
-    W a[16][K], b[8][K];
+    W a[16][K], b[K][8], sum[16][8];
     need_all(what, present);
     gather<K, E, W>(lane, a, b);
-    for (int i = 0; i < 32; i++) {
-        int g = i / 4, t = i % 4;
+    memset(sum, 0, sizeof sum);
+    for (int row = 0; row < 16; row++)
+        for (int k = 0; k < K; k++)
+            for (int col = 0; col < 8; col++)
+                sum[row][col] += a[row][k] * b[k][col];
+    for (int i = 0; i < 32; i++)
         for (int e = 0; e < 4; e++) {
-            int row = g + 8 * (e / 2), col = 2 * t + e % 2;
-            C sum = 0, c;
-            for (int k = 0; k < K; k++)
-                sum += (C)(a[row][k] * b[col][k]);
+            W c;
             memcpy(&c, lane[i]->give + 24 + 4 * e, 4);
-            c += sum;
+            c += sum[i / 4 + 8 * (e / 2)][2 * (i % 4) + e % 2];
             memcpy(lane[i]->take + 4 * e, &c, 4);
         }
-    }
 }
 
 void emulator_mma_f16(emulator_thread *const lane[32], unsigned present)
 {
-    mma<16, __half, float, float>("mma_m16n8k16 of fp16", lane, present);
+    mma<16, __half, float>("mma_m16n8k16 of fp16", lane, present);
 }
 
 void emulator_mma_bf16(emulator_thread *const lane[32], unsigned present)
 {
-    mma<16, __nv_bfloat16, float, float>("mma_m16n8k16 of bf16", lane, present);
+    mma<16, __nv_bfloat16, float>("mma_m16n8k16 of bf16", lane, present);
 }
 
 void emulator_mma_s8(emulator_thread *const lane[32], unsigned present)
 {
-    mma<32, signed char, int, int>("mma_m16n8k32_s8", lane, present);
+    mma<32, signed char, int>("mma_m16n8k32_s8", lane, present);
 }
 
 /* Lane 8 i + row gave that row of matrix i; lane 4 row + pair takes two neighbors of the row from each
