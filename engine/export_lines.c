@@ -27,6 +27,7 @@ static cJSON *block_line(const struct session *s, int cell, int arm, const struc
     const struct session_cell *c = &s->cell[cell];
     cJSON *o = cJSON_CreateObject();
     int bad = session_put_text(o, "session", s->id) || session_put_text(o, "started", s->started) ||
+              (s->environment.device[0] && session_put_text(o, "device", s->environment.device)) ||
               session_write_cell(o, c) || session_put_text(o, "arm", c->arm[arm].name);
     /* The cell's outcome is not the block's. */
     cJSON_DeleteItemFromObjectCaseSensitive(o, "stop_rule");
@@ -147,7 +148,8 @@ static const char csv_summary_head[] =
     "time_to_first_token_ms,time_per_output_token_ms,cold_start_ms,load_ms,bandwidth_bytes_per_second,"
     "flops_per_second,bandwidth_share,flop_share,";
 static const char csv_memory_head[] =
-    "weights_bytes,activations_bytes,kv_cache_bytes,overhead_bytes,peak_bytes,average_bytes,kv_used_bytes,";
+    "weights_bytes,activations_bytes,kv_cache_bytes,overhead_bytes,peak_bytes,average_bytes,kv_used_bytes,"
+    "device,";
 static const char csv_comparison_head[] =
     "speedup,speedup_ci_low,speedup_ci_high,improvement_pct,welch_t,welch_df,welch_p,paired_n,paired_p,"
     "cohens_d,"
@@ -211,6 +213,7 @@ char *export_csv(const struct session *s, struct error *e)
             csv_text(&out, arm->reason[0] ? arm->reason : c->reason);
             csv_summary(&out, &a);
             csv_memory(&out, arm);
+            csv_text(&out, s->environment.device[0] ? s->environment.device : s->environment.cpu);
             csv_comparison(&out, &comparisons[i * s->preset.n_arms + j], &arm->output);
         }
     }

@@ -282,7 +282,9 @@ char *export_vllm_latency(const struct session *s, struct error *e)
             bad = collect(&s->cell[i].arm[j], false, 0, &x) != 0;
             if (!bad && x.n > 0) {
                 cJSON *o = cJSON_CreateObject();
-                bad = session_push_item(root, o) != 0 || put_vllm_names(o, &s->cell[i], j) || put_vllm(o, &x);
+                bad = session_push_item(root, o) != 0 || put_vllm_names(o, &s->cell[i], j) ||
+                      put_vllm(o, &x) ||
+                      (s->environment.emulated && put_name(o, "device", s->environment.device));
                 first = found++ == 0 ? o : first;
             }
             free(x.ns);
