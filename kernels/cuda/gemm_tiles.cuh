@@ -453,7 +453,8 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) gemm_kernel(const gemm
         if (step + STAGES - 1 < last)
             load(step + STAGES - 1);
         copy_async_commit();
-        if (WEIGHTS != GEMM_SAME && step + 1 < last)
+        /* past the end too, where nobody reads it: without a branch the two mix */
+        if (WEIGHTS == GEMM_INT8 || WEIGHTS == GEMM_NF4 || (WEIGHTS == GEMM_OTHER && step + 1 < last))
             widen(step + 1);
         multiply(step);
     }

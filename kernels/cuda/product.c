@@ -5,16 +5,15 @@
  * int8, quantize_input (W8A8): x quantized per row, then cuBLASLt's int8 product and a pass that scales its
  *                  int32 sums; without the library our own int8 tiles, which scale in their epilogue.
  * all other W (int8 kept exact, nf4, a type other than x's): our own tiles, which widen W on the way into
- *                  shared memory; from CUDA_WIDEN_ROWS rows on, where the library is there, W is widened in
+ *                  shared memory; from widen_rows() rows on, where the library is there, W is widened in
  *                  memory piece by piece and multiplied by the library.
  *
- * Why CUDA_WIDEN_ROWS. Per weight, tiles cost 2 rows FLOP at the rate of mma.sync, the library 2 rows FLOP at
- * the rate of wgmma plus the traffic of widening: read b bytes (int8 1, nf4 0.56), write 2, read 2 once more
- * than the tiles would read b. With 0.42 and 0.74 of the H200's 989 TFLOP/s (mma.sync reaches some 0.62 of
- * wgmma's peak) and 4.8 TB/s the two meet at
- *   2 rows / 415e12 = 2 rows / 732e12 + 4 / 4.8e12   =>   rows = 400.
- * Pieces stay under 64 MiB, so that the workspace does too, while a piece still has a tile for every
- * multiprocessor.
+ * Why widen_rows. Per weight, tiles cost 2 rows FLOP at the rate of mma.sync, the library 2 rows FLOP at the
+ * rate of wgmma plus the traffic of widening: read b bytes (int8 1, nf4 0.56), write 2, read 2 once more than
+ * the tiles would read b: 4 bytes. mma.sync reaches some 0.62 of wgmma's peak, and tiles two thirds of that
+ * (nf4, bound by its look-ups, half); with 0.42 (0.33) and 0.74 of the H200's 989 TFLOP/s and 4.8 TB/s the
+ * two meet at 2 rows / 415e12 = 2 rows / 732e12 + 4 / 4.8e12   =>   rows = 400 (nf4, 326e12: 245). Pieces
+ * stay under 64 MiB, so that the workspace does too, while a piece still has a tile for every multiprocessor.
  *
  * Epilogues of the library: bias, tanh GELU and accumulation where its order of doing them is ours; the
  * activations it does not know in a pass of their own; activation and accumulation together by our tiles. A
@@ -22,7 +21,7 @@
  * pass over [rows, n], which also would round the product first. */
 #include "kernels/cuda/product.h"
 
-enum { CUDA_WIDEN_ROWS = 400, PIECE_ROWS = 256, ARGMAX_ROWS = 4096 };
+enum { PIECE_ROWS = 256, ARGMAX_ROWS = 4096 };
 static const size_t piece_bytes = (size_t)64 << 20;
 
 enum way { GEMV, TILES, LIBRARY, WIDENED, TILES_S8, LIBRARY_S8 };
@@ -54,6 +53,11 @@ static size_t place(struct plan *p, size_t bytes)
     return at;
 }
 
+static int widen_rows(enum kernel_dtype dtype)
+{
+    return dtype == KERNEL_NF4 || dtype == KERNEL_NF4_DQ ? 256 : 400;
+}
+
 static enum way choose(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     bool library = cuda_library(cuda_of(k)) != NULL;
@@ -63,7 +67,7 @@ static enum way choose(const struct kernels *k, const struct kernel_matrix *m, i
         return library ? LIBRARY_S8 : TILES_S8;
     if (m->dtype == k->activation)
         return library ? LIBRARY : TILES;
-    if (library && rows >= CUDA_WIDEN_ROWS && k->activation != KERNEL_FP32)
+    if (library && rows >= widen_rows(m->dtype) && k->activation != KERNEL_FP32)
         return WIDENED;
     return TILES;
 }

@@ -8,9 +8,12 @@
  *
  * Shared memory and blocks per multiprocessor (228 KiB on sm_90, 164 on sm_80, 100 on sm_86, 89 and 120):
  *   rows   W of x's type       int8                nf4
- *   128    64 KiB: 3, 2, 1     64 KiB: 3, 2, 1     57 KiB: 3, 2, 1      registers allow 2
+ *   128    48 KiB: 4, 3, 2     64 KiB: 3, 2, 1     57 KiB: 3, 2, 1      registers allow 2
  *   64     96 KiB: 2, 1, 1     96 KiB: 2, 1, 1     81 KiB: 2, 1, 1
- *   32     80 KiB: 2, 2, 1     80 KiB: 2, 2, 1     65 KiB: 3, 2, 1 */
+ *   32     80 KiB: 2, 2, 1     80 KiB: 2, 2, 1     65 KiB: 3, 2, 1
+ * Traffic of shared memory per step of 32 k and 128 x 128 block, in clocks of 128 bytes: 256 of fragments,
+ * 128 of x and W coming in; int8 adds 32, nf4 its 128 look-ups and 32. mma.sync needs some 413 on sm_90 (512
+ * on sm_80): nf4 is bound by it, the others just not. */
 #include "kernels/cuda/gemm_tiles.cuh"
 
 enum { LOW = 32, MIDDLE = 64, HIGH = 128 };
@@ -32,7 +35,7 @@ static void launch(struct cuda *c, const struct gemm_job &job, void *workspace, 
         if (job.rows <= LOW)
             gemm_launch<T, T, WEIGHTS, LOW, 128, 4>(c, job, workspace, bytes);
         else
-            gemm_launch<T, T, WEIGHTS, HIGH, 64, 4>(c, job, workspace, bytes);
+            gemm_launch<T, T, WEIGHTS, HIGH, 64, WEIGHTS == GEMM_SAME ? 3 : 4>(c, job, workspace, bytes);
     }
 }
 

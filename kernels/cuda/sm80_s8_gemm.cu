@@ -11,7 +11,7 @@ template <typename O> static void multiply(struct cuda *c, const struct gemm_job
     if (job.rows <= 32)
         gemm_launch<int8_t, O, GEMM_SAME, 32, 128, 4>(c, job, NULL, 0);
     else
-        gemm_launch<int8_t, O, GEMM_SAME, 128, 64, 4>(c, job, NULL, 0);
+        gemm_launch<int8_t, O, GEMM_SAME, 128, 64, 3>(c, job, NULL, 0);
 }
 
 extern "C" void cuda_gemm_s8(struct kernels *k, void *out, int out_stride, const int8_t *x, int x_stride,
