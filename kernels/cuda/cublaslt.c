@@ -174,7 +174,7 @@ struct cublaslt *cublaslt_open(char *version, size_t version_size, char *why, si
     int part[3] = {0, 0, 0};
     for (int i = 0; i < 3; i++)
         l->call.property(i, &part[i]);
-    snprintf(version, version_size, "cuBLASLt %d.%d.%d", part[0], part[1], part[2]);
+    snprintf(version, version_size, "%d.%d.%d", part[0], part[1], part[2]);
     return l;
 fail:
     cublaslt_close(l);

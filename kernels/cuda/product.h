@@ -61,7 +61,8 @@ void cuda_finish_gate_up(struct kernels *k, void *out, const void *both, int row
 void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits, int rows, int64_t n,
                        int64_t first);
 
-/* cublaslt.c: opened at run time. NULL with the reason in words where it is not there. */
+/* cublaslt.c: opened at run time. NULL with the reason in words where it is not there; version: "13.1.0".
+ * BENCHTOP_CUBLASLT in the environment names the one file to open. */
 struct cublaslt;
 struct cublaslt *cublaslt_open(char *version, size_t version_size, char *why, size_t why_size);
 void cublaslt_close(struct cublaslt *l); /* NULL is fine */
