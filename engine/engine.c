@@ -4,6 +4,7 @@
 #include "engine/measure.h"
 #include "engine/resume.h"
 #include "engine/runners/process.h"
+#include "engine/session_calibration.h"
 #include "engine/session_file.h"
 #include "engine/telemetry.h"
 #include "engine/version.h"
@@ -285,6 +286,7 @@ static int fill_session(struct engine *g, const struct engine_options *o, struct
         return error_set(e, ERROR_FAILED,
                          "the plan has %d cells, the session %d: this is a defect, report it",
                          g->plan.n_cells, s->n_cells);
+    calibration_attach(s);
     return session_name(s, o->session_path, e);
 }
 

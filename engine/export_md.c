@@ -433,6 +433,8 @@ static void put_full(struct text *out, const struct session *s, const struct com
             export_markdown_text(out, c->model);
             text_format(out, " %s, batch %d, seq %d: ", workload_names[c->workload], c->batch, c->seq);
             export_markdown_text(out, x->sentence);
+            char calibrated[SUMMARY_CALIBRATION_TEXT];
+            export_markdown_text(out, summary_calibration_text(s, i, x, calibrated, sizeof calibrated));
             text_add(out, "\n");
         }
     }

@@ -145,6 +145,7 @@ int session_apply(struct session *s, const struct log_entry *entry, struct error
         const struct session_cell *facts = entry->payload;
         cell->status = facts->status;
         cell->rounds_planned = facts->rounds_planned;
+        cell->calibration = facts->calibration;
         memcpy(cell->reason, facts->reason, sizeof cell->reason);
         memcpy(cell->stop_rule, facts->stop_rule, sizeof cell->stop_rule);
         return 0;

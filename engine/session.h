@@ -96,6 +96,14 @@ struct session_arm {
     int n_blocks, blocks_capacity;
 };
 
+/* What the baseline against itself showed in this cell on this machine (engine/session_calibration). */
+struct session_calibration {
+    double noise_floor_pct; /* the interval of that ratio reaches this far from 1 */
+    double mde_pct;         /* smallest difference that `rounds` rounds find four times in five */
+    int rounds;
+    char measured_at[32]; /* ISO 8601 UTC; "": not calibrated */
+};
+
 struct session_cell {
     char model[256];
     enum workload workload;
@@ -104,7 +112,8 @@ struct session_cell {
     char reason[256];
     char stop_rule[64]; /* which rule ended it: "planned rounds", "precision", "cap", "budget", "user" */
     int rounds_planned;
-    struct session_arm *arm; /* [n_arms], preset order */
+    struct session_calibration calibration; /* as it was when the cell was run */
+    struct session_arm *arm;                /* [n_arms], preset order */
     int n_arms;
 };
 

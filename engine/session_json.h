@@ -25,7 +25,8 @@ cJSON *session_to_json(const struct session *s, bool figures);
 int session_write_head(cJSON *root, const struct session *s); /* schema to preset */
 cJSON *session_write_environment(const struct session_environment *v);
 cJSON *session_write_block(const struct block *b);
-int session_write_arm(cJSON *object, const struct session_arm *a);   /* all but blocks and summary */
+int session_write_arm(cJSON *object, const struct session_arm *a); /* all but blocks and summary */
+int session_write_calibration(cJSON *object, const struct session_calibration *c);
 int session_write_cell(cJSON *object, const struct session_cell *c); /* all but arms and comparisons */
 /* at95: the same comparison at 95 %, for the keys that say so. */
 int session_write_comparison(cJSON *object, const struct comparison *c, const struct comparison *at95,
@@ -51,6 +52,7 @@ int session_read_environment(const struct json_at *at, const cJSON *object, stru
 struct block *session_read_block(const struct json_at *at, cJSON *object, int cell, int arm,
                                  struct error *warning);
 int session_read_arm(const struct json_at *at, const cJSON *object, struct session_arm *a);
+int session_read_calibration(const struct json_at *at, const cJSON *object, struct session_calibration *c);
 int session_read_cell(const struct json_at *at, const cJSON *object, struct session_cell *c);
 
 /* journal.c: what can be recovered; the warning says what was left out. */

@@ -351,6 +351,22 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     return bad ? -1 : 0;
 }
 
+int session_read_calibration(const struct json_at *at, const cJSON *object, struct session_calibration *c)
+{
+    struct session_calibration got = {0};
+    int bad = required(json_double(at, object, "noise_floor_pct", 0, 1e6, &got.noise_floor_pct), at,
+                       "noise_floor_pct", "a number from 0") < 0;
+    bad |= required(json_double(at, object, "mde_pct", 0, 1e6, &got.mde_pct), at, "mde_pct",
+                    "a number from 0") < 0;
+    bad |= json_int(at, object, "rounds", 0, INT_MAX, &got.rounds) < 0;
+    bad |= required(json_text(at, object, "measured_at", got.measured_at, sizeof got.measured_at), at,
+                    "measured_at", "a time") < 0;
+    if (bad)
+        return -1;
+    *c = got;
+    return 0;
+}
+
 int session_read_cell(const struct json_at *at, const cJSON *object, struct session_cell *c)
 {
     int status = CELL_STOPPED, workload = WORKLOAD_PREFILL;
@@ -364,6 +380,13 @@ int session_read_cell(const struct json_at *at, const cJSON *object, struct sess
     bad |= json_text(at, object, "reason", c->reason, sizeof c->reason) < 0;
     bad |= json_text(at, object, "stop_rule", c->stop_rule, sizeof c->stop_rule) < 0;
     bad |= json_int(at, object, "rounds_planned", 0, INT_MAX, &c->rounds_planned) < 0;
+    const cJSON *calibration = NULL;
+    bad |= json_object(at, object, "calibration", &calibration) < 0;
+    if (calibration) {
+        char path[INNER_TEXT];
+        struct json_at in = inside(at, "calibration", path);
+        bad |= session_read_calibration(&in, calibration, &c->calibration) < 0;
+    }
     c->workload = (enum workload)workload;
     c->status = (enum cell_status)status;
     return bad ? -1 : 0;
@@ -411,9 +434,9 @@ static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int 
 
 static int read_cell_whole(const struct reading *r, cJSON *object, int index)
 {
-    static const char *const known[] = {"model",          "workload", "batch",      "seq",
-                                        "tokens",         "status",   "reason",     "stop_rule",
-                                        "rounds_planned", "arms",     "comparisons"};
+    static const char *const known[] = {"model",          "workload", "batch",       "seq",
+                                        "tokens",         "status",   "reason",      "stop_rule",
+                                        "rounds_planned", "arms",     "comparisons", "calibration"};
     char path[PATH_TEXT], expected[96];
     snprintf(path, sizeof path, "cells.%d", index);
     struct json_at at = {r->file, path, r->e};

@@ -202,6 +202,15 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     return (bad | put_output(o, &a->output)) ? -1 : 0;
 }
 
+int session_write_calibration(cJSON *o, const struct session_calibration *c)
+{
+    return session_put_double(o, "noise_floor_pct", c->noise_floor_pct) ||
+                   session_put_double(o, "mde_pct", c->mde_pct) || put_int(o, "rounds", c->rounds) ||
+                   session_put_text(o, "measured_at", c->measured_at)
+               ? -1
+               : 0;
+}
+
 int session_write_cell(cJSON *o, const struct session_cell *c)
 {
     return session_put_text(o, "model", c->model) ||
@@ -211,7 +220,11 @@ int session_write_cell(cJSON *o, const struct session_cell *c)
                    session_put_text(o, "status", status_word(c->status)) ||
                    session_put_text(o, "reason", c->reason) ||
                    session_put_text(o, "stop_rule", c->stop_rule) ||
-                   put_count(o, "rounds_planned", c->rounds_planned)
+                   put_count(o, "rounds_planned", c->rounds_planned) ||
+                   (c->calibration.measured_at[0]
+                        ? session_write_calibration(cJSON_AddObjectToObject(o, "calibration"),
+                                                    &c->calibration)
+                        : put_count(o, "calibration", 0))
                ? -1
                : 0;
 }

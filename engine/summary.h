@@ -138,6 +138,11 @@ int summary_spoilers(const struct session_cell *cell, int baseline, int candidat
 /* "3 of 12 blocks throttled; bimodal: 10.1 and 14.0 ms; drift 0.8 % per minute; lag-1 0.6: 9 effective
  * rounds": those that apply, "" without. */
 void summary_spoilers_text(const struct spoilers *s, char *out, size_t size);
+/* "; this machine's noise floor is 0.8 %, the smallest difference found 1.1 % (calibrated 2026-11-21)", and
+ * where a verdict claims less than the noise floor that it does; "" for a cell without a calibration. */
+enum { SUMMARY_CALIBRATION_TEXT = 192 };
+char *summary_calibration_text(const struct session *s, int cell, const struct comparison *c, char *out,
+                               size_t size);
 /* What the variance of an arm's block means is made of. -1: too few blocks, no variance, no memory. */
 int summary_budget(const struct session *s, int cell, int arm, struct stats_variance_budget *out);
 /* Why a candidate's output was refused, in words; "" when it was not. */

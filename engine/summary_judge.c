@@ -241,3 +241,23 @@ void summary_judge(struct comparison *c, const struct summary_case *k)
     judge(c, k, &reason);
     summary_write_sentence(c, k);
 }
+
+char *summary_calibration_text(const struct session *s, int cell, const struct comparison *c, char *out,
+                               size_t size)
+{
+    const struct session_calibration *k = &s->cell[cell].calibration;
+    struct text t = text_in(out, size);
+    char floor_text[FIGURE_TEXT], mde[FIGURE_TEXT];
+    if (size > 0)
+        out[0] = '\0';
+    if (!k->measured_at[0])
+        return out;
+    bool claims = c->verdict == VERDICT_FASTER || c->verdict == VERDICT_SLOWER;
+    text_format(
+        &t, "; %sthis machine's noise floor is %s %%, the smallest difference found %s %% (calibrated %.10s)",
+        claims && 100 * fabs(c->speedup - 1) < k->noise_floor_pct ? "that is less than the noise floor: "
+                                                                  : "",
+        figure_digits(k->noise_floor_pct, 2, floor_text, sizeof floor_text),
+        figure_digits(k->mde_pct, 2, mde, sizeof mde), k->measured_at);
+    return out;
+}

@@ -260,6 +260,7 @@ static void print_sentences(const struct session *s, const struct comparison *co
             if (cell_words(s, i, where, sizeof where)[0])
                 text_format(&line, "%s: ", where);
             text_add(&line, c->sentence);
+            summary_calibration_text(s, i, c, buffer + line.n, sizeof buffer - line.n);
             columns_wrap(buffer, width, 2, out);
         }
     }

@@ -96,15 +96,25 @@ static int make_dirs(const char *path, struct error *e)
     return 0;
 }
 
-int catalog_sessions_dir(char *out, size_t size, struct error *e)
+static int data_dir(const char *sub, bool create, char *out, size_t size, struct error *e)
 {
     char path[PATH_MAX];
-    if (user_dir("XDG_DATA_HOME", ".local/share", "sessions", path, sizeof path) != 0 || strlen(path) >= size)
-        return error_set(e, ERROR_FAILED, "no folder for sessions: set HOME or XDG_DATA_HOME to a full path");
-    if (make_dirs(path, e) != 0)
+    if (user_dir("XDG_DATA_HOME", ".local/share", sub, path, sizeof path) != 0 || strlen(path) >= size)
+        return error_set(e, ERROR_FAILED, "no folder for %s: set HOME or XDG_DATA_HOME to a full path", sub);
+    if (create && make_dirs(path, e) != 0)
         return -1;
     snprintf(out, size, "%s", path);
     return 0;
+}
+
+int catalog_sessions_dir(char *out, size_t size, struct error *e)
+{
+    return data_dir("sessions", true, out, size, e);
+}
+
+int catalog_calibration_dir(char *out, size_t size, bool create, struct error *e)
+{
+    return data_dir("calibration", create, out, size, e);
 }
 
 static int add_entry(struct catalog_list *l, const char *dir, const char *file, bool user, struct error *e)

@@ -34,6 +34,8 @@ int catalog_implementation(const char *name, struct implementation *out, struct 
 int catalog_save_preset(const struct preset *p, char *path, size_t size, struct error *e);
 const char *catalog_shipped_dir(void);                             /* NULL: not found */
 int catalog_sessions_dir(char *out, size_t size, struct error *e); /* created if missing */
+/* Where calibrations of machines are kept; create: made if missing. */
+int catalog_calibration_dir(char *out, size_t size, bool create, struct error *e);
 /* Up to three names of `names` nearest to `word` (edit distance), as "a, b, c" into out; "" if none is near.
  */
 void catalog_nearest(const char *word, const char *const *names, int n, char *out, size_t size);

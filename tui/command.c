@@ -211,6 +211,8 @@ static int dispatch(const struct request *r, const char *argv_json)
         return command_interface(r, argv_json);
     case COMMAND_RUN:
         return command_run(r, argv_json);
+    case COMMAND_CALIBRATE:
+        return command_calibrate(r, argv_json);
     case COMMAND_SHOW:
         return show(r);
     case COMMAND_COMPARE:

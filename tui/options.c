@@ -16,6 +16,15 @@ const struct command_info options_commands[COMMANDS] = {
          "Measures PRESET: progress on standard error, the results table on standard output, the "
          "session saved. Cells that do not fit the machine are told beforehand and left out. Ctrl-C "
          "stops and keeps what was measured; a second one leaves at once, with the journal on disk."},
+    [COMMAND_CALIBRATE] =
+        {COMMAND_CALIBRATE, "calibrate", "[PRESET]", 0, 1, COMPLETE_PRESETS, false,
+         "what differences this machine can show",
+         "Measures the baseline of PRESET (default: quick) against itself. The noise floor is how far the "
+         "interval of that ratio reaches from 1, the smallest difference found is what the same number of "
+         "rounds "
+         "would show four times in five. Both are kept for this machine and stand beside every later verdict "
+         "of "
+         "the same cell."},
     [COMMAND_SHOW] =
         {COMMAND_SHOW, "show", "SESSION", 1, 1, COMPLETE_SESSIONS, false,
          "results and verdicts of a saved session",
@@ -149,9 +158,10 @@ static int set_regression(struct request *r, const char *value, struct error *e)
 
 enum {
     ANY = (1 << COMMANDS) - 1,
-    SWEEP = 1 << COMMAND_TUI | 1 << COMMAND_RUN | 1 << COMMAND_PLAN,
-    RUNS = 1 << COMMAND_TUI | 1 << COMMAND_RUN,
+    SWEEP = 1 << COMMAND_TUI | 1 << COMMAND_RUN | 1 << COMMAND_PLAN | 1 << COMMAND_CALIBRATE,
+    RUNS = 1 << COMMAND_TUI | 1 << COMMAND_RUN | 1 << COMMAND_CALIBRATE,
     RUN = 1 << COMMAND_RUN,
+    HEADLESS = RUN | 1 << COMMAND_CALIBRATE,
     TUI = 1 << COMMAND_TUI
 };
 
@@ -202,8 +212,8 @@ const struct option_info options_table[] = {
      "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
     {"--fail-on-criteria", 0, NULL, RUN, COMPLETE_NOTHING, false,
      "exit 3 where a criterion of the preset fails, 4 where it cannot be judged", set_fail_on_criteria, NULL},
-    {"--quiet", 'q', NULL, RUN | 1 << COMMAND_SELFTEST, COMPLETE_NOTHING, false, "no progress", set_quiet,
-     NULL},
+    {"--quiet", 'q', NULL, HEADLESS | 1 << COMMAND_SELFTEST, COMPLETE_NOTHING, false, "no progress",
+     set_quiet, NULL},
     {"--realtime", 0, NULL, RUNS, COMPLETE_NOTHING, false,
      "the fake device sleeps instead of simulating time", set_realtime, NULL},
     {"--to", 0, "FORMAT", 1 << COMMAND_EXPORT, COMPLETE_FORMATS, false,
@@ -219,7 +229,7 @@ const struct option_info options_table[] = {
      "exit 3 where NEW is slower by more than PCT percent, 4 where that cannot be judged", set_regression,
      NULL},
     {"--json", 0, NULL,
-     RUN | 1 << COMMAND_SHOW | 1 << COMMAND_COMPARE | 1 << COMMAND_HISTORY | 1 << COMMAND_LIST |
+     HEADLESS | 1 << COMMAND_SHOW | 1 << COMMAND_COMPARE | 1 << COMMAND_HISTORY | 1 << COMMAND_LIST |
          1 << COMMAND_PLAN | 1 << COMMAND_DOCTOR,
      COMPLETE_NOTHING, false, "JSON on standard output (run, show: the whole session)", set_json, NULL},
     {"--measure", 0, NULL, 1 << COMMAND_DOCTOR, COMPLETE_NOTHING, false,

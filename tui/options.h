@@ -8,6 +8,7 @@
 enum command_id {
     COMMAND_TUI,
     COMMAND_RUN,
+    COMMAND_CALIBRATE,
     COMMAND_SHOW,
     COMMAND_COMPARE,
     COMMAND_HISTORY,
