@@ -188,7 +188,8 @@ test: deps
 	@BENCHTOP=$(BUILD)/benchtop tests/run.sh $(TEST_BINARIES) $(TEST_SCRIPTS)
 
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------
-# TSan does not see inside libgomp, so its run has one OpenMP thread on one core; it judges the program's own threads.
+# TSan does not see inside libgomp, so its run has one OpenMP thread on one core; it judges the program's own threads. Nor does
+# it follow the fibers of tests/emu: those tests are left to the others.
 asan: export ASAN_OPTIONS = detect_leaks=1:intercept_tls_get_addr=0
 asan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
 ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
@@ -198,9 +199,9 @@ asan:  SAN = -fsanitize=address
 ubsan: SAN = -fsanitize=undefined -fno-sanitize-recover=undefined
 tsan:  SAN = -fsanitize=thread
 asan ubsan tsan:
-	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' all $(EMU) tests
+	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' $(if $(filter tsan,$@),EMU=) all $(if $(filter tsan,$@),,$(EMU)) tests
 	@SANITIZER=$@ BENCHTOP=$(BUILD)/$@/benchtop $(if $(filter tsan,$@),taskset -c 0) tests/run.sh \
-	  $(TEST_BINARIES:$(BUILD)/%=$(BUILD)/$@/%) $(TEST_SCRIPTS)
+	  $(patsubst $(BUILD)/%,$(BUILD)/$@/%,$(filter-out $(if $(filter tsan,$@),$(BUILD)/tests/emu/%),$(TEST_BINARIES))) $(TEST_SCRIPTS)
 
 # --- speed, shown as ratios in one run -----------------------------------------------------------------------------------
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*_bench.c)))

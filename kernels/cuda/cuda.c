@@ -100,33 +100,10 @@ struct cublaslt *cuda_library(const struct cuda *c)
 
 static void cuda_close(struct kernels *k);
 
-#pragma weak cuda_generate
-#pragma weak cuda_read_matrix
-#pragma weak cuda_embed
-#pragma weak cuda_norm
-#pragma weak cuda_add_norm
-#pragma weak cuda_product
-#pragma weak cuda_product_workspace
-#pragma weak cuda_gate_up
-#pragma weak cuda_gate_up_workspace
-#pragma weak cuda_head_argmax
-#pragma weak cuda_head_argmax_workspace
-#pragma weak cuda_add
-#pragma weak cuda_add_bias
-#pragma weak cuda_activate
-#pragma weak cuda_multiply_silu
-#pragma weak cuda_argmax
-#pragma weak cuda_gather_rows
-#pragma weak cuda_rope
-#pragma weak cuda_cache_write
-#pragma weak cuda_rope_cache
 #pragma weak cuda_attention_naive
 #pragma weak cuda_attention_naive_workspace
 #pragma weak cuda_attention_flash
 #pragma weak cuda_attention_flash_workspace
-#pragma weak cuda_advance
-#pragma weak cublaslt_open
-#pragma weak cublaslt_close
 
 static const struct kernel_ops cuda_ops = {
     .close = cuda_close,
@@ -193,8 +170,7 @@ static void destroy(struct cuda *c)
         cudaSetDevice(c->index);
         state = cudaStreamSynchronize(c->stream);
     }
-    if (c->own->library)
-        cublaslt_close(c->own->library);
+    cublaslt_close(c->own->library);
     cuda_space_close(c);
     cuda_memory_close(c);
     if (c->stream)
@@ -224,7 +200,7 @@ static int open_library(struct cuda *c, const char *wanted, char *why, size_t wh
                  wanted);
         return -1;
     }
-    if ((any || named) && cublaslt_open)
+    if (any || named)
         own->library = cublaslt_open(version, sizeof version, own->product_why, sizeof own->product_why);
     if (named && !own->library) {
         snprintf(why, why_size, "%s", own->product_why);
