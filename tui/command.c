@@ -128,30 +128,23 @@ static int export(const struct request *r)
     return code;
 }
 
-/* What these commands need is not part of this version; their names and options are, so that scripts learn it
- * in words. */
-static int unsupported(const struct request *r)
+static int model(const struct request *r)
 {
     struct error e = {0};
     static const char *const verbs[] = {"show", "write"};
     char near[64];
-    if (r->command == COMMAND_MODEL && strcmp(r->operand[0], "show") && strcmp(r->operand[0], "write")) {
+    if (strcmp(r->operand[0], "show") && strcmp(r->operand[0], "write")) {
         catalog_nearest(r->operand[0], verbs, 2, near, sizeof near);
         error_set(&e, ERROR_USAGE, "benchtop model %s is unknown: %s", r->operand[0],
                   *near ? near : "choose show or write");
-    } else if (r->command == COMMAND_MODEL && strcmp(r->operand[0], "show") == 0) {
+    } else if (strcmp(r->operand[0], "show") == 0) {
         if (r->n_operands == 2)
             return command_model_show(r->operand[1]);
         error_set(&e, ERROR_USAGE, "benchtop model show needs a FILE: `benchtop model show FILE.gguf`");
-    } else if (r->command == COMMAND_MODEL) {
+    } else { /* the name stands for later, so that scripts learn it in words */
         error_set(&e, ERROR_UNSUPPORTED,
                   "this version writes no GGUF files: describe a model by its dimensions in a file "
                   "like those of `benchtop list models` and name it with --model");
-    } else {
-        error_set(
-            &e, ERROR_UNSUPPORTED,
-            "this version has no tokenizer, since it reads no GGUF vocabulary: use the tokenizer of the "
-            "program that made the file");
     }
     return output_error(&e);
 }
@@ -230,8 +223,9 @@ static int dispatch(const struct request *r, const char *argv_json)
     case COMMAND_SELFTEST:
         return command_selftest(r);
     case COMMAND_TOKENIZE:
+        return command_tokenize(r);
     case COMMAND_MODEL:
-        return unsupported(r);
+        return model(r);
     case COMMAND_HELP:
         return help(r);
     case COMMAND_MANUAL:

@@ -66,8 +66,9 @@ const struct command_info options_commands[COMMANDS] = {
          "output against a double-precision reference."},
     [COMMAND_TOKENIZE] = {COMMAND_TOKENIZE, "tokenize", "", 0, 0, COMPLETE_NOTHING, false,
                           "token ids of the text on standard input",
-                          "One line of ids per line of text. Needs a vocabulary from a GGUF file, which this "
-                          "version does not read: it says so and exits 1."},
+                          "One line of ids per line of text, by the vocabulary of a GGUF file, as llama.cpp "
+                          "gives them. Unknown "
+                          "pre-tokenizers are refused by name."},
     [COMMAND_MODEL] = {COMMAND_MODEL, "model", "show|write FILE", 1, 2, COMPLETE_MODEL_VERBS, false,
                        "look into a GGUF file, or write one",
                        "show prints the metadata and the tensors of a GGUF file. write is not part of this "
@@ -112,6 +113,8 @@ FLAG(fail_on_criteria)
 FLAG(ascii)
 FLAG(mouse)
 FLAG(start)
+FLAG(whole)
+FLAG(no_special)
 #undef FLAG
 
 #define WORD(field, option)                                                                                  \
@@ -127,13 +130,8 @@ WORD(resume, "--resume")
 WORD(format, "--to")
 WORD(device, "--device")
 WORD(since, "--since")
+WORD(vocabulary, "--model")
 #undef WORD
-
-static int set_ignored(struct request *r, const char *value, struct error *e)
-{
-    (void)r, (void)value, (void)e; /* belongs to a command that is unsupported and says so */
-    return 0;
-}
 
 static int set_color(struct request *r, const char *value, struct error *e)
 {
@@ -242,12 +240,12 @@ const struct option_info options_table[] = {
     {"--mouse", 0, NULL, TUI, COMPLETE_NOTHING, false, "the wheel scrolls, a click focuses; m switches it",
      set_mouse, NULL},
     {"--start", 0, NULL, TUI, COMPLETE_NOTHING, false, "start the run at once", set_start, NULL},
-    {"--model", 0, "FILE.gguf", 1 << COMMAND_TOKENIZE, COMPLETE_FILES, false, "whose vocabulary", set_ignored,
-     NULL},
+    {"--model", 0, "FILE.gguf", 1 << COMMAND_TOKENIZE, COMPLETE_FILES, false, "whose vocabulary",
+     set_vocabulary, NULL},
     {"--whole", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "standard input is one text",
-     set_ignored, NULL},
+     set_whole, NULL},
     {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",
-     set_ignored, NULL},
+     set_no_special, NULL},
     {"--help", 'h', NULL, ANY, COMPLETE_NOTHING, false, "the options of a command", set_help, NULL},
     {"--version", 'V', NULL, ANY, COMPLETE_NOTHING, false, "version, commit and build", set_version, NULL},
 };

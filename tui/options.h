@@ -103,10 +103,11 @@ struct request {
     } use[REQUEST_USES];   /* every option given, in order */
     int n_uses;
 
-    bool help, version, json, quiet, realtime, measure, fail_on_criteria, ascii, mouse, start;
+    bool help, version, json, quiet, realtime, measure, whole, no_special, fail_on_criteria, ascii, mouse,
+        start;
     enum request_color color;
-    const char *out, *resume, *format, *device, *since; /* NULL: not given */
-    double regression_pct;                              /* NAN: not given */
+    const char *out, *resume, *format, *device, *since, *vocabulary; /* NULL: not given */
+    double regression_pct;                                           /* NAN: not given */
 };
 
 /* Everything that is wrong is told at once, with the nearest names: -1 USAGE. With --help or --version among

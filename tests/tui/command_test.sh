@@ -79,7 +79,14 @@ expect 'plan tells every cell and arm' 0 'tiny-llama +decode +1 +32 +fast' '' pl
 check 'plan has a row for every arm of every cell' [ "$(grep -c tiny-llama "$work/out")" -eq 8 ]
 expect 'plan --json' 0 'benchtop/plan/1' '' plan $two --json
 json 'plan --json is JSON'
-expect 'tokenize is unsupported in words' 1 '' 'unsupported: .*tokenizer' tokenize --model x.gguf --whole
+vocabulary=tests/data/vocab/ggml-vocab-gpt-2.gguf
+expect 'tokenize needs a vocabulary' 2 '' 'needs a vocabulary' tokenize
+expect 'a file that is not there' 1 '' 'cannot be opened' tokenize --model x.gguf --whole
+expect 'a file without a vocabulary' 1 '' 'no vocabulary' tokenize --model tests/data/malformed/gguf/v02_valid_kv.gguf
+printf 'Hello world\n\n a' | b tokenize --model $vocabulary >"$work/out" 2>"$work/err"
+check 'tokenize gives a line of ids per line of text' test "$(cat "$work/out")" = $'15496 995\n\n257'
+printf 'a\nb' | b tokenize --model $vocabulary --whole >"$work/out" 2>"$work/err"
+check 'tokenize --whole takes one text' test "$(cat "$work/out")" = '64 198 65'
 expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
 expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
 check 'nothing but text was printed' lacks "$work/out" $'\033'

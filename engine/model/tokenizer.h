@@ -1,0 +1,34 @@
+/* Token ids of a text, and back, by the vocabulary of a GGUF file: SentencePiece-style merges by score
+ * ("llama"), byte pair encoding by merge rank ("gpt2", with the pre-tokenizer that the file names), WordPiece
+ * ("bert"). Results are those of llama.cpp on the same file. Unknown models and pre-tokenizers are refused by
+ * name, never guessed.
+ *
+ * Opened once, then read by any number of threads. */
+#pragma once
+
+#include "engine/model/gguf.h"
+#include "presets/error.h"
+
+struct tokenizer;
+
+/* Copies what it needs: the file may be closed afterwards. NULL: UNSUPPORTED (no vocabulary, unknown kind),
+ * FAILED (damaged), MEMORY. */
+struct tokenizer *tokenizer_open(const struct gguf *g, struct error *e);
+void tokenizer_free(struct tokenizer *t); /* NULL is fine */
+
+struct token_ids { /* grows; zeroed is empty */
+    int32_t *id;
+    size_t n, room;
+};
+void token_ids_free(struct token_ids *ids);
+
+/* Appends the ids of text (any bytes). special: begin and end tokens as the file asks for them. -1: MEMORY.
+ */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool special,
+                     struct token_ids *out, struct error *e);
+/* The text of ids, NUL-terminated with its length in *size (it may hold NULs); control tokens are left out.
+ * Caller frees. NULL: an id outside the vocabulary, MEMORY. */
+char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, size_t *size, struct error *e);
+
+int tokenizer_size(const struct tokenizer *t);         /* ids are 0 .. size - 1 */
+const char *tokenizer_kind(const struct tokenizer *t); /* "llama", "gpt2, llama-bpe", "bert" */
