@@ -103,7 +103,7 @@ int device_cuda_find(const char *id, struct device *d, struct error *e)
     const struct kernel_device *g = &gpu[index];
     struct nvml_facts facts = {.persistence = -1, .ecc = -1};
     struct nvml_reading now = {0};
-    struct nvml *nvml = g->emulated ? NULL : nvml_open(g->uuid, why, sizeof why);
+    struct nvml *nvml = nvml_open(g->uuid, why, sizeof why);
     if (nvml) {
         nvml_facts(nvml, &facts);
         nvml_read(nvml, &now);
@@ -201,12 +201,11 @@ __attribute__((format(printf, 5, 6))) static void say(const struct lines *l, con
 static void say_nvml(const struct lines *l, const struct kernel_device *g)
 {
     char why[192] = "", words[160];
-    struct nvml *n = g->emulated ? NULL : nvml_open(g->uuid, why, sizeof why);
+    struct nvml *n = nvml_open(g->uuid, why, sizeof why);
     struct nvml_facts f;
     struct nvml_reading r;
     if (!n) {
-        say(l, "NVML", false, "clocks, power, throttling and other processes are not seen", "%s",
-            g->emulated ? "none: the device is emulated" : why);
+        say(l, "NVML", false, "clocks, power, throttling and other processes are not seen", "%s", why);
         return;
     }
     nvml_facts(n, &f);

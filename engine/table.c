@@ -1,6 +1,7 @@
 #include "engine/columns.h"
 #include "engine/export.h"
 #include "engine/figure.h"
+#include "engine/nvml.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,14 +183,45 @@ static void add_flags(const struct session_arm *arm, const char *separator, stru
                  {BLOCK_PARTIAL, "cut short"}};
     bool any = false;
     for (size_t f = 0; f < sizeof flags / sizeof flags[0]; f++) {
+        unsigned reasons = 0;
         int n = 0;
         for (int i = 0; i < arm->n_blocks; i++)
-            n += (arm->blocks[i]->flags & flags[f].bit) != 0;
+            if (arm->blocks[i]->flags & flags[f].bit) {
+                reasons |= flags[f].bit == BLOCK_THROTTLED ? arm->blocks[i]->telemetry.reasons : 0;
+                n++;
+            }
+        char words[200];
+        nvml_reasons_text(reasons & NVML_THROTTLES, words, sizeof words);
         if (n > 0)
-            text_format(line, "%s%d of %d blocks %s", any ? ", " : separator, n, arm->n_blocks,
-                        flags[f].words);
+            text_format(line, "%s%d of %d blocks %s%s%s%s", any ? ", " : separator, n, arm->n_blocks,
+                        flags[f].words, words[0] ? " (" : "", words, words[0] ? ")" : "");
         any = any || n > 0;
     }
+}
+
+/* A recorded step's cold start, and what a virtual cache mapped. */
+static void add_machinery(const struct session_arm *arm, size_t start, struct text *line)
+{
+    char number[4][FIGURE_TEXT];
+    const struct runner_graph *g = &arm->graph;
+    const struct memory_pages *p = &arm->measured.kv_pages;
+    if (g->nodes > 0)
+        text_format(
+            line, "%sstep of %d nodes recorded in %s ms, first launch %s ms, then %s ms",
+            line->n > start ? "; " : "", g->nodes,
+            figure_digits((double)(g->capture_ns + g->instantiate_ns) / 1e6, 3, number[0], sizeof number[0]),
+            figure_digits((double)g->first_replay_ns / 1e6, 3, number[1], sizeof number[0]),
+            figure_digits((double)g->replay_ns / 1e6, 3, number[2], sizeof number[0]));
+    if (p->page_bytes > 0)
+        text_format(
+            line, "%scache pages: %s mapped of %s reserved, %s per sequence unused, %s ms of mapping",
+            line->n > start ? "; " : "", figure_bytes((double)p->committed, number[0], sizeof number[0]),
+            figure_bytes((double)p->reserved, number[1], sizeof number[0]),
+            figure_bytes((double)p->wasted, number[2], sizeof number[0]),
+            figure_digits((double)(p->hidden_ns + p->exposed_ns) / 1e6, 3, number[3], sizeof number[0]));
+    if (p->page_bytes > 0)
+        text_format(line, ", %s ms waited for",
+                    figure_digits((double)p->exposed_ns / 1e6, 3, number[0], sizeof number[0]));
 }
 
 /* What a reader must know about single arms: why there is no figure, and what spoiled those that are shown.
@@ -220,6 +252,7 @@ static void print_notes(const struct session *s, int width, struct text *out)
                 text_format(&line, "%s%d samples refused: clock fault", line.n > start ? "; " : "",
                             a.rejected);
             add_flags(arm, line.n > start ? "; " : "", &line);
+            add_machinery(arm, start, &line);
             if (line.n > start)
                 columns_wrap(buffer, width, 2, out);
         }

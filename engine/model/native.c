@@ -122,8 +122,7 @@ static void remember_others(const char *device)
     char why[192];
     int index = gpu_index(device);
     pthread_mutex_lock(&before.lock);
-    if (!before.known[index] && kernels_devices(gpu, GPUS_MAX, why, sizeof why) > index &&
-        !gpu[index].emulated) {
+    if (!before.known[index] && kernels_devices(gpu, GPUS_MAX, why, sizeof why) > index) {
         struct nvml_reading r;
         struct nvml *n = nvml_open(gpu[index].uuid, why, sizeof why);
         if (n) {
