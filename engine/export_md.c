@@ -1,5 +1,6 @@
 /* The Markdown report: what was run, on what, the expected-results tables that fit the sweep, all figures,
  * and (export_findings.c) criteria and questions. */
+#include "engine/ablation.h"
 #include "engine/export_formats.h"
 #include "engine/figure.h"
 #include "engine/session_json.h"
@@ -467,6 +468,10 @@ char *export_markdown(const struct session *s, struct error *e)
         put_scenario(&out, s, comparisons, &scenarios[i]);
     put_memory(&out, s);
     put_full(&out, s, comparisons);
+    char *ablation = ablation_print(s, 0, true, e);
+    text_add(&out, ablation ? ablation : "");
+    out.failed = out.failed || !ablation;
+    free(ablation);
     export_metrics(&out, s, comparisons);
     export_questions(&out, s, comparisons);
     free(comparisons);

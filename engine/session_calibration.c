@@ -37,6 +37,7 @@ int calibration_preset(const struct preset *p, struct preset *out, struct error 
         snprintf(q.fake.law[a].arm, sizeof q.fake.law[a].arm, "%s", q.arms[a].name);
         q.fake.n_laws = 2;
     }
+    q.design = (struct preset_design){0};
     q.criteria = (struct preset_criteria){NAN, NAN, NAN, NAN, NAN, NAN};
     q.max_rounds = q.rounds;
     q.time_budget_s = 0;

@@ -1,4 +1,5 @@
 /* The figures of a session file: computed from its samples when it is written, never read back. */
+#include "engine/ablation.h"
 #include "engine/session_json.h"
 #include <math.h>
 
@@ -116,4 +117,62 @@ int session_write_comparison(cJSON *o, const struct comparison *c, const struct 
            session_put_text(o, "reason_code", reason_names[c->reason_code]) ||
            session_put_text(o, "reason", c->reason) || session_put_text(o, "sentence", c->sentence);
     return bad ? -1 : 0;
+}
+
+static int put_contrast(cJSON *o, const struct stats_contrast *c)
+{
+    struct stats_interval ci = {100 * expm1(c->ci.low), 100 * expm1(c->ci.high)};
+    int bad = json_add_int64(o, "rounds", (int64_t)c->n) ? 0 : -1;
+    bad |= session_put_double(o, "speedup_pct", 100 * expm1(c->estimate)) ||
+           session_put_interval(o, "ci_pct", ci) || session_put_double(o, "p", c->p);
+    return bad ? -1 : 0;
+}
+
+static int put_effect(cJSON *list, const struct ablation *a, int i)
+{
+    const struct stats_factor_effect *e = &a->effect[i];
+    cJSON *o = cJSON_CreateObject(), *factors;
+    char alias[96] = "";
+    if (session_push_item(list, o) != 0 || !(factors = cJSON_AddArrayToObject(o, "factors")))
+        return -1;
+    for (int f = 0; f < a->design->n_factors; f++)
+        if ((e->factors >> f & 1) &&
+            session_push_item(factors, cJSON_CreateString(a->design->factor[f].name)) != 0)
+            return -1;
+    if (e->alias >= 0)
+        ablation_effect_name(a, e->alias, alias, sizeof alias);
+    return put_contrast(o, &e->contrast) || session_put_double(o, "p_holm", a->p_holm[i]) ||
+           session_put_text(o, "not_told_from", alias);
+}
+
+static int put_gain(cJSON *list, const struct ablation *a, const struct ablation_gain *g)
+{
+    cJSON *o = cJSON_CreateObject();
+    return session_push_item(list, o) || session_put_text(o, "factor", a->design->factor[g->factor].name) ||
+                   session_put_text(o, "on_top_of", g->on >= 0 ? a->design->factor[g->on].name : "") ||
+                   !cJSON_AddBoolToObject(o, "direct", g->direct) || put_contrast(o, &g->log_speedup)
+               ? -1
+               : 0;
+}
+
+int session_write_ablation(cJSON *root, const struct session *s)
+{
+    if (s->preset.design.n_factors == 0)
+        return 0;
+    cJSON *o = cJSON_AddObjectToObject(root, "ablation"), *cells = cJSON_AddArrayToObject(o, "cells");
+    int bad = session_put_double(o, "confidence", summary_confidence(s));
+    for (int i = 0; i < s->n_cells && cells && !bad; i++) {
+        struct ablation a;
+        if (ablation_of(s, i, &a) < 0)
+            continue;
+        cJSON *cell = cJSON_CreateObject();
+        bad = session_push_item(cells, cell) || !cJSON_AddNumberToObject(cell, "cell", i);
+        cJSON *effects = cJSON_AddArrayToObject(cell, "effects"),
+              *gains = cJSON_AddArrayToObject(cell, "gains");
+        for (int k = 0; k < a.n_effects && !bad; k++)
+            bad = put_effect(effects, &a, k);
+        for (int k = 0; k < a.n_gains && !bad; k++)
+            bad = put_gain(gains, &a, &a.gain[k]);
+    }
+    return bad || !cells ? -1 : 0;
 }

@@ -31,6 +31,7 @@ int session_write_cell(cJSON *object, const struct session_cell *c); /* all but 
 /* at95: the same comparison at 95 %, for the keys that say so. */
 int session_write_comparison(cJSON *object, const struct comparison *c, const struct comparison *at95,
                              double confidence);
+int session_write_ablation(cJSON *root, const struct session *s); /* nothing where the preset has no design */
 cJSON *session_write_summary(const struct session *s, int cell, int arm);
 /* Both own the item: what cannot be added is deleted. */
 int session_put_item(cJSON *object, const char *key, cJSON *item);

@@ -527,7 +527,7 @@ int session_from_json(const char *file, cJSON *root, struct session *out, struct
 {
     static const char *const known[] = {"schema", "benchtop", "id",       "started", "finished",
                                         "status", "message",  "seed",     "argv",    "environment",
-                                        "preset", "overview", "criteria", "cells"};
+                                        "preset", "overview", "criteria", "cells",   "ablation"};
     struct error found = {0};
     struct session s = {.owns_blocks = true};
     struct json_at at = {file, "", &found};

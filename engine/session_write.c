@@ -421,7 +421,8 @@ cJSON *session_to_json(const struct session *s, bool figures)
                     (summary_confidence(s) != 0.95 && summary_comparisons(&view, &at95, NULL) != 0)))
         goto fail;
     if (session_write_head(root, s) != 0 || put_overview(root, s) != 0 ||
-        (figures && put_criteria(root, s) != 0) || put_cells(root, s, all, at95 ? at95 : all) != 0)
+        (figures && (put_criteria(root, s) != 0 || session_write_ablation(root, s) != 0)) ||
+        put_cells(root, s, all, at95 ? at95 : all) != 0)
         goto fail;
     free(all);
     free(at95);

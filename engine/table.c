@@ -1,3 +1,4 @@
+#include "engine/ablation.h"
 #include "engine/columns.h"
 #include "engine/export.h"
 #include "engine/figure.h"
@@ -370,6 +371,11 @@ char *table_print(const struct session *s, int width, struct error *e)
     print_notes(s, width, &notes);
     if (notes.n > 0)
         text_format(&out, "\n%s", notes.bytes);
+    char *ablation = s->preset.design.n_factors > 0 ? ablation_print(s, width, false, e) : NULL;
+    if (ablation && ablation[0])
+        text_format(&out, "\n%s", ablation);
+    out.failed = out.failed || (s->preset.design.n_factors > 0 && !ablation);
+    free(ablation);
     print_criteria(s, width, &out);
     out.failed = out.failed || sentences.failed || notes.failed;
     text_free(&sentences);

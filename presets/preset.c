@@ -70,11 +70,17 @@ const struct json_field preset_law_warmup_fields[] = {
 const int preset_n_law_warmup_fields = COUNT(preset_law_warmup_fields);
 
 const char *const preset_keys[] = {
-    "schema",     "name",       "title",         "answers", "device",   "models",     "workloads",
-    "batch",      "seq",        "tokens",        "arms",    "rounds",   "max_rounds", "samples_per_block",
-    "half_width", "budget_s",   "time_budget_s", "watch",   "strict",   "warmup_min", "warmup_max",
-    "margin",     "confidence", "threads",       "seed",    "criteria", "fake",       "warmup",
-    "runs",       "model",      "workload",      NULL}; /* the last four are other ways to say one above */
+    "schema",     "name",       "title",
+    "answers",    "device",     "models",
+    "workloads",  "batch",      "seq",
+    "tokens",     "arms",       "design",
+    "rounds",     "max_rounds", "samples_per_block",
+    "half_width", "budget_s",   "time_budget_s",
+    "watch",      "strict",     "warmup_min",
+    "warmup_max", "margin",     "confidence",
+    "threads",    "seed",       "criteria",
+    "fake",       "warmup",     "runs",
+    "model",      "workload",   NULL}; /* the last four are other ways to say one above */
 
 int preset_n_keys(void)
 {
@@ -154,7 +160,8 @@ bool preset_equal(const struct preset *a, const struct preset *b)
         equal_ints(a->batch, a->n_batch, b->batch, b->n_batch) &&
         equal_ints(a->seq, a->n_seq, b->seq, b->n_seq) && a->n_models == b->n_models &&
         a->n_workloads == b->n_workloads && a->n_arms == b->n_arms && equal_fake(&a->fake, &b->fake) &&
-        !a->unknown == !b->unknown && (!a->unknown || strcmp(a->unknown, b->unknown) == 0);
+        preset_equal_design(&a->design, &b->design) && !a->unknown == !b->unknown &&
+        (!a->unknown || strcmp(a->unknown, b->unknown) == 0);
     for (int i = 0; equal && i < a->n_models; i++)
         equal = strcmp(a->models[i], b->models[i]) == 0;
     for (int i = 0; equal && i < a->n_workloads; i++)

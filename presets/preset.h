@@ -49,6 +49,26 @@ struct preset_criteria { /* NAN: not asked for. Evaluated for each candidate arm
     double max_cv;                 /* of block means, 0.1 */
 };
 
+/* A 2^k factorial over axes of the implementation, or a fraction of one (Box, Hunter & Hunter 2005). In a
+ * file: "design": {"factors": [{"axis": "attention", "low": "naive", "high": "flash", "name": "flash"}, ...],
+ * "generators": ["D=ABC"]}; factors are A, B, ... in their order, name defaults to the high level. The arms
+ * are made from it where the file has none, or one, which is then the point that the levels are set on. */
+enum { PRESET_FACTORS = 5 };
+struct preset_design {
+    struct preset_factor {
+        char name[24], axis[24], low[32], high[32];
+    } factor[PRESET_FACTORS];
+    int n_factors; /* 0: no design */
+    struct {
+        int factor;    /* high where an odd number of ... */
+        unsigned word; /* ... these base factors (bits) is */
+    } generator[PRESET_FACTORS];
+    int n_generators;
+};
+int preset_design_runs(const struct preset_design *d); /* arms it takes */
+unsigned preset_design_setting(const struct preset_design *d,
+                               int run); /* bit f: factor f is high; run 0 is 0 */
+
 enum fake_law_kind { FAKE_NORMAL, FAKE_LOGNORMAL, FAKE_BIMODAL, FAKE_AR1 };
 enum fake_fault { FAKE_OK, FAKE_OUT_OF_MEMORY, FAKE_FAILED, FAKE_HANG };
 enum { FAKE_MODES = 4, FAKE_FAULTS = 16 };
@@ -88,6 +108,7 @@ struct preset {
     int tokens;                          /* generate: tokens after the prompt */
     struct preset_arm arms[PRESET_ARMS]; /* the first is the baseline */
     int n_arms;
+    struct preset_design design;
     int rounds;                 /* planned rounds ("runs"); the verdict comes here */
     int max_rounds;             /* cap when the interval is still too wide */
     int samples_per_block;      /* 0: chosen by the engine from the sample's length */
@@ -106,6 +127,9 @@ struct preset {
     struct fake_spec fake;
     char *unknown; /* JSON object text of keys not understood, or NULL; kept when writing. Owned. */
 };
+
+/* The arm that stands for a setting of the design; -1: none, or more than one. */
+int preset_design_arm(const struct preset *p, unsigned setting);
 
 void preset_default(struct preset *p);
 void preset_free(struct preset *p); /* releases what it owns; p may be zeroed */

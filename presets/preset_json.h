@@ -49,3 +49,8 @@ int preset_read_arms(struct preset_reading *r, const struct json_at *at, cJSON *
 int preset_write_arms(cJSON *root, const struct preset *p);
 int preset_read_fake(struct preset_reading *r, const struct json_at *at, cJSON *root, struct preset *p);
 int preset_write_fake(cJSON *root, const struct fake_spec *fake);
+/* preset_design.c; read after the arms, which it may make. */
+int preset_read_design(struct preset_reading *r, const struct json_at *at, cJSON *root, struct preset *p);
+int preset_write_design(cJSON *root, const struct preset *p);
+bool preset_equal_design(const struct preset_design *a, const struct preset_design *b);
+int preset_check_design(const struct json_at *at, const struct preset *p);

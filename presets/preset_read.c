@@ -179,8 +179,8 @@ static int read_root(struct preset_reading *r, cJSON *root, struct preset *p)
     result |= read_workloads(&at, root, "workloads", p) | read_workloads(&at, root, "workload", p);
     result |= read_ints(&at, root, "batch", PRESET_BATCH_MAX, p->batch, &p->n_batch);
     result |= read_ints(&at, root, "seq", PRESET_SEQ_MAX, p->seq, &p->n_seq);
-    result |= preset_read_arms(r, &at, root, p) | read_criteria(r, &at, root, p) |
-              preset_read_fake(r, &at, root, p);
+    result |= preset_read_arms(r, &at, root, p) | preset_read_design(r, &at, root, p) |
+              read_criteria(r, &at, root, p) | preset_read_fake(r, &at, root, p);
     result |= json_keys(&at, root, preset_keys, preset_n_keys(), &r->unknown, r->warning);
     return result ? -1 : 0;
 }

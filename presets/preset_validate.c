@@ -176,5 +176,6 @@ int preset_validate(const struct preset *p, struct error *e)
         finding(&at, "warmup_max", "less than warmup_min: raise it or lower warmup_min");
     json_check_fields(&criteria, preset_criteria_fields, preset_n_criteria_fields, &p->criteria);
     check_fake(&at, p);
+    preset_check_design(&at, p);
     return found.kind == ERROR_NONE ? 0 : error_set(e, found.kind, "%s", found.text);
 }

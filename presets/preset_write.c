@@ -65,7 +65,7 @@ cJSON *preset_to_json(const struct preset *p)
     bool done =
         cJSON_AddStringToObject(root, "schema", "benchtop/preset/1") &&
         json_write_fields(root, preset_fields, head, p) == 0 && write_lists(root, p) == 0 &&
-        preset_write_arms(root, p) == 0 &&
+        preset_write_arms(root, p) == 0 && preset_write_design(root, p) == 0 &&
         json_write_fields(root, preset_fields + head, preset_n_fields - head, p) == 0 &&
         (criteria = cJSON_AddObjectToObject(root, "criteria")) &&
         json_write_fields(criteria, preset_criteria_fields, preset_n_criteria_fields, &p->criteria) == 0 &&
