@@ -199,46 +199,82 @@ static __device__ __forceinline__ struct gemv_best gemv_best_of_warp(struct gemv
     return best;
 }
 
-/* A thread's share of a group's outputs, from the sums [warp][slot][row] of its block: slots lie next to each
- * other in the threads, so that stores do in memory. best: this thread's so far (its row of x never
- * changes). */
+/* Where output i of a group belongs: slots lie next to each other in the threads, so that stores do in
+ * memory, and a thread keeps its row of x. */
+struct gemv_place {
+    int slot, r, local, o;
+    bool stored;
+};
+
+template <int SLOTS>
+static __device__ __forceinline__ struct gemv_place gemv_place_of(const struct gemv_job &job,
+                                                                  enum gemv_mode mode, int group, int i)
+{
+    const int per_block = GEMV_WARPS / job.splits, outputs = mode == GEMV_GATE_UP ? SLOTS / 2 : SLOTS;
+    struct gemv_place p;
+    p.slot = i % SLOTS;
+    p.r = i / SLOTS % CUDA_GEMV_ROWS;
+    p.local = i / (SLOTS * CUDA_GEMV_ROWS);
+    p.o = (group * per_block + p.local) * outputs + p.slot;
+    p.stored = p.local < per_block && p.r < job.rows && p.slot < outputs && p.o < job.n;
+    return p;
+}
+
+/* What an output needs besides its sum. Read while its group is multiplied, for what a thread stores first.
+ */
+struct gemv_operands {
+    float scale, up_scale, bias, old;
+};
+
+static __device__ __forceinline__ struct gemv_operands
+gemv_operands_of(const struct gemv_job &job, enum gemv_mode mode, const struct gemv_place &p)
+{
+    struct gemv_operands v = {1, 1, 0, 0};
+    if (!p.stored)
+        return v;
+    if (job.dtype == KERNEL_INT8) {
+        v.scale = job.scales[p.o];
+        if (mode == GEMV_GATE_UP)
+            v.up_scale = job.scales[(int64_t)p.o + job.n];
+    }
+    if (mode != GEMV_GATE_UP && job.epilogue.bias)
+        v.bias = job.epilogue.bias[p.o];
+    if (mode == GEMV_STORE && job.epilogue.accumulate)
+        v.old = gemv_read(job.out, job.out_type, (size_t)p.r * (size_t)job.out_stride + (size_t)p.o);
+    return v;
+}
+
+/* A thread's share of a group's outputs, from the sums [warp][slot][row] of its block. best: this thread's so
+ * far. */
 template <int SLOTS>
 static __device__ __forceinline__ void gemv_finish(const struct gemv_job &job, enum gemv_mode mode,
-                                                   const float *sums, int group, struct gemv_best *best)
+                                                   const float *sums, int group,
+                                                   const struct gemv_operands &first, struct gemv_best *best)
 {
     const int per_block = GEMV_WARPS / job.splits;
     for (int i = threadIdx.x; i < per_block * SLOTS * CUDA_GEMV_ROWS; i += GEMV_THREADS) {
-        int slot = i % SLOTS, r = i / SLOTS % CUDA_GEMV_ROWS, local = i / (SLOTS * CUDA_GEMV_ROWS);
-        int outputs = mode == GEMV_GATE_UP ? SLOTS / 2 : SLOTS;
-        int tile = group * per_block + local, o = tile * outputs + slot;
-        if (r >= job.rows || slot >= outputs || o >= job.n)
+        const struct gemv_place p = gemv_place_of<SLOTS>(job, mode, group, i);
+        if (!p.stored)
             continue;
-        const float *sum = sums + (local * job.splits * SLOTS + slot) * CUDA_GEMV_ROWS + r;
+        const struct gemv_operands v = i < GEMV_THREADS ? first : gemv_operands_of(job, mode, p);
+        const float *sum = sums + (p.local * job.splits * SLOTS + p.slot) * CUDA_GEMV_ROWS + p.r;
         float y = 0, up = 0;
+#pragma unroll 4
         for (int s = 0; s < job.splits; s++) {
             y += sum[s * SLOTS * CUDA_GEMV_ROWS];
             if (mode == GEMV_GATE_UP)
                 up += sum[(s * SLOTS + SLOTS / 2) * CUDA_GEMV_ROWS];
         }
-        if (job.dtype == KERNEL_INT8) {
-            y *= job.scales[o];
-            if (mode == GEMV_GATE_UP)
-                up *= job.scales[(int64_t)o + job.n];
-        }
-        if (job.epilogue.bias)
-            y += job.epilogue.bias[o];
-        size_t at = (size_t)r * (size_t)job.out_stride + (size_t)o;
+        y = y * v.scale + v.bias;
+        const size_t at = (size_t)p.r * (size_t)job.out_stride + (size_t)p.o;
         if (mode == GEMV_GATE_UP) {
-            gemv_write(job.out, job.out_type, at, activate(y, KERNEL_SILU) * up);
+            gemv_write(job.out, job.out_type, at, activate(y, KERNEL_SILU) * (up * v.up_scale));
         } else if (mode == GEMV_ARGMAX) {
-            struct gemv_best here = {y, o};
+            const struct gemv_best here = {y, p.o};
             if (gemv_better(here, *best))
                 *best = here;
         } else {
-            y = activate(y, job.epilogue.activation);
-            if (job.epilogue.accumulate)
-                y += gemv_read(job.out, job.out_type, at);
-            gemv_write(job.out, job.out_type, at, y);
+            gemv_write(job.out, job.out_type, at, activate(y, job.epilogue.activation) + v.old);
         }
     }
 }

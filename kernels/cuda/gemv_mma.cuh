@@ -81,21 +81,17 @@ static __device__ __forceinline__ void gemv_fetch_absmax(const struct gemv_job &
     }
 }
 
-/* What a lane needs of x: packs of 8 elements for its column of B. */
+/* What a lane needs of x: packs of 8 elements for its column of B. Columns without a row of x read a row of
+ * zeros, so that no lane asks whether it has one. */
 template <typename T> struct gemv_x {
-    const T *at;        /* pack 0 of chunk 0 of this lane */
-    int pack;           /* elements from pack to pack */
-    int lane_k, k_step; /* the lane's first k of a chunk; k from chunk to chunk */
-    int limit;          /* k below it exist; 0: this lane's column is zero */
+    const T *at; /* pack 0 of chunk 0 of this lane */
+    int pack;    /* elements from pack to pack */
 };
 
-template <typename T>
+template <typename T, int KIND>
 static __device__ __forceinline__ uint4 gemv_x_pack(const struct gemv_x<T> &x, int chunk, int i)
 {
-    uint4 v = {0, 0, 0, 0};
-    if (chunk * x.k_step + x.lane_k + i * 8 < x.limit)
-        v = *reinterpret_cast<const uint4 *>(x.at + chunk * x.k_step + i * x.pack);
-    return v;
+    return *reinterpret_cast<const uint4 *>(x.at + chunk * (4 * gemv_shape<KIND>::ELEMENTS) + i * x.pack);
 }
 
 template <typename T>
@@ -156,7 +152,7 @@ static __device__ __forceinline__ void gemv_multiply_nf4(float sum[4], const uin
     float c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const uint4 b = gemv_x_pack(x, chunk, i);
+        const uint4 b = gemv_x_pack<T, GEMV_NF4>(x, chunk, i);
         const uint32_t w0 = gemv_word(w[0], i), w1 = gemv_word(w[1], i);
 #pragma unroll
         for (int h = 0; h < 2; h++) {
@@ -196,13 +192,13 @@ static __device__ __forceinline__ void gemv_multiply(float sum[4], const uint4 w
                                                      const unsigned char *table, const float scale[2])
 {
     if (KIND == GEMV_SAME) {
-        const uint4 b = gemv_x_pack(x, chunk, 0);
+        const uint4 b = gemv_x_pack<T, KIND>(x, chunk, 0);
         gemv_mma_words<T>(sum, w[0].x, w[1].x, w[0].y, w[1].y, b.x, b.y);
         gemv_mma_words<T>(sum, w[0].z, w[1].z, w[0].w, w[1].w, b.z, b.w);
     } else if (KIND == GEMV_INT8) {
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const uint4 b = gemv_x_pack(x, chunk, i / 2);
+            const uint4 b = gemv_x_pack<T, KIND>(x, chunk, i / 2);
             uint32_t p[2], q[2];
             gemv_widen(gemv_word(w[0], i), p, T());
             gemv_widen(gemv_word(w[1], i), q, T());
@@ -213,21 +209,24 @@ static __device__ __forceinline__ void gemv_multiply(float sum[4], const uint4 w
     }
 }
 
-/* x -> shared memory, in the order of its use, zeros up to the last step. */
+/* x (where it is staged) and the row of zeros (where there are fewer than 8) -> shared memory, in the order
+ * of use, zeros up to the last step. */
 template <typename T, int KIND> static __device__ void gemv_stage(const struct gemv_job &job, T *to)
 {
     enum { PACKS = gemv_shape<KIND>::PACKS };
     const int packs = job.steps * gemv_shape<KIND>::CHUNKS * 4 * PACKS;
-    for (int i = threadIdx.x; i < packs * job.rows; i += GEMV_THREADS) {
+    const int rows = (job.staged ? job.rows : 0) + (job.rows < CUDA_GEMV_ROWS);
+    for (int i = threadIdx.x; i < packs * rows; i += GEMV_THREADS) {
         int r = i / packs, p = i % packs, chunk = p / (4 * PACKS), t = p / PACKS % 4,
             pack_of_lane = p % PACKS;
+        const int left = job.staged && r < job.rows ? job.cols - p * 8 : 0;
         const T *from = static_cast<const T *>(job.x) + (int64_t)r * job.x_stride + p * 8;
         pack<T> v;
-        if (job.x_packed && p * 8 < job.cols) {
+        if (job.x_packed && left > 0) {
             v = load_pack(from);
         } else {
             for (int j = 0; j < 8; j++)
-                v.at[j] = p * 8 + j < job.cols ? from[j] : from_float<T>(0.0f);
+                v.at[j] = j < left ? from[j] : from_float<T>(0.0f);
         }
         store_pack(to + (int64_t)r * job.x_row + ((chunk * PACKS + pack_of_lane) * 4 + t) * 8, v);
     }
@@ -281,24 +280,27 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_jo
         nf4_fill_map(map);
         mean = job.codes ? job.scales[0] : 0;
     }
-    if (job.staged)
-        gemv_stage<T, KIND>(job, staged);
+    gemv_stage<T, KIND>(job, staged);
     __syncthreads();
 
     const int column = KIND == GEMV_NF4 && !WIDE ? g % 4 : g;
     const bool mine = column < job.rows && (KIND != GEMV_NF4 || WIDE || (g < 4) == (t < 2));
     struct gemv_x<T> x;
-    x.k_step = 4 * ELEMENTS;
-    x.lane_k = t * ELEMENTS;
     x.pack = job.staged ? 32 : 8;
-    x.limit = mine ? job.cols : 0;
-    x.at = job.staged ? staged + (int64_t)column * job.x_row + t * 8
-                      : static_cast<const T *>(job.x) + (int64_t)column * job.x_stride + t * ELEMENTS;
+    if (mine && !job.staged)
+        x.at = static_cast<const T *>(job.x) + (int64_t)column * job.x_stride + t * ELEMENTS;
+    else
+        x.at = staged + (mine ? column : job.staged ? job.rows : 0) * job.x_row + t * 8;
 
     struct gemv_best best = {-INFINITY, INT32_MAX};
     for (int parity = 0; group < groups; parity ^= 1) {
         float sum[4] = {0, 0, 0, 0};
         const int now = group;
+        struct gemv_operands operands;
+        if (!WIDE) /* else no registers are left to hold them */
+            operands =
+                gemv_operands_of(job, (enum gemv_mode)MODE,
+                                 gemv_place_of<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE, now, threadIdx.x));
         group += gridDim.x;
         for (int step = split; step < job.steps; step += job.splits) {
             int following = step + job.splits;
@@ -329,12 +331,16 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_jo
             for (int i = 0; i < 4; i++)
                 sum[i] += __shfl_xor_sync(ALL_LANES, sum[i], 2);
         }
+        if (WIDE)
+            operands =
+                gemv_operands_of(job, (enum gemv_mode)MODE,
+                                 gemv_place_of<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE, now, threadIdx.x));
         float *half = sums + parity * (GEMV_SUMS / 8);
         float *to = half + (warp * GEMV_TILE_SLOTS + g) * CUDA_GEMV_ROWS + 2 * t;
         to[0] = sum[0], to[1] = sum[1];
         to[8 * CUDA_GEMV_ROWS] = sum[2], to[8 * CUDA_GEMV_ROWS + 1] = sum[3];
         __syncthreads();
-        gemv_finish<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE, half, now, &best);
+        gemv_finish<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE, half, now, operands, &best);
     }
     if (MODE == GEMV_ARGMAX)
         gemv_finish_best<GEMV_TILE_SLOTS>(job, reinterpret_cast<struct gemv_best *>(sums), best);
@@ -353,10 +359,11 @@ static bool gemv_plan_mma(struct gemv_job *job, const struct cuda *c)
     size_t cooked = GEMV_SUMS + (nf4 ? GEMV_TABLE + GEMV_MAP : 0);
     int elements = gemv_pack_elements(job->dtype) * (step_bytes / 16);
     job->x_row = job->steps * elements + 32;
-    size_t staged = cooked + (size_t)job->rows * (size_t)job->x_row * 2;
+    size_t row = (size_t)job->x_row * 2, zeros = job->rows < CUDA_GEMV_ROWS ? row : 0;
+    size_t staged = cooked + (size_t)job->rows * row + zeros;
     job->staged = staged <= c->shared_limit;
-    job->shared = (int)(job->staged ? staged : cooked);
-    return job->staged || job->x_packed;
+    job->shared = (int)(job->staged ? staged : cooked + zeros);
+    return job->staged || (job->x_packed && job->cols % elements == 0 && cooked + zeros <= c->shared_limit);
 }
 
 template <int MODE, typename T> static void gemv_launch_mma(struct cuda *c, const struct gemv_job &job)
