@@ -100,11 +100,6 @@ struct cublaslt *cuda_library(const struct cuda *c)
 
 static void cuda_close(struct kernels *k);
 
-#pragma weak cuda_attention_naive
-#pragma weak cuda_attention_naive_workspace
-#pragma weak cuda_attention_flash
-#pragma weak cuda_attention_flash_workspace
-
 static const struct kernel_ops cuda_ops = {
     .close = cuda_close,
     .info = cuda_info,
