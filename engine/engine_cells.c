@@ -114,7 +114,7 @@ static void run_cell(struct engine *g, struct runner *runner, int cell)
     g->predicted_s += plan->time_s;
 }
 
-static void visit_cell(struct engine *g, struct runner *runner, const struct spend_visit *v, int visit)
+static void visit_cell(struct engine *g, struct runner *runner, const struct spend_visit *v)
 {
     const struct plan_cell *plan = &g->plan.cell[v->cell];
     struct measure_host host = engine_host(g);
@@ -128,7 +128,7 @@ static void visit_cell(struct engine *g, struct runner *runner, const struct spe
                              .deadline_ns = g->deadline_ns,
                              .first_round = v->first_round,
                              .visit_rounds = v->rounds,
-                             .visit = visit,
+                             .visit = v->first_round, /* a number of its own, after a resumed session too */
                              .goal = v->goal};
     struct session_cell done = g->session.cell[v->cell];
     engine_tell_plain(g, LOG_CELL_STARTED, v->cell, (double)NAN, "", NULL, 0);
@@ -141,19 +141,17 @@ static void spend_time(struct engine *g, struct runner *runner)
 {
     int n = g->session.n_cells;
     bool *closed = calloc((size_t)n + 1, sizeof *closed);
-    int *visits = calloc((size_t)n + 1, sizeof *visits);
     struct spend_visit v;
-    while (closed && visits && !atomic_load(&g->stop)) {
+    while (closed && !atomic_load(&g->stop)) {
         double left_s = (double)(g->spend_end_ns - engine_now_ns(g)) / 1e9;
         if (!spend_next(&g->session, closed, left_s, &v))
             break;
         atomic_store(&g->skip, false);
-        visit_cell(g, runner, &v, ++visits[v.cell]);
+        visit_cell(g, runner, &v);
         /* skipped by the user, or no longer to be had */
         closed[v.cell] = g->session.cell[v.cell].rounds_planned <= v.first_round || atomic_load(&g->skip);
     }
     free(closed);
-    free(visits);
 }
 
 void engine_run_cells(struct engine *g, struct runner *runner)

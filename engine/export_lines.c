@@ -153,7 +153,9 @@ static const char csv_memory_head[] =
 static const char csv_comparison_head[] =
     "speedup,speedup_ci_low,speedup_ci_high,improvement_pct,welch_t,welch_df,welch_p,paired_n,paired_p,"
     "cohens_d,"
-    "hedges_g,p_holm,max_relative_error,top1_agreement,verdict,verdict_reason\n";
+    "hedges_g,p_holm,p_benjamini_hochberg,always_valid_low,always_valid_high,max_relative_error,top1_"
+    "agreement,"
+    "verdict,reason_code,verdict_reason\n";
 
 static void csv_memory(struct text *out, const struct session_arm *a)
 {
@@ -169,12 +171,14 @@ static void csv_comparison(struct text *out, const struct comparison *c, const s
     bool any = c->verdict != VERDICT_NONE;
     const double figures[] = {c->speedup,  c->speedup_ci.low,  c->speedup_ci.high, c->improvement_pct,
                               c->welch.t,  c->welch.df,        c->welch.p,         (double)c->paired.n,
-                              c->paired.p, c->effect.cohens_d, c->effect.hedges_g, c->p_holm};
+                              c->paired.p, c->effect.cohens_d, c->effect.hedges_g, c->p_holm,
+                              c->p_bh,     c->always_ci.low,   c->always_ci.high};
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
         csv_number(out, any ? figures[i] : (double)NAN);
     csv_number(out, o->checked ? o->max_relative_error : (double)NAN);
     csv_number(out, o->checked ? o->top1_agreement : (double)NAN);
     csv_text(out, verdict_names[c->verdict]);
+    csv_text(out, reason_names[c->reason_code]);
     csv_text(out, c->reason);
     if (out->n > 0 && !out->failed)
         out->bytes[out->n - 1] = '\n'; /* instead of the comma after the last field */

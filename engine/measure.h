@@ -35,7 +35,7 @@ struct measure_cell {
     /* A visit to a cell that has rounds already (engine/spend): they go on from first_round for visit_rounds
      * at most, until `goal` is reached or share_ns is over. The arms are prepared and warmed again, what was
      * told of them stands; outputs are not compared again. first_round 0: the cell is new. */
-    int first_round, visit_rounds, visit; /* visit: how many there were before this one, counting the first */
+    int first_round, visit_rounds, visit; /* visit: a number of its own, 0 for the first */
     double goal;
 };
 

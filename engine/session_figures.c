@@ -27,6 +27,20 @@ static int put_latency(cJSON *summary, const struct arm_summary *a, struct stats
                : 0;
 }
 
+/* What the variance of a block mean is made of, as shares; null where it cannot be told. */
+static int put_budget(cJSON *summary, const struct session *s, int cell, int arm)
+{
+    struct stats_variance_budget v;
+    if (summary_budget(s, cell, arm, &v) != 0)
+        return cJSON_AddNullToObject(summary, "variance_budget") ? 0 : -1;
+    cJSON *o = cJSON_AddObjectToObject(summary, "variance_budget");
+    return session_put_double(o, "within_block", v.within) ||
+                   session_put_double(o, "between_blocks", v.between) ||
+                   session_put_double(o, "clock", v.clock) || session_put_double(o, "outliers", v.outliers)
+               ? -1
+               : 0;
+}
+
 cJSON *session_write_summary(const struct session *s, int cell, int arm)
 {
     struct arm_summary a, at95;
@@ -58,6 +72,7 @@ cJSON *session_write_summary(const struct session *s, int cell, int arm)
            session_put_double(o, "flop_sheet_share", a.flop_sheet_share) ||
            session_put_double(o, "limit_share", a.limit_share);
     bad |= json_add_int64(o, "flagged_blocks", a.flagged_blocks) ? 0 : -1;
+    bad |= put_budget(o, s, cell, arm);
     if (bad) {
         cJSON_Delete(o);
         return NULL;

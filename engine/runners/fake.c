@@ -206,7 +206,7 @@ static struct runner_arm *prepare(struct runner *r, const struct runner_request 
             model_work(q->model, q->implementation, WORKLOAD_PREFILL, q->batch, q->seq, 0);
         a->first_share = fmin(1, roofline_s(&prompt) / roofline_s(&a->work));
     }
-    a->random = random_of(q->seed, q->cell, q->arm + PRESET_ARMS * q->visit);
+    a->random = random_of(q->seed + (uint64_t)q->visit * 0x9e3779b97f4a7c15u, q->cell, q->arm);
     a->ar1 = random_normal(&a->random);
     a->block_factor = 1;
     a->at_start = true;

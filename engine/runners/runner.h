@@ -1,6 +1,6 @@
 /* The seam: something that can be timed. Behind it the native engine (engine/model), the fake of the tests,
- * child processes that run either of them (engine/runners/process); later HTTP endpoints. Everything above it (measure, stop rules, session, screens) is
- * the same for all.
+ * child processes that run either of them (engine/runners/process); later HTTP endpoints. Everything above it
+ * (measure, stop rules, session, screens) is the same for all.
  *
  * One runner per run, one runner_arm per prepared arm of the current cell. All calls come from the worker
  * thread. */
@@ -34,8 +34,8 @@ struct runner_request {
     int batch, seq, tokens;
     int samples_max;  /* most samples a block (or its warm-up) will ask for: decode reserves cache for them */
     int cell, arm;    /* indices, for the fake's faults and laws */
-    int visit, round; /* how often this arm was prepared before, the rounds it has had: the fake goes on from
-                         there */
+    int visit, round; /* a number for each time the arm is prepared, and the rounds it had before: the fake
+                         draws other samples and drifts on */
     const char *arm_name;
     uint64_t seed; /* weights and inputs: the same for every arm, so that outputs can be compared */
 };
@@ -70,8 +70,8 @@ struct runner_ops {
      * NULL on error: UNSUPPORTED, MEMORY, CANCELLED or FAILED; nothing leaks, other arms stay valid. */
     struct runner_arm *(*prepare)(struct runner *r, const struct runner_request *q,
                                   const struct runner_watch *w, int64_t *load_ns, struct error *e);
-    /* The next block in a process of its own, `round` for the fake: what was warm is cold again, and the caller
-     * warms it. NULL: this runner's blocks share a process. */
+    /* The next block in a process of its own, `round` for the fake: what was warm is cold again, and the
+     * caller warms it. NULL: this runner's blocks share a process. */
     int (*renew)(struct runner_arm *a, int round, const struct runner_watch *w, struct error *e);
     /* Back to the start state: prefill, generate: empty cache; decode: seq tokens cached. Called before every
      * block. */
