@@ -88,15 +88,9 @@ template <int ROW> static __device__ __forceinline__ int gemm_at(int row, int ch
 static __device__ __forceinline__ void gemm_copy_slowly(unsigned char *to, const unsigned char *from,
                                                         int64_t left)
 {
-    uint32_t word[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        word[i] = 0;
-        for (int j = 0; j < 4; j++)
-            if (4 * i + j < left)
-                word[i] |= (uint32_t)from[4 * i + j] << 8 * j;
-    }
-    *reinterpret_cast<uint4 *>(to) = make_uint4(word[0], word[1], word[2], word[3]);
+#pragma unroll 1
+    for (int i = 0; i < 16; i++)
+        to[i] = i < left ? from[i] : (unsigned char)0;
 }
 
 /* COUNT rows of ROW bytes, k-step `step`, of a matrix in the tile's own type. Row r of the tile is matrix row
@@ -110,15 +104,17 @@ static __device__ __forceinline__ void gemm_load(unsigned char *tile, const unsi
     static_assert(COUNT % PASS == 0, "every thread loads as many chunks");
     int row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
     int64_t k = (int64_t)step * ROW + chunk * 16, left = row_bytes - k;
-#pragma unroll
-    for (int i = 0; i < COUNT / PASS; i++) {
-        unsigned char *to = tile + gemm_at<ROW>(row + i * PASS, chunk);
-        bool take = (valid >> i & 1) != 0 && left > 0;
-        if (packed)
-            copy_async_16(to, take ? mine + i * pass_bytes + k : mine, take);
-        else
-            gemm_copy_slowly(to, take ? mine + i * pass_bytes + k : mine, take ? left : 0);
+    if (!packed) {
+#pragma unroll 1
+        for (int i = 0; i < COUNT / PASS; i++)
+            gemm_copy_slowly(tile + gemm_at<ROW>(row + i * PASS, chunk), mine + i * pass_bytes + k,
+                             valid >> i & 1 ? left : 0);
+        return;
     }
+#pragma unroll
+    for (int i = 0; i < COUNT / PASS; i++) /* nothing is read where nothing is taken */
+        copy_async_16(tile + gemm_at<ROW>(row + i * PASS, chunk), mine + i * pass_bytes + k,
+                      (valid >> i & 1) != 0 && left > 0);
 }
 
 /* int8 or nf4: thread t brings row t of the tile, CHUNKS times 16 bytes, to raw[chunk][t]. */
@@ -126,16 +122,17 @@ template <int CHUNKS>
 static __device__ __forceinline__ void gemm_load_raw(unsigned char *raw, const unsigned char *mine,
                                                      bool valid, bool packed, int64_t row_bytes, int step)
 {
-#pragma unroll
-    for (int i = 0; i < CHUNKS; i++) {
-        int64_t k = ((int64_t)step * CHUNKS + i) * 16, left = row_bytes - k;
-        unsigned char *to = raw + (i * GEMM_THREADS + threadIdx.x) * 16;
-        bool take = valid && left > 0;
-        if (packed)
-            copy_async_16(to, take ? mine + k : mine, take);
-        else
-            gemm_copy_slowly(to, take ? mine + k : mine, take ? left : 0);
+    int64_t k = (int64_t)step * CHUNKS * 16, left = valid ? row_bytes - k : 0;
+    raw += threadIdx.x * 16;
+    if (!packed) {
+#pragma unroll 1
+        for (int i = 0; i < CHUNKS; i++)
+            gemm_copy_slowly(raw + i * GEMM_THREADS * 16, mine + k + i * 16, left - i * 16);
+        return;
     }
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++)
+        copy_async_16(raw + i * GEMM_THREADS * 16, mine + k + i * 16, left > i * 16);
 }
 
 template <typename T> union gemm_chunk {

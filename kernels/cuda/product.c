@@ -270,15 +270,17 @@ size_t cuda_gate_up_workspace(const struct kernels *k, const struct kernel_matri
 struct argmax_plan {
     int rows;
     int64_t tokens;
+    int stride; /* of the logits: rows at multiples of 16 bytes, which the library's faster kernels want */
     size_t best, product, bytes;
 };
 
 static struct argmax_plan argmax_plan_of(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     struct argmax_plan p = {.rows = rows < ARGMAX_ROWS ? rows : ARGMAX_ROWS};
-    size_t many = (size_t)p.rows, n = (size_t)m->rows, row = many * sizeof(float);
+    size_t many = (size_t)p.rows, n = ((size_t)m->rows + 3) & ~(size_t)3, row = many * sizeof(float);
     size_t fits = piece_bytes / row / PIECE_ROWS * PIECE_ROWS; /* >= 4096 */
     p.tokens = (int64_t)(fits < n ? fits : n);
+    p.stride = (int)p.tokens;
     p.best = padded(n * row < piece_bytes ? n * row : piece_bytes);
     p.product = p.best + padded(row);
     p.bytes = p.product + cuda_product_workspace(k, m, p.rows);
@@ -301,9 +303,9 @@ void cuda_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stri
             (const char *)x + (size_t)row * (size_t)x_stride * kernel_dtype_bytes(k->activation);
         for (int64_t first = 0; first < m->rows; first += plan.tokens) {
             struct piece p = piece_of(k, m, &epilogue, logits, first, plan.tokens);
-            cuda_product(k, logits, (int)p.m.rows, from, x_stride, &p.m, &p.epilogue, count,
+            cuda_product(k, logits, plan.stride, from, x_stride, &p.m, &p.epilogue, count,
                          (char *)workspace + plan.product);
-            cuda_argmax_piece(k, ids + row, best, logits, count, p.m.rows, first);
+            cuda_argmax_piece(k, ids + row, best, logits, plan.stride, count, p.m.rows, first);
         }
     }
 }

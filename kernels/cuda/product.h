@@ -58,8 +58,8 @@ void cuda_narrow(struct kernels *k, void *out, const float *from, int64_t n);
 void cuda_finish_gate_up(struct kernels *k, void *out, const void *both, int rows, int f);
 /* The largest of logits [rows, n], tokens `first` and up, joins ids and best [rows] (first == 0: they hold
  * nothing yet). Of equals the first wins; NaN never does. */
-void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits, int rows, int64_t n,
-                       int64_t first);
+void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits, int stride,
+                       int rows, int64_t n, int64_t first);
 
 /* cublaslt.c: opened at run time. NULL with the reason in words where it is not there; version: "13.1.0".
  * BENCHTOP_CUBLASLT in the environment names the one file to open. */

@@ -186,13 +186,13 @@ static __device__ __forceinline__ candidate best_of_warp(candidate best)
 }
 
 /* One block a row. A row of NaN alone, or of minus infinity, has token 0. */
-static __global__ void argmax_piece(int32_t *ids, float *best_of_row, const float *logits, int n,
+static __global__ void argmax_piece(int32_t *ids, float *best_of_row, const float *logits, int stride, int n,
                                     int32_t first)
 {
     kernel_begin();
     __shared__ float values[THREADS / WARP];
     __shared__ int32_t tokens[THREADS / WARP];
-    const float *row = logits + (int64_t)blockIdx.x * n;
+    const float *row = logits + (int64_t)blockIdx.x * stride;
     candidate best = {-INFINITY, INT32_MAX};
     for (int i = threadIdx.x; i < n; i += THREADS)
         if (row[i] > best.value)
@@ -216,9 +216,9 @@ static __global__ void argmax_piece(int32_t *ids, float *best_of_row, const floa
     ids[blockIdx.x] = best.id == INT32_MAX ? 0 : best.id;
 }
 
-extern "C" void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits, int rows,
-                                  int64_t n, int64_t first)
+extern "C" void cuda_argmax_piece(struct kernels *k, int32_t *ids, float *best, const float *logits,
+                                  int stride, int rows, int64_t n, int64_t first)
 {
-    CUDA_LAUNCH(cuda_of(k), argmax_piece, dim3((unsigned)rows), dim3(THREADS), 0, ids, best, logits, (int)n,
-                (int32_t)first);
+    CUDA_LAUNCH(cuda_of(k), argmax_piece, dim3((unsigned)rows), dim3(THREADS), 0, ids, best, logits, stride,
+                (int)n, (int32_t)first);
 }
