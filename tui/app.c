@@ -1,4 +1,5 @@
 #include "tui/app.h"
+#include "engine/session_calibration.h"
 #include "tui/app_draw.h"
 #include "tui/dialog.h"
 #include "tui/job.h"
@@ -151,10 +152,9 @@ void app_show_session(struct app *a, struct session *s)
     free_session(old);
 }
 
-static bool start(struct app *a, const struct session *resume, struct session **fold, struct engine **engine,
-                  struct error *e)
+static bool start(struct app *a, const struct preset *preset, const struct session *resume,
+                  struct session **fold, struct engine **engine, struct error *e)
 {
-    const struct preset *preset = resume ? &resume->preset : &a->preset;
     struct session *s = calloc(1, sizeof *s);
     if (!s) {
         error_set(e, ERROR_MEMORY, "no memory for a session: close other programs");
@@ -186,16 +186,15 @@ static bool start(struct app *a, const struct session *resume, struct session **
     return true;
 }
 
-void app_start_run(struct app *a, struct session *resume)
+/* resume is taken over. */
+static void start_run(struct app *a, const struct preset *preset, struct session *resume)
 {
     struct error e = {0};
     struct session *s = NULL;
     struct engine *g = NULL;
     if (app_running(a))
         error_set(&e, ERROR_USAGE, "a run is in progress: stop it first (s), or wait for its end");
-    else if (!resume && a->plan_error.text[0])
-        e = a->plan_error;
-    if (e.text[0] || !start(a, resume, &s, &g, &e)) {
+    if (e.text[0] || !start(a, preset, resume, &s, &g, &e)) {
         free_session(resume);
         app_say(a, true, "%s", e.text);
         return;
@@ -208,10 +207,71 @@ void app_start_run(struct app *a, struct session *resume)
     a->engine = g;
     a->resumed = resume;
     a->live_session = a->session = s;
-    a->frozen = false;
+    a->frozen = a->calibrating = false;
     a->message[0] = 0;
     session_changed(a);
-    app_go(a, VIEW_LIVE);
+}
+
+void app_start_run(struct app *a, struct session *resume)
+{
+    if (!resume && a->plan_error.text[0]) {
+        app_say(a, true, "%s", a->plan_error.text);
+        return;
+    }
+    const struct engine *before = a->engine;
+    start_run(a, resume ? &resume->preset : &a->preset, resume);
+    if (a->engine != before)
+        app_go(a, VIEW_LIVE);
+}
+
+static void only_cell(struct preset *p, const struct session_cell *c)
+{
+    p->n_models = p->n_workloads = p->n_batch = p->n_seq = 1;
+    memcpy(p->models[0], c->model, sizeof p->models[0]);
+    p->workloads[0] = c->workload;
+    p->batch[0] = c->batch;
+    p->seq[0] = c->seq;
+}
+
+void app_calibrate(struct app *a, const struct session *s, int cell)
+{
+    struct preset aa = {0};
+    struct error e = {0};
+    if (calibration_preset(s ? &s->preset : &a->preset, &aa, &e) != 0) {
+        app_say(a, true, "%s", e.text);
+        return;
+    }
+    if (s)
+        only_cell(&aa, &s->cell[cell]);
+    const struct engine *before = a->engine;
+    start_run(a, &aa, NULL);
+    preset_free(&aa);
+    if (a->engine == before)
+        return;
+    a->calibrating = true;
+    app_go(a, VIEW_DUEL);
+    app_say(a, false, "calibrating: the baseline against itself");
+}
+
+/* What the A/A run says, kept for the verdicts to come. */
+static void store_calibration(struct app *a)
+{
+    struct error e = {0};
+    struct session_calibration c;
+    a->calibrating = false;
+    engine_join(a->engine); /* its thread said that it ends: it has the whole record */
+    const struct session *s = engine_session(a->engine);
+    int cells = calibration_store(s, NULL, 0, &e);
+    if (cells < 0)
+        app_say(a, true, "%s", e.text);
+    else if (cells == 0)
+        app_say(a, true, "nothing was calibrated: at least %d rounds of a cell are needed",
+                SUMMARY_MIN_ROUNDS);
+    else if (cells == 1 && calibration_of(s, 0, &c))
+        app_say(a, false, "calibrated: noise floor \xc2\xb1 %.2g %%, smallest difference found %.2g %%",
+                c.noise_floor_pct, c.mde_pct);
+    else
+        app_say(a, false, "%d cells are calibrated for this machine", cells);
 }
 
 /* A session in the folder of sessions goes by its name, any other by its path. */
@@ -265,6 +325,8 @@ static void on_entry(struct app *a, const struct log_entry *entry)
             app_say(a, true, "%s", entry->text[0] ? entry->text : "the run failed");
         else
             say_saved(a, (int)entry->value == SESSION_STOPPED, entry->text);
+        if (a->calibrating && (int)entry->value == SESSION_COMPLETE)
+            store_calibration(a);
         break;
     default:
         break;
@@ -330,6 +392,7 @@ bool app_can(const struct app *a, enum action action)
     if (app_views[a->view]->can && !app_views[a->view]->can(a, action))
         return false;
     switch (action) {
+    case ACTION_CALIBRATE:
     case ACTION_RUN:
         return !running && !a->plan_error.text[0];
     case ACTION_PAUSE:
@@ -446,6 +509,9 @@ static bool do_global(struct app *a, enum action action)
         return true;
     case ACTION_RERUN:
         rerun(a);
+        return true;
+    case ACTION_CALIBRATE:
+        app_calibrate(a, NULL, 0);
         return true;
     case ACTION_SAVE_PRESET:
         saving_save_preset(a);

@@ -41,6 +41,7 @@ struct app {
     char phase[64];           /* "weights", "warm-up", "verify", "measure" */
     double phase_fraction;    /* 0..1, NAN: not known */
     bool paused;
+    bool calibrating;                        /* the run is an A/A calibration: its end is stored as one */
     int64_t run_started_ns, cell_started_ns; /* runner clock */
 
     struct setup_state *setup;
@@ -86,6 +87,8 @@ void app_say(struct app *a, bool is_error, const char *format, ...) __attribute_
 /* Starts the engine on a->preset and goes to Live. resume: taken over, kept until the run is forgotten; what
  * is complete in it is not run again; NULL: fresh. */
 void app_start_run(struct app *a, struct session *resume);
+/* Starts an A/A calibration of Setup's preset, or of the one cell that Duel shows. */
+void app_calibrate(struct app *a, const struct session *s, int cell);
 void app_show_session(struct app *a, struct session *s); /* takes ownership; Results shows it */
 
 /* A view is a row of this table; view files know nothing of each other. */

@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SHAPE_SAMPLES = 4096, /* enough to see two modes, few enough to sort in every round */
-    BUDGET_SAMPLES = 65536,
-    BUDGET_BLOCKS = 1024
-};
-
 void duel_free(struct duel *d)
 {
     free(d->round);
@@ -110,39 +104,6 @@ static int take_rounds(struct duel *d)
     return added;
 }
 
-/* ---- how much longer ---- */
-
-static void estimate(struct duel *d)
-{
-    const struct session_cell *c = &d->of->cell[d->cell];
-    const struct session_arm *b = &c->arm[d->candidate];
-    d->seconds_per_round = NAN;
-    d->rounds_left = NAN;
-    if (b->n_blocks >= 2) {
-        const struct block *first = b->blocks[0], *last = b->blocks[b->n_blocks - 1];
-        int rounds = last->round - first->round;
-        if (rounds > 0 && last->started_ns > first->started_ns)
-            d->seconds_per_round = (double)(last->started_ns - first->started_ns) / 1e9 / rounds;
-    }
-    if (!d->compared || d->n < 3)
-        return;
-    int planned = c->rounds_planned > 0 ? c->rounds_planned : d->of->preset.rounds;
-    bool decides = d->comparison.final && d->comparison.verdict != VERDICT_INCONCLUSIVE;
-    struct stats_interval ci = d->round[d->n - 1].planned;
-    double half = (log(ci.high) - log(ci.low)) / 2, goal = log1p(d->margin),
-           distance = fabs(d->log_ratio.mean);
-    if (decides) {
-        d->rounds_left = 0;
-        return;
-    }
-    if (distance > goal) /* far from equal: the interval need only leave 1 */
-        goal = distance;
-    else if (half <= goal) /* narrow enough, but across the edge of the margin */
-        goal = fmax(distance, goal - distance) * 0.9;
-    double needed = goal > 0 ? ceil(d->n * (half / goal) * (half / goal)) : NAN;
-    d->rounds_left = fmax(fmax(needed, planned) - d->n, 1);
-}
-
 /* ---- what spoils it ---- */
 
 static void spoils(struct duel *d, bool grave, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -156,84 +117,6 @@ static void spoils(struct duel *d, bool grave, const char *format, ...)
     vsnprintf(s->text, sizeof s->text, format, list);
     va_end(list);
     s->grave = grave;
-}
-
-static void count_throttled(struct duel *d)
-{
-    int flagged = 0, blocks = 0;
-    const int arm[2] = {d->baseline, d->candidate};
-    for (int i = 0; i < 2; i++) {
-        const struct session_arm *a = &d->of->cell[d->cell].arm[arm[i]];
-        for (int b = 0; b < a->n_blocks; b++)
-            flagged += (atomic_load(&a->blocks[b]->flags) & BLOCK_THROTTLED) != 0;
-        blocks += a->n_blocks;
-    }
-    if (flagged > 0)
-        spoils(d, 4 * flagged >= blocks, "%d of %d blocks ran throttled", flagged, blocks);
-}
-
-/* Both arms drifting together is what the rounds' order cancels; it still tells that the machine is not
- * steady. */
-static void find_drift(struct duel *d)
-{
-    struct stats_drift drift;
-    char percent[FORMAT_TEXT];
-    const struct session_arm *a = &d->of->cell[d->cell].arm[d->baseline];
-    if (d->n < 8 || isnan(d->seconds_per_round))
-        return;
-    double *means = malloc((size_t)a->n_blocks * sizeof *means);
-    int n = 0;
-    for (int i = 0; means && i < a->n_blocks; i++) {
-        double mean = summary_block_mean(a->blocks[i]);
-        if (mean > 0)
-            means[n++] = log(mean);
-    }
-    if (n >= 8 && stats_drift(means, (size_t)n, 0.99, &drift) == 0 && drift.p < 0.01 &&
-        fabs(drift.slope) * n > 0.005)
-        spoils(d, false, "drift: %s got %s %s per minute; the order of the rounds cancels a steady one",
-               a->name, format_percent(percent, fabs(drift.slope) / d->seconds_per_round * 60),
-               drift.slope > 0 ? "slower" : "faster");
-    free(means);
-}
-
-static void find_dependence(struct duel *d)
-{
-    struct stats_correlated k;
-    char r[FORMAT_TEXT];
-    if (d->n < 10 || stats_correlated(d->logs, (size_t)d->n, summary_confidence(d->of), &k) != 0 || k.r < 0.4)
-        return;
-    spoils(d, true, "rounds depend on their neighbors (lag-1 %s): worth about %.0f independent ones",
-           format_digits(r, k.lag1, 2), floor(k.n_eff));
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The newest samples of an arm, sorted. */
-static int newest_samples(const struct session_arm *a, double *out)
-{
-    int n = 0;
-    for (int b = a->n_blocks - 1; b >= 0 && n < SHAPE_SAMPLES; b--) {
-        int have = atomic_load_explicit(&a->blocks[b]->n, memory_order_acquire);
-        for (int i = 0; i < have && n < SHAPE_SAMPLES; i++)
-            out[n++] = (double)a->blocks[b]->samples[i].device_ns / 1e6;
-    }
-    qsort(out, (size_t)n, sizeof *out, ascending);
-    return n;
-}
-
-static void find_modes(struct duel *d, int arm, double *samples)
-{
-    const struct session_arm *a = &d->of->cell[d->cell].arm[arm];
-    struct stats_bimodality shape;
-    char low[FORMAT_TEXT], high[FORMAT_TEXT];
-    int n = newest_samples(a, samples);
-    if (stats_bimodality(samples, (size_t)n, &shape) && shape.is_bimodal)
-        spoils(d, true, "%s is bimodal: %s and %s ms", a->name, format_digits(low, shape.mode[0], 3),
-               format_digits(high, shape.mode[1], 3));
 }
 
 /* What the interval is made of, in words that name the remedy. */
@@ -261,49 +144,44 @@ static void tell_budget(struct duel *d, const char *name, const struct stats_var
     spoils(d, b->clock > 0.5 || b->outliers > 0.5, "%s%s%s", text, remedy ? ": " : "", remedy ? remedy : "");
 }
 
-/* The newest blocks whose samples fit into BUDGET_SAMPLES. */
-static void find_budget(struct duel *d, int arm)
-{
-    const struct session_arm *a = &d->of->cell[d->cell].arm[arm];
-    struct stats_variance_budget budget;
-    double *samples = malloc(BUDGET_SAMPLES * sizeof *samples),
-           *clock = malloc(BUDGET_BLOCKS * sizeof *clock);
-    size_t *size = malloc(BUDGET_BLOCKS * sizeof *size), blocks = 0, n = 0;
-    for (int b = a->n_blocks - 1; samples && clock && size && b >= 0 && blocks < BUDGET_BLOCKS; b--) {
-        const struct block *k = a->blocks[b];
-        if (isnan(summary_block_mean(k)))
-            continue;
-        if (n + (size_t)k->capacity > BUDGET_SAMPLES)
-            break;
-        for (int i = 0; i < k->capacity; i++)
-            samples[n++] = (double)k->samples[i].device_ns / 1e6;
-        clock[blocks] = k->telemetry.valid & TELEMETRY_CLOCK ? k->telemetry.clock_mhz : NAN;
-        size[blocks++] = (size_t)k->capacity;
-    }
-    if (blocks >= 5 && stats_variance_budget(samples, size, blocks, clock, &budget) == 0)
-        tell_budget(d, a->name, &budget);
-    free(samples);
-    free(clock);
-    free(size);
-}
-
 static void find_spoilers(struct duel *d)
 {
+    const struct session_cell *c = &d->of->cell[d->cell];
+    const struct spoilers *k = &d->comparison.spoilers;
+    const struct output_check *o = &c->arm[d->candidate].output;
+    char low[FORMAT_TEXT], high[FORMAT_TEXT];
     d->n_spoilers = 0;
-    const struct output_check *o = &d->of->cell[d->cell].arm[d->candidate].output;
     if (o->checked && !o->passed)
         spoils(d, true, "the outputs differ: not ranked");
-    count_throttled(d);
-    find_dependence(d);
-    find_drift(d);
-    double *samples = malloc(SHAPE_SAMPLES * sizeof *samples);
-    if (samples) {
-        find_modes(d, d->baseline, samples);
-        find_modes(d, d->candidate, samples);
+    if (d->compared && k->throttled > 0)
+        spoils(d, 4 * k->throttled >= k->blocks, "%d of %d blocks ran throttled", k->throttled, k->blocks);
+    if (d->compared && k->clock_faults > 0)
+        spoils(d, true, "%d of %d blocks have samples that took no time: a faulty clock", k->clock_faults,
+               k->blocks);
+    if (d->compared && k->unsteady > 0)
+        spoils(d, false, "%d arms had not settled when their warm-up ended", k->unsteady);
+    if (d->compared && k->bimodal)
+        spoils(d, true, "%s is bimodal: %s and %s ms", c->arm[k->bimodal_arm].name,
+               format_digits(low, k->mode_ms[0], 3), format_digits(high, k->mode_ms[1], 3));
+    if (d->compared && k->correlated)
+        spoils(d, true, "rounds depend on their neighbors (lag-1 %s): worth about %.0f independent ones",
+               format_digits(low, k->lag1, 2), floor(k->n_eff));
+    if (d->compared && k->drifts)
+        spoils(d, false, "drift: both got %s %s per %s; the order of the rounds cancels a steady one",
+               format_percent(low, fabs(k->drift_per_minute)), k->drift_per_minute > 0 ? "slower" : "faster",
+               isfinite(k->seconds_per_round) ? "minute" : "round");
+    const int arm[2] = {d->baseline, d->candidate};
+    for (int i = 0; i < 2; i++) {
+        struct stats_variance_budget budget;
+        if (d->n >= 5 && summary_budget(d->of, d->cell, arm[i], &budget) == 0)
+            tell_budget(d, c->arm[arm[i]].name, &budget);
     }
-    free(samples);
-    find_budget(d, d->baseline);
-    find_budget(d, d->candidate);
+    if (c->calibration.measured_at[0])
+        spoils(d, false,
+               "this machine's noise floor (A/A, %d rounds, %.10s): \xc2\xb1 %s; it shows %s or more",
+               c->calibration.rounds, c->calibration.measured_at,
+               format_percent(low, c->calibration.noise_floor_pct / 100),
+               format_percent(high, c->calibration.mde_pct / 100));
 }
 
 /* ---- */
@@ -326,7 +204,11 @@ int duel_follow(struct duel *d, const struct session *s, int cell, int baseline,
     struct session under = *s;
     under.preset.margin = margin;
     d->compared = summary_compare_arms(&under, cell, baseline, candidate, &d->comparison) == 0;
-    estimate(d);
+    d->rounds_left = !d->compared ? (double)NAN
+                     : d->comparison.final && d->comparison.verdict != VERDICT_INCONCLUSIVE
+                         ? 0
+                         : d->comparison.rounds_left;
+    d->seconds_left = d->compared ? d->comparison.seconds_left : (double)NAN;
     find_spoilers(d);
     return 1;
 }

@@ -35,8 +35,8 @@ struct duel {
     bool compared;
     enum verdict watched; /* what the always-valid bounds decided, and after which round; NONE: nothing yet */
     int watched_round;
-    double seconds_per_round; /* NAN: fewer than two rounds */
-    double rounds_left;       /* about so many more until a verdict must come; 0: it stands; NAN: not known */
+    double rounds_left;  /* about so many more until a verdict must come; 0: it stands; NAN: not known */
+    double seconds_left; /* of them; NAN: not known */
     struct duel_spoiler spoiler[DUEL_SPOILERS];
     int n_spoilers;
 };

@@ -218,6 +218,9 @@ static bool action(struct app *a, enum action what)
         s->candidate = baseline;
         return true;
     }
+    case ACTION_CALIBRATE:
+        app_calibrate(a, s->of, s->cell);
+        return true;
     case ACTION_DROP_ARM:
         drop_arm(a);
         return true;
@@ -280,9 +283,9 @@ static void left_words(const struct duel *d, char *out, size_t size)
     format_percent(margin, d->margin);
     if (d->rounds_left > 9999)
         snprintf(out, size, "too noisy to settle \xc2\xb1 %s", margin);
-    else if (isfinite(d->seconds_per_round))
+    else if (isfinite(d->seconds_left))
         snprintf(out, size, "about %.0f more, %s, to settle", d->rounds_left,
-                 format_duration(time, d->rounds_left * d->seconds_per_round));
+                 format_duration(time, d->seconds_left));
     else
         snprintf(out, size, "about %.0f more to settle", d->rounds_left);
 }

@@ -78,7 +78,6 @@ TEST(a_duel_takes_each_round_once_and_waits_for_the_slower_arm)
     CHECK_INT(duel_follow(&d, &s, 0, 0, 1, 0.01), 1);
     CHECK_INT(d.n, 4);
     CHECK_CLOSE(d.round[0].ratio, 2, 1e-6);
-    CHECK_CLOSE(d.seconds_per_round, 2, 1e-9);
     duel_free(&d);
     session_free(&s);
 }
@@ -173,6 +172,40 @@ TEST(live_and_results_lead_to_the_pair_they_point_at)
     text = fixture_draw(&a, 120, 30, false);
     CHECK_CONTAINS(text, "baseline is");
     CHECK_CONTAINS(text, "slower than int8");
+    free(text);
+    app_free(&a);
+}
+
+TEST(calibration_runs_the_baseline_against_itself_and_is_kept)
+{
+    struct app a;
+    fixture_open(&a);
+    a.preset.rounds = a.preset.max_rounds = 6;
+    a.preset.n_batch = 1;
+    app_replan(&a);
+    fixture_keys(&a, "c");
+    CHECK_INT(a.view, VIEW_DUEL);
+    CHECK(a.calibrating);
+    for (int i = 0; i < 5000 && app_running(&a); i++) {
+        app_update(&a);
+        usleep(1000);
+    }
+    while (app_update(&a))
+        continue;
+    CHECK_CONTAINS(a.message, "calibrated: noise floor");
+    CHECK_INT(a.session->n_cells, 1);
+    CHECK(implementation_equal(&a.session->preset.arms[0].implementation,
+                               &a.session->preset.arms[1].implementation));
+    fixture_keys(&a, "1r");
+    for (int i = 0; i < 5000 && app_running(&a); i++) {
+        app_update(&a);
+        usleep(1000);
+    }
+    while (app_update(&a))
+        continue;
+    fixture_keys(&a, "3");
+    char *text = fixture_draw(&a, 160, 45, false);
+    CHECK_CONTAINS(text, "this machine's noise floor (A/A, 6 rounds");
     free(text);
     app_free(&a);
 }
