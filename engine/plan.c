@@ -12,8 +12,10 @@
 
 /* A block may be up to this long where the prediction errs on the slow side. */
 #define BLOCK_ROOM 2.0
-/* Weights are generated at about this rate; only the predicted time depends on it. */
-#define LOAD_RATE 1.5e9
+/* Weights are generated at about this rate, on a GPU at about this share of its bandwidth; only the predicted
+ * time depends on it. */
+#define LOAD_RATE      1.5e9
+#define LOAD_SHARE_GPU 0.1
 /* Room left to the rest of the system: a thirty-second, at most this. */
 #define RESERVE_BYTES ((int64_t)256 << 20)
 enum { DECODE_SAMPLES_MIN = 16, WARMUP_USUAL = 10 };
@@ -216,6 +218,13 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
         memcpy(c->reason, c->arm[0].reason, sizeof c->reason);
 }
 
+static double load_rate(const struct device *d)
+{
+    return is_fake(d)                                       ? FAKE_LOAD_RATE
+           : native_is_cuda(d->id) && d->read_bandwidth > 0 ? LOAD_SHARE_GPU * d->read_bandwidth
+                                                            : LOAD_RATE;
+}
+
 static void plan_time(const struct preset *p, const struct device *d, const struct plan *plan,
                       struct plan_cell *c)
 {
@@ -227,7 +236,7 @@ static void plan_time(const struct preset *p, const struct device *d, const stru
         if (!arm->supported || !arm->fits || !(arm->sample_s > 0))
             continue;
         if (!loaded[k])
-            load += (double)arm->memory.weights / (is_fake(d) ? FAKE_LOAD_RATE : LOAD_RATE);
+            load += (double)arm->memory.weights / load_rate(d);
         loaded[k] = true;
         double n = fmin(c->samples_per_block, fmax(1, MEASURE_BLOCK_S / arm->sample_s));
         if (p->samples_per_block > 0)

@@ -247,9 +247,9 @@ static int open_again(struct native *r, struct error *e)
         return error_set(e, ERROR_FAILED,
                          "%s failed in another arm of this cell: the next cell opens it anew", r->device);
     drop_weights(r);
+    native_forget(); /* it shares the context, which goes with the last close */
     if (r->k)
         r->k->ops->close(r->k);
-    native_forget();
     r->k = native_open(r->device, r->threads, e);
     r->broken = !r->k;
     return r->k ? 0 : -1;
