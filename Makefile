@@ -160,7 +160,7 @@ deps:
 
 TESTS         := $(sort $(filter-out $(if $(EMU),,tests/emu/%),$(wildcard tests/*/*_test.c)))
 TEST_BINARIES := $(patsubst %.c,$(BUILD)/%,$(TESTS))
-TEST_SCRIPTS  := $(sort $(wildcard tests/*/*_test.sh))
+TEST_SCRIPTS  := $(filter-out $(if $(EMU),,tests/emu/%),$(sort $(wildcard tests/*/*_test.sh)))
 tests: $(TEST_BINARIES)
 $(BUILD)/tests/stats/%: $(BUILD)/tests/stats/%.o $(BUILD)/stats.a
 	$(call say,test)
