@@ -128,7 +128,11 @@ $(BUILD)/emu/libnvidia-ml.so.1: tests/emu/libraries/nvml.c
 	@mkdir -p $(@D)
 	$(call say,lib)
 	$(Q)$(CC) $(ALL_CFLAGS) $(EMU_FLAGS) -MF $@.d -fPIC -shared -o $@ $<
-emu: $(EMU_LIBRARIES)
+# What tests/gpu.sh asks for beyond the program.
+$(BUILD)/emu/attention_rate: $(BUILD)/tests/bench/attention_rate.o $(EMU_ARCHIVES)
+	$(call say,link)
+	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
+emu: $(EMU_LIBRARIES) $(BUILD)/emu/attention_rate
 $(BUILD)/emu/benchtop: $(TUI) $(EMU_ARCHIVES) | $(EMU_LIBRARIES)
 	$(call say,link)
 	$(Q)$(CXX) $(EMU_LDFLAGS) -o $@ $^ $(ALL_LIBS)
@@ -201,7 +205,8 @@ tsan:  SAN = -fsanitize=thread
 asan ubsan tsan:
 	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' $(if $(filter tsan,$@),EMU=) all $(if $(filter tsan,$@),,$(EMU)) tests
 	@SANITIZER=$@ BENCHTOP=$(BUILD)/$@/benchtop $(if $(filter tsan,$@),taskset -c 0) tests/run.sh \
-	  $(patsubst $(BUILD)/%,$(BUILD)/$@/%,$(filter-out $(if $(filter tsan,$@),$(BUILD)/tests/emu/%),$(TEST_BINARIES))) $(TEST_SCRIPTS)
+	  $(patsubst $(BUILD)/%,$(BUILD)/$@/%,$(filter-out $(if $(filter tsan,$@),$(BUILD)/tests/emu/%),$(TEST_BINARIES))) \
+	  $(filter-out $(if $(filter tsan,$@),tests/emu/%),$(TEST_SCRIPTS))
 
 # --- speed, shown as ratios in one run -----------------------------------------------------------------------------------
 BENCHES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/bench/*_bench.c)))
@@ -212,6 +217,10 @@ bench: all $(BENCHES)
 SCALE ?= 1
 bench-statistics: $(BUILD)/tests/bench/statistics_bench
 	@$< $(SCALE)
+
+# --- everything that needs a GPU, under 8 minutes ------------------------------------------------------------------------
+gpu: all $(BUILD)/tests/bench/attention_rate
+	@tests/gpu.sh $(BUILD)/gpu.json
 
 # --- fuzzing: FUZZ_SECONDS per target, clang's libFuzzer with ASan and UBSan --------------------------------------------
 FUZZ_SECONDS ?= 60
@@ -251,8 +260,8 @@ help:
 	@echo 'make install PREFIX=/usr/local DESTDIR=    binary, catalog, man page, bash completion'
 	@echo 'make dist     a relocatable folder in $(BUILD)/dist'
 	@echo 'make bench-statistics    measured error rates of the verdicts and intervals, against their bounds'
-	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | clean'
+	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | gpu | clean'
 
-.PHONY: all emu config run deps tests test asan ubsan tsan bench bench-statistics fuzz lint install dist clean help force
+.PHONY: all emu gpu config run deps tests test asan ubsan tsan bench bench-statistics fuzz lint install dist clean help force
 .DEFAULT_GOAL := all
 -include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/ubsan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)
