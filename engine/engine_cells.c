@@ -133,6 +133,7 @@ static void visit_cell(struct engine *g, struct runner *runner, const struct spe
     struct session_cell done = g->session.cell[v->cell];
     engine_tell_plain(g, LOG_CELL_STARTED, v->cell, (double)NAN, "", NULL, 0);
     measure_cell(&m, &host, &done);
+    done.rounds_planned = spend_whole_rounds(&g->session.cell[v->cell]); /* a round cut short is none */
     tell_done(g, v->cell, done);
 }
 
@@ -143,13 +144,14 @@ static void spend_time(struct engine *g, struct runner *runner)
     bool *closed = calloc((size_t)n + 1, sizeof *closed);
     struct spend_visit v;
     while (closed && !atomic_load(&g->stop)) {
-        double left_s = (double)(g->spend_end_ns - engine_now_ns(g)) / 1e9;
-        if (!spend_next(&g->session, closed, left_s, &v))
+        int64_t end = g->deadline_ns && g->deadline_ns < g->spend_end_ns ? g->deadline_ns : g->spend_end_ns;
+        if (!spend_next(&g->session, closed, (double)(end - engine_now_ns(g)) / 1e9, &v))
             break;
         atomic_store(&g->skip, false);
         visit_cell(g, runner, &v);
         /* skipped by the user, or no longer to be had */
-        closed[v.cell] = g->session.cell[v.cell].rounds_planned <= v.first_round || atomic_load(&g->skip);
+        closed[v.cell] =
+            spend_whole_rounds(&g->session.cell[v.cell]) <= v.first_round || atomic_load(&g->skip);
     }
     free(closed);
 }

@@ -2,6 +2,7 @@
 
 #include "engine/schedule.h"
 #include "engine/summary.h"
+#include <limits.h>
 #include <math.h>
 
 double spend_goal(const struct preset *p)
@@ -17,6 +18,19 @@ static int rounds_done(const struct session_cell *c)
         if (c->arm[0].blocks[i]->round >= n)
             n = c->arm[0].blocks[i]->round + 1;
     return n;
+}
+
+int spend_whole_rounds(const struct session_cell *c)
+{
+    int least = INT_MAX;
+    for (int a = 0; a < c->n_arms; a++) {
+        int whole = 0;
+        for (int i = 0; i < c->arm[a].n_blocks; i++)
+            whole += !(c->arm[a].blocks[i]->flags & BLOCK_PARTIAL);
+        if (c->arm[a].n_blocks > 0 && whole < least)
+            least = whole;
+    }
+    return least == INT_MAX ? 0 : least;
 }
 
 static double mean_seconds(const struct session_arm *a)

@@ -21,6 +21,8 @@ struct spend_visit {
 /* The preset's half_width or half its margin, whichever is less: an interval that narrow decides, but for
  * means near the margin itself. */
 double spend_goal(const struct preset *p);
+/* Rounds of which every arm that takes part has its whole block. */
+int spend_whole_rounds(const struct session_cell *c);
 /* left_s: what may still be spent, preparing and warming the arms again included. closed[cell]: cells not to
  * come back to. false: nothing needs more, or no visit fits. */
 bool spend_next(const struct session *s, const bool *closed, double left_s, struct spend_visit *out);

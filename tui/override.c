@@ -179,7 +179,11 @@ int override_budget(struct preset *p, const char *value, bool first, struct erro
 int override_time(struct preset *p, const char *value, bool first, struct error *e)
 {
     (void)first;
-    return apply_time(&p->time_budget_s, "--time", value, e);
+    if (apply_time(&p->time_budget_s, "--time", value, e) < 0)
+        return -1;
+    if (p->budget_s < p->time_budget_s)
+        p->budget_s = 0; /* the preset's limit was meant for a run that spends no more than it needs */
+    return 0;
 }
 
 int override_watch(struct preset *p, const char *value, bool first, struct error *e)

@@ -118,3 +118,24 @@ TEST(without_a_time_budget_nothing_is_visited_twice)
         CHECK_INT(rounds_of(&s->cell[c]), 10);
     fake_end(g);
 }
+
+TEST(a_limit_that_cuts_a_visit_short_leaves_a_verdict_over_whole_rounds)
+{
+    struct engine *g = fake_run(BUDGET("\"time_budget_s\":100,\"budget_s\":6.033,"));
+    if (!g)
+        return;
+    const struct session *s = engine_session(g);
+    int cut = 0;
+    for (int c = 0; c < s->n_cells; c++) {
+        struct comparison x;
+        CHECK_INT(summary_compare_arms(s, c, 0, 1, &x), 0);
+        CHECK(x.final);
+        CHECK_INT(s->cell[c].rounds_planned, (int)x.decision.n);
+        for (int a = 0; a < 2; a++)
+            for (int i = 0; i < s->cell[c].arm[a].n_blocks; i++)
+                cut += (s->cell[c].arm[a].blocks[i]->flags & BLOCK_PARTIAL) != 0;
+    }
+    CHECK(cut <= 1);
+    CHECK(engine_now_ns(g) < (int64_t)6200000000);
+    fake_end(g);
+}
