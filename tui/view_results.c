@@ -2,6 +2,7 @@
 #include "tui/app.h"
 #include "tui/layout.h"
 #include "tui/results.h"
+#include "tui/results_ablation.h"
 #include "tui/results_details.h"
 #include "tui/results_pictures.h"
 #include "tui/results_table.h"
@@ -21,9 +22,11 @@ enum picture {
     PICTURE_MEMORY,
     PICTURE_ROOFLINE,
     PICTURE_CRITERIA,
+    PICTURE_ABLATION,
     PICTURES
 };
-static const char *const picture_names[PICTURES] = {"Details", "Speed-up", "Memory", "Roofline", "Criteria"};
+static const char *const picture_names[PICTURES] = {"Details",  "Speed-up", "Memory",
+                                                    "Roofline", "Criteria", "Ablation"};
 
 enum { PANELS = 5, RUNNING_REFRESH_NS = 500000000 };
 
@@ -74,6 +77,15 @@ static void enter(struct app *a)
     (void)a;
 }
 
+/* An ablation is what its session was run for. */
+static void choose_first_picture(struct results_state *s, const struct session *session)
+{
+    if (session->preset.design.n_factors > 0)
+        s->picture = PICTURE_ABLATION;
+    else if (s->picture == PICTURE_ABLATION)
+        s->picture = PICTURE_DETAILS;
+}
+
 void view_results_take(struct app *a, struct results *made)
 {
     struct results_state *s = a->results;
@@ -90,6 +102,7 @@ void view_results_take(struct app *a, struct results *made)
     s->version = a->session_version;
     s->scroll = (struct widget_scroll){0};
     s->details_top = 0;
+    choose_first_picture(s, a->session);
 }
 
 bool view_results_selected(const struct app *a, int *cell, int *arm)
@@ -131,9 +144,10 @@ static void refresh(struct app *a)
     s->cost_ns = a->now_ns() - now;
     if (result != 0)
         return;
-    if (fresh)
+    if (fresh) {
         s->scroll = (struct widget_scroll){0};
-    else if (results_find(&s->data, cell, arm) >= 0)
+        choose_first_picture(s, session);
+    } else if (results_find(&s->data, cell, arm) >= 0)
         s->scroll.cursor = results_find(&s->data, cell, arm);
 }
 
@@ -223,6 +237,7 @@ static void next_picture(struct results_state *s)
     do
         s->picture = (enum picture)(((int)s->picture + 1) % PICTURES);
     while ((s->picture == PICTURE_CRITERIA && s->data.n_criteria == 0) ||
+           (s->picture == PICTURE_ABLATION && s->of->preset.design.n_factors == 0) ||
            (s->picture == PICTURE_SPEEDUP && s->data.n_arms < 2));
     s->details_top = 0;
 }
@@ -428,7 +443,7 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
         snprintf(title, sizeof title, "%c %.40s" DOT "%.100s", theme_arm_letter(row->arm),
                  a->session->cell[row->cell].arm[row->arm].name, name);
     }
-    if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE))
+    if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE || which == PICTURE_ABLATION))
         results_short_name(&s->data, a->session, row->cell, note, sizeof note);
     if (row && which == PICTURE_SPEEDUP)
         results_speedup_title(a->session, row, note, sizeof note);
@@ -447,6 +462,8 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
         widget_scrollbar(g, r, &scroll, s->details_lines, in.height);
     } else if (which == PICTURE_SPEEDUP) {
         results_speedup_draw(g, in, &s->data, a->session, row);
+    } else if (which == PICTURE_ABLATION) {
+        results_ablation_draw(g, in, a->session, row->cell);
     } else if (which == PICTURE_MEMORY) {
         results_memory_draw(g, in, a->session, row);
     } else {
@@ -461,6 +478,7 @@ static int choose_pictures(const struct results_state *s, int room, enum picture
     for (int i = 0; i < PICTURES && n < room; i++) {
         enum picture p = (enum picture)(((int)s->picture + i) % PICTURES);
         if ((p == PICTURE_CRITERIA && s->data.n_criteria == 0 && room < PICTURES) ||
+            (p == PICTURE_ABLATION && s->of->preset.design.n_factors == 0) ||
             (p == PICTURE_SPEEDUP && s->data.n_arms < 2))
             continue;
         out[n++] = p;

@@ -588,3 +588,35 @@ TEST(results_draw_at_every_size_in_every_state)
         }
     grid_free(&g);
 }
+
+TEST(an_ablation_shows_what_each_factor_gains)
+{
+    struct app a;
+    struct error e = {0};
+    fixture_open(&a);
+    struct preset p = {0};
+    if (preset_load("tests/data/presets/ablation.json", &p, NULL, &e) != 0) {
+        TEST_FAIL("%s", e.text);
+        return;
+    }
+    preset_free(&a.preset);
+    a.preset = p;
+    app_replan(&a);
+    fixture_keys(&a, "r");
+    for (int i = 0; i < 5000 && app_running(&a); i++) {
+        app_update(&a);
+        usleep(1000);
+    }
+    while (app_update(&a))
+        continue;
+    fixture_keys(&a, "4");
+    char *text = fixture_draw(&a, 120, 40, false);
+    CHECK_CONTAINS(text, "Ablation");
+    CHECK_CONTAINS(text, "flash x fusion");
+    CHECK_CONTAINS(text, "on top of fusion");
+    free(text);
+    text = fixture_draw(&a, 80, 24, true);
+    CHECK_CONTAINS(text, "####"); /* a bar without Unicode */
+    free(text);
+    app_free(&a);
+}
