@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void plot_bar(struct grid *g, int x, int y, int width, double fraction, enum style style)
 {
@@ -361,6 +362,18 @@ static double heat_value(const struct plot_heat *p, int row, int column)
     return row < p->rows && column < p->columns ? p->value[row * p->columns + column] : NAN;
 }
 
+static bool heat_weak(const struct plot_heat *p, int row, int column)
+{
+    return p->weak && row < p->rows && column < p->columns && p->weak[row * p->columns + column];
+}
+
+/* What the color stands for: a ratio that is not told from 1 has that of 1. */
+static double heat_shown(const struct plot_heat *p, int row, int column)
+{
+    double v = heat_value(p, row, column);
+    return isfinite(v) && heat_weak(p, row, column) ? 1 : v;
+}
+
 /* Numbers on colored cells. */
 static void heat_numbers(struct grid *g, struct rect r, const struct plot_heat *p, int cell_width)
 {
@@ -370,13 +383,16 @@ static void heat_numbers(struct grid *g, struct rect r, const struct plot_heat *
             char text[FORMAT_TEXT];
             struct rect cell = {r.x + column * cell_width, r.y + row, cell_width - 1, 1};
             bool here = row == p->cursor_row && column == p->cursor_column;
-            enum style back = g->monochrome ? STYLE_TEXT : theme_heat(v, p->span);
+            bool weak = heat_weak(p, row, column) && !isnan(v);
+            enum style back = g->monochrome || weak ? STYLE_TEXT : theme_heat(v, p->span);
             for (int x = 0; x < cell.width; x++)
                 grid_put_on(g, cell.x + x, cell.y, ' ', STYLE_TEXT, isnan(v) ? STYLE_TEXT : back);
             format_digits(text, v, 3);
+            if (weak && (int)strlen(text) < cell.width)
+                strcat(text, "?");
             int length = grid_columns(text), from = cell.x + (cell.width - length) / 2;
             for (int i = 0; i < length && !isnan(v); i++)
-                grid_put_on(g, from + i, cell.y, (uint32_t)text[i], STYLE_TEXT, back);
+                grid_put_on(g, from + i, cell.y, (uint32_t)text[i], weak ? STYLE_DIM : STYLE_TEXT, back);
             if (isnan(v))
                 grid_text(g, from, cell.y, cell.width, STYLE_DIM, text);
             if (here) {
@@ -392,8 +408,8 @@ static void heat_blocks(struct grid *g, struct rect r, const struct plot_heat *p
 {
     for (int row = 0; row < p->rows && row / 2 < r.height; row += 2)
         for (int column = 0; column < p->columns && (column + 1) * cell_width <= r.width; column++) {
-            enum style upper = theme_heat(heat_value(p, row, column), p->span);
-            enum style lower = theme_heat(heat_value(p, row + 1, column), p->span);
+            enum style upper = theme_heat(heat_shown(p, row, column), p->span);
+            enum style lower = theme_heat(heat_shown(p, row + 1, column), p->span);
             for (int x = 0; x < cell_width; x++)
                 grid_put_on(g, r.x + column * cell_width + x, r.y + row / 2,
                             upper == STYLE_TEXT && lower == STYLE_TEXT ? ' ' : glyph(g, GLYPH_HALF_BLOCK),
@@ -406,7 +422,8 @@ static void heat_characters(struct grid *g, struct rect r, const struct plot_hea
     for (int row = 0; row < p->rows && row < r.height; row++)
         for (int column = 0; column < p->columns && (column + 1) * cell_width <= r.width; column++)
             grid_put(g, r.x + column * cell_width, r.y + row,
-                     heat_character(heat_value(p, row, column), p->span), STYLE_TEXT);
+                     heat_weak(p, row, column) ? '?' : heat_character(heat_value(p, row, column), p->span),
+                     STYLE_TEXT);
 }
 
 void plot_heat(struct grid *g, struct rect r, const struct plot_heat *p)

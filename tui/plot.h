@@ -56,5 +56,6 @@ struct plot_heat {
     const char *const *row_label, *const *column_label;
     double span;                   /* the ratio that gets full color */
     int cursor_row, cursor_column; /* -1: none */
+    const bool *weak; /* as value: not told from 1, shown without color and with a '?'; NULL: none */
 };
 void plot_heat(struct grid *g, struct rect r, const struct plot_heat *p);

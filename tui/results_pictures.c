@@ -104,6 +104,7 @@ static void draw_heat(struct grid *g, struct rect r, const struct results *resul
                       int arm)
 {
     double value[PRESET_SWEEP * PRESET_SWEEP];
+    bool weak[PRESET_SWEEP * PRESET_SWEEP];
     char text[2][PRESET_SWEEP][16];
     const char *batch[PRESET_SWEEP], *seq[PRESET_SWEEP];
     for (int x = 0; x < w->n_batch; x++) {
@@ -116,9 +117,13 @@ static void draw_heat(struct grid *g, struct rect r, const struct results *resul
         for (int x = 0; x < w->n_batch; x++) {
             const struct comparison *c = comparison_of(results, w->cell[y][x], arm);
             value[y * w->n_batch + x] = c ? c->speedup : NAN;
+            /* Many cells at once: the false discovery rate (Benjamini & Hochberg), as the verdicts' Holm
+             * would hide most of a picture. */
+            weak[y * w->n_batch + x] = c && !(c->p_bh < 0.05);
         }
     }
     const struct plot_heat heat = {.value = value,
+                                   .weak = weak,
                                    .rows = w->n_seq,
                                    .columns = w->n_batch,
                                    .row_label = seq,
@@ -137,6 +142,10 @@ static void draw_heat(struct grid *g, struct rect r, const struct results *resul
     if (r.height > rows + 2)
         grid_format(g, r.x, r.y + rows + 2, r.width, STYLE_DIM,
                     "batch \xe2\x86\x92, sequence \xe2\x86\x93, %s", meaning);
+    if (r.height > rows + 3)
+        grid_text(g, r.x, r.y + rows + 3, r.width, STYLE_DIM,
+                  numbers || g->ascii || g->monochrome ? "? not told from 1 (false discovery 5 %)"
+                                                       : "no color: not told from 1 (false discovery 5 %)");
 }
 
 static void draw_curve(struct grid *g, struct rect r, const struct results *results, const struct sweep *w)

@@ -243,3 +243,21 @@ TEST(no_picture_writes_outside_its_rectangle_at_any_size)
             grid_free(&g);
         }
 }
+
+TEST(a_ratio_that_is_not_told_from_one_has_no_color_and_a_question_mark)
+{
+    static const char *const names[] = {"1", "2"};
+    const double v[] = {1.5, 1.02};
+    const bool weak[] = {false, true};
+    struct plot_heat p = {v, 1, 2, names, names, 2.0, -1, -1, weak};
+    struct grid g;
+    CHECK_INT(grid_init(&g, 30, 3), 0);
+    plot_heat(&g, (struct rect){0, 0, 30, 3}, &p);
+    char *text = grid_dump(&g, false);
+    CHECK_CONTAINS(text, "1.02?");
+    CHECK(!strstr(text, "1.50?"));
+    free(text);
+    for (int x = 11; x < 20; x++)
+        CHECK_INT(g.cell[30 + x].back, STYLE_TEXT);
+    grid_free(&g);
+}
