@@ -113,20 +113,21 @@ thread *next_ready(void)
     size_t n = now->ready.size(), pick = 0;
     if (!now->count)
         return nullptr;
+    now->count--;
+    if (how.kind == order::FORWARD) {
+        thread *t = now->ready[now->first];
+        now->first = now->first + 1 == n ? 0 : now->first + 1;
+        return t;
+    }
     if (how.kind == order::RANDOM) {
         how.state = how.state * 6364136223846793005u + 1442695040888963407u;
-        pick = (size_t)(how.state >> 33) % now->count;
-    } else if (how.kind == order::REVERSE) {
-        pick = now->count - 1;
+        pick = (size_t)(how.state >> 33) % (now->count + 1);
+    } else {
+        pick = now->count;
     }
     size_t at = (now->first + pick) % n;
     thread *t = now->ready[at];
-    if (how.kind == order::FORWARD) {
-        now->first = now->first + 1 == n ? 0 : now->first + 1;
-    } else {
-        now->ready[at] = now->ready[(now->first + now->count - 1) % n];
-    }
-    now->count--;
+    now->ready[at] = now->ready[(now->first + now->count) % n];
     return t;
 }
 
@@ -185,8 +186,11 @@ __attribute__((no_sanitize("address"), noinline)) void copy_shared(unsigned char
 __attribute__((no_sanitize("address"), noinline)) void poison_shared(unsigned char *p, size_t n)
 {
     size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        *(volatile uint64_t *)(void *)(p + i) = ~UINT64_C(0);
+#ifndef __SANITIZE_ADDRESS__
+    i = n;
+    if (n)
+        memset(p, 0xff, n);
+#endif
     for (; i < n; i++)
         *(volatile unsigned char *)(p + i) = 0xff;
 }
@@ -431,7 +435,7 @@ int emulator_barrier(int predicate, const char *file, int line)
     if (!b->arrived) {
         b->file = file;
         b->line = line;
-    } else if (b->line != line || strcmp(b->file, file) != 0) {
+    } else if (b->line != line || (b->file != file && strcmp(b->file, file) != 0)) {
         emulator_fail("__syncthreads at %s:%d, while other threads of the block wait at %s:%d", file, line,
                       b->file, b->line);
     }

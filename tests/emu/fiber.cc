@@ -63,10 +63,11 @@ __asm__(".text\n"
         "    popq %r12\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
-        "    ret\n"
+        "    popq %rcx\n" /* a ret would be predicted to go to the caller of the one who left */
+        "    jmp *%rcx\n"
         ".size fiber_exchange, .-fiber_exchange\n");
 
-/* Six registers, the address that ret takes, and the gap that leaves rsp as after a call. */
+/* Six registers, the address that is jumped to, and the gap that leaves rsp as after a call. */
 static void prepare(fiber *f)
 {
     uintptr_t top = ((uintptr_t)f->stack + f->stack_bytes) & ~(uintptr_t)15;

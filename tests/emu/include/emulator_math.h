@@ -137,6 +137,17 @@ EMULATED double rsqrt(double x)
 {
     return 1.0 / sqrt(x);
 }
+/* In line: the C library's are calls. The other number where one is none. */
+EMULATED float emulator_fmaxf(float a, float b)
+{
+    return a != a ? b : b > a ? b : a;
+}
+EMULATED float emulator_fminf(float a, float b)
+{
+    return a != a ? b : b < a ? b : a;
+}
+#define fmaxf emulator_fmaxf
+#define fminf emulator_fminf
 EMULATED void __sincosf(float x, float *s, float *c)
 {
     *s = sinf(x);
