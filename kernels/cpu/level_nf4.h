@@ -3,6 +3,9 @@
 
 #include "kernels/cpu/level_convert.h"
 
+/* Arrays of vectors stay in registers only where every loop over them is unrolled. */
+#define UNROLL _Pragma("GCC unroll 8")
+
 enum { NF4_BLOCK = KERNEL_NF4_BLOCK, NF4_BYTES = NF4_BLOCK / 2, NF4_HALF = NF4_BLOCK / 2 };
 
 static const float nf4_level[16] = QUANTIZE_NF4_LEVELS;
@@ -118,57 +121,51 @@ INLINE float nf4_scale(const struct kernel_matrix *m, enum kernel_dtype dtype, i
     return quantize_block_scale(m->codes[at], m->scales[1 + in_whole / KERNEL_NF4_GROUP], m->scales[0]);
 }
 
-/* R rows of weights from r on, `apart` rows apart, for B rows of x; as gemv_tile. */
-INLINE void gemv_nf4_tile(float *out, int64_t out_stride, const struct kernel_matrix *m,
-                          enum kernel_dtype dtype, int64_t first, int64_t apart, const float *x,
-                          int64_t x_stride, const struct nf4_table *table, const int R, const int B)
+/* One block of a row of weights for B rows of x: the levels' products first, their sums times the scale. */
+INLINE void gemv_nf4_block(vf sum[4], const uint8_t *w, float scale, const float *x, int64_t x_stride,
+                           const struct nf4_table *table, const int B)
 {
-    const int64_t cols = m->cols, per_row = (cols + NF4_BLOCK - 1) / NF4_BLOCK;
-    const uint8_t *w = (const uint8_t *)m->data + first * per_row * NF4_BYTES;
-    vf sum[4][4];
-    for (int r = 0; r < R; r++)
-        for (int b = 0; b < B; b++)
-            sum[r][b] = (vf){0};
-    for (int64_t block = 0; block < per_row; block++) {
-        int64_t i = block * NF4_BLOCK;
-        vf scale[4];
-        for (int r = 0; r < R; r++) {
-            const uint8_t *p = w + (r * apart * per_row + block) * NF4_BYTES;
-            if (block % 2 == 0)
-                __builtin_prefetch(p + GEMV_AHEAD);
-            scale[r] = v_set(nf4_scale(m, dtype, per_row, first + r * apart, block));
+    enum { PER_HALF = NF4_HALF / W };
+    vf part[2][4]; /* two chains: one would wait for itself */
+    UNROLL for (int half = 0; half < 2; half++)
+    {
+        vf level[PER_HALF];
+        v_load_nf4(level, w + half * NF4_HALF / 2, table);
+        UNROLL for (int j = 0; j < PER_HALF; j++) UNROLL for (int b = 0; b < B; b++)
+        {
+            vf v = v_load(x + b * x_stride + half * NF4_HALF + j * W);
+            part[j % 2][b] = half == 0 && j < 2 ? level[j] * v : v_fma(level[j], v, part[j % 2][b]);
         }
-        for (int half = 0; half < NF4_BLOCK; half += NF4_HALF)
-            for (int r = 0; r < R; r++) {
-                vf level[NF4_HALF / W];
-                v_load_nf4(level, w + (r * apart * per_row + block) * NF4_BYTES + half / 2, table);
-                for (int j = 0; j < NF4_HALF; j += W) {
-                    int64_t at = i + half + j;
-                    vf weight = level[j / W] * scale[r];
-                    if (at + W <= cols)
-                        for (int b = 0; b < B; b++)
-                            sum[r][b] = v_fma(weight, v_load(x + b * x_stride + at), sum[r][b]);
-                    else if (at < cols)
-                        for (int b = 0; b < B; b++)
-                            sum[r][b] = v_fma(weight, v_load_part(x + b * x_stride + at, (int)(cols - at)),
-                                              sum[r][b]);
-                }
-            }
     }
-    for (int r = 0; r < R; r++)
-        for (int b = 0; b < B; b++)
-            out[b * out_stride + first + r * apart] = v_sum(sum[r][b]);
+    UNROLL for (int b = 0; b < B; b++) sum[b] = v_fma(part[0][b] + part[1][b], v_set(scale), sum[b]);
 }
 
+/* All rows of m for B rows of x. One row at a time: looking levels up takes longer than memory, so that more
+ * streams would gain nothing and cost registers. */
 INLINE void gemv_nf4_rows(float *out, int64_t out_stride, const struct kernel_matrix *m,
-                          enum kernel_dtype dtype, const float *x, int64_t x_stride, const int R, const int B)
+                          enum kernel_dtype dtype, const float *x, int64_t x_stride, const int B)
 {
     const struct nf4_table table = nf4_table();
-    int64_t part = m->rows / R, r = 0;
-    for (; r < part; r++)
-        gemv_nf4_tile(out, out_stride, m, dtype, r, part, x, x_stride, &table, R, B);
-    for (r = part * R; r < m->rows; r++)
-        gemv_nf4_tile(out, out_stride, m, dtype, r, 1, x, x_stride, &table, 1, B);
+    const int64_t whole = m->cols / NF4_BLOCK, per_row = (m->cols + NF4_BLOCK - 1) / NF4_BLOCK;
+    float last[4 * NF4_BLOCK] = {0}; /* where x ends within a block: zeros behind it */
+    for (int b = 0; b < B && whole < per_row; b++)
+        memcpy(last + b * NF4_BLOCK, x + b * x_stride + whole * NF4_BLOCK,
+               (size_t)(m->cols - whole * NF4_BLOCK) * sizeof *last);
+    const uint8_t *w = m->data;
+    for (int64_t r = 0; r < m->rows; r++) {
+        vf sum[4] = {{0}};
+        for (int64_t block = 0; block < whole; block++, w += NF4_BYTES) {
+            __builtin_prefetch(w + GEMV_AHEAD);
+            gemv_nf4_block(sum, w, nf4_scale(m, dtype, per_row, r, block), x + block * NF4_BLOCK, x_stride,
+                           &table, B);
+        }
+        if (whole < per_row) {
+            gemv_nf4_block(sum, w, nf4_scale(m, dtype, per_row, r, whole), last, NF4_BLOCK, &table, B);
+            w += NF4_BYTES;
+        }
+        for (int b = 0; b < B; b++)
+            out[b * out_stride + r] = v_sum(sum[b]);
+    }
 }
 
 INLINE void gemv_nf4_batch(float *out, int64_t out_stride, const struct kernel_matrix *m,
@@ -176,16 +173,16 @@ INLINE void gemv_nf4_batch(float *out, int64_t out_stride, const struct kernel_m
 {
     switch (rows) {
     case 1:
-        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 4, 1);
+        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 1);
         break;
     case 2:
-        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 2, 2);
+        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 2);
         break;
     case 3:
-        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 2, 3);
+        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 3);
         break;
     default:
-        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 2, 4);
+        gemv_nf4_rows(out, out_stride, m, dtype, x, x_stride, 4);
     }
 }
 
