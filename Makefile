@@ -98,8 +98,9 @@ EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_
 EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
 # Kernels read packs of one type as words of another, as CUDA C++ allows.
 EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
-# The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program.
-EMU_LDFLAGS  = $(ALL_LDFLAGS) -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../../emu' -rdynamic -Wl,-T,tests/emu/shared.ld
+# The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program. RPATH, not
+# RUNPATH: under AddressSanitizer dlopen is called from its library, to which the program's RUNPATH does not apply.
+EMU_LDFLAGS  = $(ALL_LDFLAGS) -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../../emu' -rdynamic -Wl,-T,tests/emu/shared.ld
 EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))
 emu: $(BUILD)/emu/benchtop
 $(BUILD)/emu/%.c.o: %.c
