@@ -90,7 +90,7 @@ struct session_arm {
     struct memory_use predicted, measured;
     bool has_measured;
     struct model_work work;
-    struct runner_graph graph; /* nodes 0: launched one by one */
+    struct runner_graph graph; /* launches and what recording them took */
     struct output_check output;
     struct block **blocks; /* grows, so the array may move: each session has its own */
     int n_blocks, blocks_capacity;

@@ -346,6 +346,7 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     bad |= json_double(&there, work, "bytes", 0, HUGE_VAL, &a->work.bytes) < 0;
     bad |= json_double(&there, work, "flops", 0, HUGE_VAL, &a->work.flops) < 0;
     bad |= json_int64(&there, work, "tokens", 0, INT64_MAX, &a->work.tokens) < 0;
+    bad |= json_int(at, object, "launches_per_step", 0, INT_MAX, &a->graph.launches) < 0;
     bad |= read_graph(at, object, &a->graph) < 0;
     bad |= read_output(at, object, &a->output) < 0;
     return bad ? -1 : 0;
@@ -402,10 +403,10 @@ struct reading {
 
 static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int arm)
 {
-    static const char *const known[] = {"name",    "implementation", "status", "reason",
-                                        "load_ns", "cold_start_ns",  "memory", "time_to_steady_ns",
-                                        "work",    "output",         "blocks", "summary",
-                                        "graph"};
+    static const char *const known[] = {"name",    "implementation",   "status", "reason",
+                                        "load_ns", "cold_start_ns",    "memory", "time_to_steady_ns",
+                                        "work",    "output",           "blocks", "summary",
+                                        "graph",   "launches_per_step"};
     char path[PATH_TEXT];
     snprintf(path, sizeof path, "cells.%d.arms.%d", cell, arm);
     struct json_at at = {r->file, path, r->e};

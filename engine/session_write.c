@@ -198,7 +198,7 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     bad |= session_put_double(work, "bytes", a->work.bytes > 0 ? a->work.bytes : NAN) ||
            session_put_double(work, "flops", a->work.flops > 0 ? a->work.flops : NAN) ||
            put_count(work, "tokens", a->work.tokens);
-    bad |= put_graph(o, &a->graph);
+    bad |= put_count(o, "launches_per_step", a->graph.launches) | put_graph(o, &a->graph);
     return (bad | put_output(o, &a->output)) ? -1 : 0;
 }
 

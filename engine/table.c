@@ -206,6 +206,8 @@ static void add_machinery(const struct session_arm *arm, size_t start, struct te
     char number[4][FIGURE_TEXT];
     const struct runner_graph *g = &arm->graph;
     const struct memory_pages *p = &arm->measured.kv_pages;
+    if (g->launches > 0 && g->nodes == 0)
+        text_format(line, "%s%d launches per step", line->n > start ? "; " : "", g->launches);
     if (g->nodes > 0)
         text_format(
             line, "%sstep of %d nodes recorded in %s ms, first launch %s ms, then %s ms",

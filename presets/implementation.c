@@ -26,7 +26,8 @@ static const struct implementation_value fusion_values[] = {
 };
 static const struct implementation_value launch_values[] = {
     {"eager", LAUNCH_EAGER, "every kernel is launched by the host"},
-    {"graph", LAUNCH_GRAPH, "a recorded CUDA graph is replayed"},
+    {"graph", LAUNCH_GRAPH,
+     "a decode step, recorded as a CUDA graph, is replayed; prompts are launched kernel by kernel"},
     {"persistent", LAUNCH_PERSISTENT, "one cooperative kernel per token"},
 };
 static const struct implementation_value precision_values[] = {

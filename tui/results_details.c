@@ -104,6 +104,8 @@ static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
     char t[6][FORMAT_TEXT];
     const struct runner_graph *g = &arm->graph;
     const struct memory_pages *p = &arm->measured.kv_pages;
+    if (g->launches > 0 && g->nodes == 0)
+        say(o, "launches", STYLE_TEXT, "%d kernels and copies per step, one by one", g->launches);
     if (g->nodes > 0)
         say(o, "graph", STYLE_TEXT,
             "%d nodes; recorded in %s ms, made in %s ms, first launch %s ms, then %s ms", g->nodes,

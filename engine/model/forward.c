@@ -288,9 +288,9 @@ static int queue_step(struct forward *f, const int32_t *fed, int max_context, st
     return 0;
 }
 
-/* The step runs once unrecorded first, on a cache that holds no tokens yet: what product libraries choose at
- * the first call of a shape must not happen while a graph is recorded. Nobody watches yet, so neither pass
- * can be cancelled. */
+/* Leaves cleared sequences. The step runs once unrecorded first, on a cache that holds no tokens yet: what
+ * product libraries choose at the first call of a shape must not happen while a graph is recorded. Nobody
+ * watches yet, so neither pass can be cancelled. */
 static int record_step(struct forward *f, struct error *e)
 {
     for (int s = 0; s < f->sequences; s++)
@@ -375,6 +375,17 @@ int forward_check(const struct forward *f, struct error *e)
     return why ? error_set(e, ERROR_FAILED,
                            "the device failed (%s): run benchtop selftest, and again without this arm", why)
                : 0;
+}
+
+int forward_launches(struct forward *f, struct error *e)
+{
+    if (f->graph || f->steps == 0 || !f->ops->graph_begin)
+        return f->graph ? f->graph_report.nodes : 0;
+    if (record_step(f, e))
+        return -1;
+    f->ops->graph_destroy(f->k, f->graph);
+    f->graph = NULL;
+    return forward_clear(f, e) ? -1 : f->graph_report.nodes;
 }
 
 bool forward_graph(const struct forward *f, struct kernel_graph_report *out)

@@ -72,6 +72,9 @@ int64_t forward_kv_used(const struct forward *f);
 /* The pages of a virtual cache; false: it has none. settle: once the thread has mapped what it was asked to.
  */
 bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out);
+/* Kernels and copies of one decode step; 0: the backend cannot record, or no step was prepared. Clears the
+ * sequences; may allocate. */
+int forward_launches(struct forward *f, struct error *e);
 /* What recording the step took; false: launched one by one. */
 bool forward_graph(const struct forward *f, struct kernel_graph_report *out);
 /* After a synchronization: -1 FAILED in words where the device failed since it was opened. */

@@ -193,8 +193,9 @@ static int time_replays(struct runner_arm *a, struct error *e)
     struct kernel_graph_report report;
     if (!forward_graph(a->f, &report))
         return 0;
-    a->graph = (struct runner_graph){
-        .nodes = report.nodes, .capture_ns = report.capture_ns, .instantiate_ns = report.instantiate_ns};
+    a->graph.nodes = report.nodes;
+    a->graph.capture_ns = report.capture_ns;
+    a->graph.instantiate_ns = report.instantiate_ns;
     if (time_step(a, &a->graph.first_replay_ns, e) || time_step(a, &a->graph.replay_ns, e))
         return -1;
     return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
@@ -217,7 +218,7 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
                   (long long)tokens);
     }
     free(ids);
-    if (!a->f || make_events(a, e))
+    if (!a->f || make_events(a, e) || (a->graph.launches = forward_launches(a->f, e)) < 0)
         return -1;
     int failed = 0;
     if (a->workload == WORKLOAD_DECODE) {

@@ -349,6 +349,9 @@ TEST(an_emulated_run_is_measured_and_says_everywhere_that_it_is_emulated)
                 TEST_FAIL("%s: %s", arm->name, arm->reason);
             CHECK_INT(arm->n_blocks, 2);
             CHECK((arm->graph.nodes > 0) == (a > 0 && s->cell[c].workload == WORKLOAD_DECODE));
+            CHECK((arm->graph.launches > 0) == (s->cell[c].workload == WORKLOAD_DECODE));
+            if (a == 1 && arm->graph.nodes > 0) /* fused: fewer kernels than one per step */
+                CHECK(arm->graph.nodes < s->cell[c].arm[0].graph.launches);
             CHECK((arm->measured.kv_pages.pages > 0) == (a == 2));
             if (a == 1 || a == 2)
                 CHECK(arm->output.checked && arm->output.passed);

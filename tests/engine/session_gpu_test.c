@@ -39,7 +39,8 @@ static struct session maker_gpu(void)
         CHECK_INT(session_add_block(&s, b, NULL), 0);
     }
     s.cell[0].status = CELL_OK;
-    s.cell[0].arm[1].graph = (struct runner_graph){357, 1234567890123, 2, 3, 4};
+    s.cell[0].arm[0].graph.launches = 801;
+    s.cell[0].arm[1].graph = (struct runner_graph){357, 357, 1234567890123, 2, 3, 4};
     s.cell[0].arm[1].measured.kv_pages = (struct memory_pages){2097152, 7, 1LL << 40, 7 * 2097152, 99, 5, 6};
     return s;
 }
@@ -65,6 +66,7 @@ TEST(recorded_steps_pages_and_clock_reasons_come_back)
     CHECK(memcmp(&a->graph, &was->graph, sizeof a->graph) == 0);
     CHECK(memcmp(&a->measured, &was->measured, sizeof a->measured) == 0);
     CHECK_INT(back.cell[0].arm[0].graph.nodes, 0);
+    CHECK_INT(back.cell[0].arm[0].graph.launches, 801);
     CHECK_INT(back.cell[0].arm[0].measured.kv_pages.page_bytes, 0);
     const struct block_telemetry *t = &a->blocks[0]->telemetry, *then = &was->blocks[0]->telemetry;
     CHECK_INT(t->valid, then->valid);
