@@ -20,7 +20,7 @@ enum { MOST_THREADS = 1024, MANY_ROWS_THREADS = 256 };
 /* Packs of V elements that a thread of 64 registers keeps. */
 constexpr int most_packs(int v)
 {
-    return v == 8 ? 4 : 8;
+    return v == 1 ? 8 : 4;
 }
 
 /* V elements from p on as fp32: one pack, or one element. */
