@@ -216,7 +216,8 @@ bench: all $(BENCHES)
 
 # The program's error rates on itself: thousands of sessions on the fake device in virtual time. SCALE=0.1 runs a tenth.
 SCALE ?= 1
-bench-statistics: $(BUILD)/tests/bench/statistics_bench
+bench-statistics: $(BUILD)/tests/bench/statistics_bench $(BUILD)/tests/stats/onesample_oracle_test $(BUILD)/tests/stats/twosample_oracle_test
+	@for t in onesample twosample; do ORACLE_REPORT=1 $(BUILD)/tests/stats/$${t}_oracle_test || exit 1; done
 	@$< $(SCALE)
 
 # --- everything that needs a GPU, under 8 minutes ------------------------------------------------------------------------

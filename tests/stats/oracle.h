@@ -78,12 +78,51 @@ static inline bool oracle_is_extreme(const char *id)
     return false;
 }
 
+/* With ORACLE_REPORT in the environment a test program ends with a table of what it compared: per field how
+ * many values, and the worst relative error among those that were not exempt. */
+static struct {
+    char field[48], id[24];
+    int n;
+    double worst;
+} oracle_seen[192];
+static int oracle_fields;
+
+static inline void oracle_note(const char *id, const char *field, double error)
+{
+    int i = 0;
+    while (i < oracle_fields && strcmp(oracle_seen[i].field, field) != 0)
+        i++;
+    if (i == (int)(sizeof oracle_seen / sizeof *oracle_seen))
+        return;
+    if (i == oracle_fields)
+        snprintf(oracle_seen[oracle_fields++].field, sizeof oracle_seen[i].field, "%s", field);
+    oracle_seen[i].n++;
+    if (error > oracle_seen[i].worst || !oracle_seen[i].id[0]) {
+        oracle_seen[i].worst = error;
+        snprintf(oracle_seen[i].id, sizeof oracle_seen[i].id, "%s", id);
+    }
+}
+
+__attribute__((destructor)) static void oracle_report(void)
+{
+    if (!getenv("ORACLE_REPORT") || oracle_fields == 0)
+        return;
+    printf("%-36s %8s  %-12s %s\n", "field", "values", "worst error", "in case");
+    for (int i = 0; i < oracle_fields; i++)
+        printf("%-36s %8d  %-12.1e %s\n", oracle_seen[i].field, oracle_seen[i].n, oracle_seen[i].worst,
+               oracle_seen[i].id);
+}
+
 /* Relative to the larger of the two and to `scale`. */
 static inline void oracle_close(const char *id, const char *field, size_t index, double got, double want,
                                 double relative, double scale)
 {
     double size = fmax(fmax(fabs(got), fabs(want)), scale);
-    if (got == want || (isnan(got) && isnan(want)) || (isnan(got) && oracle_is_extreme(id)))
+    bool same = got == want || (isnan(got) && isnan(want));
+    if (isnan(got) && oracle_is_extreme(id))
+        return;
+    oracle_note(id, field, same ? 0 : fabs(got - want) / size);
+    if (same)
         return;
     if (!(fabs(got - want) <= relative * size))
         TEST_FAIL("%s: %s[%zu] is %.17g, not %.17g (off by %.1e)", id, field, index, got, want,
