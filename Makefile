@@ -38,7 +38,9 @@ ALL_CFLAGS  = -std=gnu17 $(CFLAGS) $(WARN) -fopenmp -fno-math-errno -I. $(PKG_CF
 ALL_LDFLAGS = -fopenmp -Wl,-rpath,'$$ORIGIN/lib:$$ORIGIN/../lib/benchtop' $(SANITIZE) $(LDFLAGS)
 ALL_LIBS    = $(PKG_LIBS) -lm -ldl -lpthread $(CUDA_LIBS)
 CUDA_LIBS  := $(if $(WITH_CUDA),-L$(CUDA_ROOT)/lib64 -L$(CUDA_ROOT)/targets/x86_64-linux/lib -lcudart_static -lrt)
-NVCC_FLAGS  = -std=c++17 -O3 -lineinfo -I. $(GENCODE) -Xptxas -v -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
+# Six architectures with their line tables would make a binary of 130 MB; packed they are a sixth of it (any driver for CUDA 13 unpacks).
+NVCC_PACK  := $(if $(WITH_CUDA),$(shell $(NVCC) --version | grep -qE 'release (1[3-9]|[2-9][0-9])\.' && echo --compress-mode=size))
+NVCC_FLAGS  = -std=c++17 -O3 -lineinfo $(NVCC_PACK) -I. $(GENCODE) -Xptxas -v -Xcompiler -fno-exceptions,-fno-rtti,-fno-threadsafe-statics
 # V=1 shows every command; otherwise a line per file.
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@)
