@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 bad=0
 fail() { echo "lint: $1"; shift; [ $# -gt 0 ] && printf '  %s\n' "$@"; bad=1; }
 files=$(git ls-files 'tui/*.[ch]' 'engine/*.[ch]' 'kernels/*.[ch]' 'stats/*.[ch]' 'presets/*.[ch]' 'tests/*.[ch]')
+device=$(git ls-files '*.cu' '*.cuh' '*.cc') # CUDA C++ and the stand-in for its runtime: format alone
 product=$(echo "$files" | grep -v '^tests/')
 
 extra=$(git ls-files | cut -d/ -f1 | sort -u | grep -vE '^(\..+|Makefile|tui|engine|kernels|stats|presets|tests|README\.md)$')
@@ -39,12 +40,13 @@ rows=$(git grep -nE 'TODO|FIXME|XXX|not implemented' -- 'tui' 'engine' 'kernels'
 flags="-std=gnu17 -Wall -Wextra -Wpedantic -I. $(pkg-config --cflags ncursesw libcjson gsl 2>/dev/null)"
 # kernels/cpu/level*.h and vector.h are one source compiled once per SIMD level, with the level's macros set before.
 for h in $(echo "$product" | grep '\.h$' | grep -vE '^kernels/cpu/(level.*|vector)\.h$'); do
-    echo "#include \"$h\"" | ${CC:-gcc} $flags -Werror -fsyntax-only -xc - 2>/tmp/lint.$$ || fail "$h does not compile alone" "$(head -3 /tmp/lint.$$)"
+    cuda=; case $h in kernels/cuda/*) cuda=-Itests/emu/include ;; esac # no toolkit is needed to judge a header
+    echo "#include \"$h\"" | ${CC:-gcc} $flags $cuda -Werror -fsyntax-only -xc - 2>/tmp/lint.$$ || fail "$h does not compile alone" "$(head -3 /tmp/lint.$$)"
 done
 rm -f /tmp/lint.$$
 
 if command -v clang-format >/dev/null; then
-    rows=$(echo "$files" | xargs clang-format --dry-run 2>&1 | grep -E 'warning: code should' | cut -d: -f1 | sort | uniq -c)
+    rows=$(echo "$files" "$device" | xargs clang-format --dry-run 2>&1 | grep -E 'warning: code should' | cut -d: -f1 | sort | uniq -c)
     [ -z "$rows" ] || fail "not formatted (clang-format -i; $(clang-format --version | grep -o 'version [0-9]*'))" "$rows"
 else
     echo 'lint: clang-format is not here: format was not checked (DEPS=ci make deps installs it)'
