@@ -183,11 +183,12 @@ static __device__ __forceinline__ void gemm_widen_nf4(unsigned char *wide, int c
     }
 }
 
-/* Eight elements from k on of a row of fp32, fp16 or bf16. */
-static __device__ __forceinline__ void gemm_read_other(float value[8], const unsigned char *row,
+/* COUNT elements from k on of a row of fp32, fp16 or bf16. */
+template <int COUNT>
+static __device__ __forceinline__ void gemm_read_other(float value[COUNT], const unsigned char *row,
                                                        enum kernel_dtype dtype, int k, int cols)
 {
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < COUNT; i++) {
         value[i] = 0;
         if (k + i >= cols)
             continue;
@@ -387,8 +388,8 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) gemm_kernel(const gemm
         } else if constexpr (WEIGHTS == GEMM_OTHER) {
             for (int i = 0; i < CHUNKS; i++) {
                 float value[8];
-                gemm_read_other(value, mine.data, job.dtype, step * ELEMENTS + i * 8,
-                                mine.valid ? job.cols : 0);
+                gemm_read_other<8>(value, mine.data, job.dtype, step * ELEMENTS + i * 8,
+                                   mine.valid ? job.cols : 0);
                 gemm_put<A, ROW>(wide, i, value);
             }
         }

@@ -5,36 +5,32 @@
  * of x, x once per 128 columns.
  *
  * A block makes BM x 128 of out: 256 threads of 8 x 8 (BM 128), or 128 threads of 4 x 8 (BM 32, for few
- * rows). K advances by 16 through two buffers; the next step is read into registers while this one is
+ * rows). K advances by 8 through two buffers; the next step is read into registers while this one is
  * multiplied. Tiles stand in shared memory as [k][row], rows of 4 more floats: a thread reads its rows and
  * columns by 16 bytes, 4 reads per 64 FMA; 32 threads storing 32 rows touch 32 banks. Few tiles: K is split
  * as in gemm_tiles.cuh. */
 #include "kernels/cuda/gemm_tiles.cuh"
 
-enum { DEPTH = 16, EIGHT = 8 };
+enum { DEPTH = 8, EACH = 4 }; /* k of a step, and of a thread's load: more would not fit 128 registers */
 
-/* W[row, k ... k + 7] without int8's scale, zeros past cols. k is a multiple of 8. */
-static __device__ __forceinline__ void read_weights(float value[EIGHT], const gemm_job &job, int64_t row,
+/* W[row, k ... k + 3] without int8's scale, zeros past cols. k is a multiple of 4. */
+static __device__ __forceinline__ void read_weights(float value[EACH], const gemm_job &job, int64_t row,
                                                     int k)
 {
     const unsigned char *data = job.w + row * job.w_row;
-    bool whole = job.w_packed && k + EIGHT <= job.cols;
+    bool whole = job.w_packed && k + EACH <= job.cols;
     if (job.dtype == KERNEL_FP32 && whole) {
-        float4 a = reinterpret_cast<const float4 *>(data + (int64_t)k * 4)[0];
-        float4 b = reinterpret_cast<const float4 *>(data + (int64_t)k * 4)[1];
-        value[0] = a.x, value[1] = a.y, value[2] = a.z, value[3] = a.w;
-        value[4] = b.x, value[5] = b.y, value[6] = b.z, value[7] = b.w;
+        float4 v = *reinterpret_cast<const float4 *>(data + (int64_t)k * 4);
+        value[0] = v.x, value[1] = v.y, value[2] = v.z, value[3] = v.w;
     } else if (job.dtype == KERNEL_INT8) {
-        uint32_t word[2] = {0, 0};
-        if (whole) {
-            uint2 both = *reinterpret_cast<const uint2 *>(data + k);
-            word[0] = both.x, word[1] = both.y;
-        } else {
-            for (int i = 0; i < EIGHT && k + i < job.cols; i++)
-                word[i / 4] |= (uint32_t)data[k + i] << 8 * (i % 4);
-        }
-        for (int i = 0; i < EIGHT; i++)
-            value[i] = (float)(int8_t)(word[i / 4] >> 8 * (i % 4));
+        uint32_t word = 0;
+        if (whole)
+            word = *reinterpret_cast<const uint32_t *>(data + k);
+        else
+            for (int i = 0; i < EACH && k + i < job.cols; i++)
+                word |= (uint32_t)data[k + i] << 8 * i;
+        for (int i = 0; i < EACH; i++)
+            value[i] = (float)(int8_t)(word >> 8 * i);
     } else if (job.dtype == KERNEL_NF4 || job.dtype == KERNEL_NF4_DQ) {
         int64_t block = row * job.w_blocks + k / KERNEL_NF4_BLOCK;
         float absmax = 0;
@@ -44,26 +40,24 @@ static __device__ __forceinline__ void read_weights(float value[EIGHT], const ge
                                          job.w_scales[1 + (job.first_block + block) / KERNEL_NF4_GROUP] +
                                      job.w_scales[0]
                                : job.w_scales[block];
-            codes = *reinterpret_cast<const uint32_t *>(data + k / 2); /* blocks are whole: 32 bytes */
+            codes = *reinterpret_cast<const uint16_t *>(data + k / 2); /* blocks are whole: 32 bytes */
         }
-        for (int i = 0; i < EIGHT; i++)
+        for (int i = 0; i < EACH; i++)
             value[i] = gemm_levels[codes >> (i / 2 * 8 + (i % 2 ? 0 : 4)) & 15] * absmax;
     } else {
-        gemm_read_other(value, data, job.dtype, k, job.cols);
+        gemm_read_other<EACH>(value, data, job.dtype, k, job.cols);
     }
 }
 
-static __device__ __forceinline__ void read_x(float value[EIGHT], const gemm_job &job, int row, int k)
+static __device__ __forceinline__ void read_x(float value[EACH], const gemm_job &job, int row, int k)
 {
     const float *from = reinterpret_cast<const float *>(static_cast<const char *>(job.x) + row * job.x_row);
-    if (job.x_packed && k + EIGHT <= job.cols) {
-        float4 a = *reinterpret_cast<const float4 *>(from + k),
-               b = *reinterpret_cast<const float4 *>(from + k + 4);
-        value[0] = a.x, value[1] = a.y, value[2] = a.z, value[3] = a.w;
-        value[4] = b.x, value[5] = b.y, value[6] = b.z, value[7] = b.w;
+    if (job.x_packed && k + EACH <= job.cols) {
+        float4 v = *reinterpret_cast<const float4 *>(from + k);
+        value[0] = v.x, value[1] = v.y, value[2] = v.z, value[3] = v.w;
         return;
     }
-    for (int i = 0; i < EIGHT; i++)
+    for (int i = 0; i < EACH; i++)
         value[i] = k + i < job.cols ? from[k + i] : 0;
 }
 
@@ -81,7 +75,7 @@ static __global__ void __launch_bounds__(BM / TM * 16, TM == 8 ? 2 : 4) gemm_f32
     const int first = blockIdx.y * share, last = min(steps, first + share);
     const int ty = threadIdx.x / 16, tx = threadIdx.x % 16;
 
-    float x_next[X_ITEMS][EIGHT], w_next[W_ITEMS][EIGHT], acc[TM][8];
+    float x_next[X_ITEMS][EACH], w_next[W_ITEMS][EACH], acc[TM][8];
 #pragma unroll
     for (int i = 0; i < TM; i++)
 #pragma unroll
@@ -93,18 +87,18 @@ static __global__ void __launch_bounds__(BM / TM * 16, TM == 8 ? 2 : 4) gemm_f32
         for (int i = 0; i < X_ITEMS; i++) {
             int item = threadIdx.x + i * THREADS, row = m0 + item % BM;
             if (item < BM * 2 && row < job.rows)
-                read_x(x_next[i], job, row, step * DEPTH + item / BM * EIGHT);
+                read_x(x_next[i], job, row, step * DEPTH + item / BM * EACH);
             else
-                for (int e = 0; e < EIGHT; e++)
+                for (int e = 0; e < EACH; e++)
                     x_next[i][e] = 0;
         }
 #pragma unroll
         for (int i = 0; i < W_ITEMS; i++) {
             int item = threadIdx.x + i * THREADS, row = n0 + item % GEMM_COLUMNS;
             if (row < job.n)
-                read_weights(w_next[i], job, row, step * DEPTH + item / GEMM_COLUMNS * EIGHT);
+                read_weights(w_next[i], job, row, step * DEPTH + item / GEMM_COLUMNS * EACH);
             else
-                for (int e = 0; e < EIGHT; e++)
+                for (int e = 0; e < EACH; e++)
                     w_next[i][e] = 0;
         }
     };
@@ -114,15 +108,15 @@ static __global__ void __launch_bounds__(BM / TM * 16, TM == 8 ? 2 : 4) gemm_f32
             int item = threadIdx.x + i * THREADS;
             if (item < BM * 2)
 #pragma unroll
-                for (int e = 0; e < EIGHT; e++)
-                    xs[buffer][item / BM * EIGHT + e][item % BM] = x_next[i][e];
+                for (int e = 0; e < EACH; e++)
+                    xs[buffer][item / BM * EACH + e][item % BM] = x_next[i][e];
         }
 #pragma unroll
         for (int i = 0; i < W_ITEMS; i++) {
             int item = threadIdx.x + i * THREADS;
 #pragma unroll
-            for (int e = 0; e < EIGHT; e++)
-                ws[buffer][item / GEMM_COLUMNS * EIGHT + e][item % GEMM_COLUMNS] = w_next[i][e];
+            for (int e = 0; e < EACH; e++)
+                ws[buffer][item / GEMM_COLUMNS * EACH + e][item % GEMM_COLUMNS] = w_next[i][e];
         }
     };
 
@@ -135,7 +129,7 @@ static __global__ void __launch_bounds__(BM / TM * 16, TM == 8 ? 2 : 4) gemm_f32
         int now = (step - first) % 2;
         if (step + 1 < last)
             read(step + 1);
-#pragma unroll
+#pragma unroll 2 /* more spills on sm_100 */
         for (int k = 0; k < DEPTH; k++) {
             float a[TM], b[8];
 #pragma unroll
