@@ -121,7 +121,7 @@ __device__ __forceinline__ void store(const float (&o)[OWN], const memory &m, co
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 5)
     decode_any(const attention_arguments g, const attention_partial partial, const cuda_splits splits,
                int tokens, bool whole)
 {

@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(THREADS)
 
 /* One row a sequence. grid: (sequences x heads, 1, groups of 32 dims). */
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     naive_values_decode(const attention_arguments g, const float *scores, int max_rows, int max_context)
 {
     kernel_begin();

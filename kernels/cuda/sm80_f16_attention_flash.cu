@@ -20,13 +20,19 @@
  * row's maximum is exchanged among its four lanes once a tile, its sum once at the end. Tiles that no row
  * sees are never loaded; only tiles that some row of the warp sees in part are masked.
  *
- * Tile choice. Shared: ROWS D + 4 TOKENS D elements; registers: o 4 M D / 8, scores 4 M TOKENS / 8, q 4 M D /
- * 16 where it stays in registers. Blocks per SM on sm_90 (227 KiB, 65536 registers): D  64, M 2: 128 x 64, 48
- * KiB, o 64 + s 64 + q 32 registers: 2 by registers D  80, M 2: 128 x 64, 66 KiB, 80 + 64 + 40: 2 D 128, M 2:
- * 128 x 64, 96 KiB, 128 + 64, q from shared memory: 2 D 256, M 1: 64 x 32, 96 KiB, 128 + 16, q from shared
- * memory: 2 M 1 for few rows or few blocks: half the o and s registers, 3 to 4 blocks. 96 KiB is also what
- * sm_86, 89 and 120 grant one block (99 KiB). Other head sizes up to 256 that are multiples of 8 take the
- * next larger D with zeros behind head_dim. */
+ * Tile choice, by arithmetic (no figure here was measured). Shared: (ROWS + 4 TOKENS) D elements; registers:
+ * o 4 M D / 8, scores 4 M TOKENS / 8, q 4 M D / 16 where it stays in registers, the rest as compiled for
+ * sm_90a: rows x tokens  KiB  o + s + q   compiled  blocks of an SM (227 KiB, 65536 registers) D  64 M 2 128
+ * x 64     48   64 + 64 + 32   246       2 D  64 M 1      64 x 64     40   32 + 32 + 16   149       3 D  80 M
+ * 2     128 x 64     66   80 + 64 + 40   255       2 D  80 M 1      64 x 64     55   40 + 32 + 20   162 3 D
+ * 128 M 2     128 x 64     96  128 + 64        255       2 (q from shared memory: a fifth of the traffic) D
+ * 128 M 1      64 x 64     80   64 + 32 + 32   202       2 D 256 M 1      64 x 32     96  128 + 16        240
+ * 2 96 KiB is also what sm_86, 89 and 120 grant one block (99 KiB); sm_80 (164 KiB) holds one such block too.
+ * M = 2 needs 40 KiB of reads from shared memory per 64 tokens of a warp at D = 128 for 1 MFLOP: 3350 FLOP
+ * per clock and SM, above the about 2700 of mma.sync, where M = 1 would stay below. Exponentials: 8192 per
+ * tile of 128 x 64, 512 clocks of the special function units beside 1550 of the tensor cores, which the SM's
+ * second block covers. Other head sizes up to 256 that are multiples of 8 take the next larger D with zeros
+ * behind head_dim. */
 #include "kernels/cuda/attention.cuh"
 
 #include <math.h>
@@ -86,7 +92,7 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
                                             int first, int end)
 {
     int chunks = g.head_dim / 8;
-#pragma unroll 2
+#pragma unroll(D *M > 160 ? 1 : 2) /* registers, as in score() */
     for (int i = threadIdx.x; i < shape<D, M>::TOKENS * (D / 8); i += THREADS) {
         int row = i / (D / 8), chunk = i % (D / 8);
         bool take = first + row < end && chunk < chunks;
