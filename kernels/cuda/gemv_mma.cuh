@@ -46,18 +46,21 @@ template <int KIND> struct gemv_shape {
 
 /* Where a lane reads: slots g and g + 8 of its tile. */
 struct gemv_lane {
-    const unsigned char *row[2];
-    uint32_t block[2]; /* nf4: of the view, the first of these rows */
+    const unsigned char *row[2]; /* not nf4 */
+    uint32_t block[2]; /* nf4: of the view, the first of these rows; their bytes are found by it too */
 };
 
 /* Past the end of a row its last 16 bytes again: x is zero there. */
+template <int KIND>
 static __device__ __forceinline__ void gemv_fetch(const struct gemv_job &job, const struct gemv_lane &from,
                                                   int chunk, int t, uint4 w[2])
 {
     const int at = min(chunk * GEMV_CHUNK_BYTES + t * 16, (int)job.row_bytes - 16);
 #pragma unroll
     for (int h = 0; h < 2; h++)
-        w[h] = load_streaming(from.row[h] + at);
+        w[h] = load_streaming(
+            (KIND == GEMV_NF4 ? job.data + (int64_t)from.block[h] * (KERNEL_NF4_BLOCK / 2) : from.row[h]) +
+            at);
 }
 
 /* nf4: what tells the absmax of the blocks 4 i + t of a step, of two rows, as it comes from memory. */
@@ -270,7 +273,7 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_jo
     seek();
 #pragma unroll
     for (int u = 0; u < CHUNKS; u++)
-        gemv_fetch(job, from, split * CHUNKS + u, t, w[u]);
+        gemv_fetch<KIND>(job, from, split * CHUNKS + u, t, w[u]);
     if (KIND == GEMV_NF4)
         gemv_fetch_absmax(job, from, split, t, &absmax);
 
@@ -316,15 +319,15 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_jo
                     scale[i][h] = job.codes ? fmaf(map[absmax.code[h][i]], absmax.scale[h][i], mean)
                                             : absmax.scale[h][i];
                 }
-                if (following < job.steps)
-                    gemv_fetch_absmax(job, from, following, t, &absmax);
             }
 #pragma unroll
             for (int u = 0; u < CHUNKS; u++) {
                 gemv_multiply<T, KIND, WIDE>(sum, w[u], x, step * CHUNKS + u, u, table,
                                              scale[KIND == GEMV_NF4 ? u / 2 : 0]);
                 if (following < job.steps)
-                    gemv_fetch(job, from, following * CHUNKS + u, t, w[u]);
+                    gemv_fetch<KIND>(job, from, following * CHUNKS + u, t, w[u]);
+                if (KIND == GEMV_NF4 && u == CHUNKS / 2 - 1 && following < job.steps)
+                    gemv_fetch_absmax(job, from, following, t, &absmax);
             }
         }
         if (KIND == GEMV_NF4 && !WIDE) { /* columns c and c + 4 are the same row of x */

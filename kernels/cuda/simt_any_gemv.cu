@@ -225,10 +225,6 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_simt(const struct gemv_j
     for (int parity = 0; group < groups; parity ^= 1) {
         float sum[GEMV_LANE_SLOTS][ROWS] = {};
         const int now = group;
-        struct gemv_operands operands;
-        if (ROWS < CUDA_GEMV_ROWS) /* else no registers are left to hold them */
-            operands = gemv_operands_of(job, job.mode,
-                                        gemv_place_of<GEMV_LANE_SLOTS>(job, job.mode, now, threadIdx.x));
         group += gridDim.x;
         for (int step = split; step < job.steps; step += job.splits) {
             int following = step + job.splits;
@@ -244,9 +240,8 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_simt(const struct gemv_j
                     gemv_lane_fetch<DTYPE>(job, row, following * PIECES + u, lane, &ring[u]);
             }
         }
-        if (ROWS == CUDA_GEMV_ROWS)
-            operands = gemv_operands_of(job, job.mode,
-                                        gemv_place_of<GEMV_LANE_SLOTS>(job, job.mode, now, threadIdx.x));
+        const struct gemv_operands operands =
+            gemv_operands_of(job, job.mode, gemv_place_of<GEMV_LANE_SLOTS>(job, job.mode, now, threadIdx.x));
         float *half = sums + parity * (GEMV_SUMS / 8);
 #pragma unroll
         for (int i = 0; i < GEMV_LANE_SLOTS * ROWS; i++) {
