@@ -2,10 +2,11 @@
  * columns (8 at most, the others zero), fp32 sums. Weights of the activations' own type, int8, nf4, nf4_dq.
  *
  * Why tensor cores for a product that is bound by memory: a multiprocessor of an H200 receives some 21 bytes
- * a clock and issues 128 thread instructions, 6 a byte. Per byte of weights this kernel needs (counted in
- * the source, per thread): 16 bits 0.4; int8 to fp16 1.6 (xor, permute, subtract), to bf16 2.3; nf4 3.2
- * (shift, mask, look up), whatever the number of rows; with plain multiply-adds nf4 would need 7 at one row
- * of x and 30 at eight.
+ * a clock and issues 128 thread instructions, 6 a byte (7 a byte of nf4 codes, beside which scales arrive).
+ * PTX of the loop per byte of weights, whatever the number of rows: 16 bits 0.7; int8 to bf16 2.9, to fp16
+ * less; nf4 7.7, some 4.6 once the assembler has joined mask, lane and base of a look-up (shift, mask, look
+ * up: 3 are inherent). An estimate for plain multiply-adds: nf4 7 at one row of x and 30 at eight. None of
+ * this is measured.
  *
  * Operands. A product does not mind the order of its k, so that lane 4 g + t of a warp takes 16 contiguous
  * bytes of the rows g and g + 8 of its tile, at t * 16 of a chunk of 64 bytes, straight from memory into the
