@@ -10,10 +10,10 @@
  *
  * Mapping: grid (splits, kv heads x tiles, sequences), the tokens shared among the splits on the device
  * (attention_split). A block of 128 threads brings TOKENS = min(32, 4096 / D) rows of k and v to shared
- * memory as fp32, all loads of a thread under way at once; scores are a thread per (row, token); the running
- * softmax is a warp per row; the output a thread per (row, dim), up to 32 of them in registers. Shared: k and
- * v 32 KiB, q up to 16 KiB, so that 4 or 5 blocks share an SM and one loads while others compute: 128 KiB
- * under way where 4.8 TB/s x 0.8 us / 132 SMs = 29 KiB suffice. */
+ * memory as fp32, eight loads of a thread under way at once; scores are a thread per (row, token); the
+ * running softmax is a warp per row; the output a thread per (row, dim), up to 32 of them in registers.
+ * Shared: k and v 32 KiB, q up to 16 KiB, so that 4 or 5 blocks (96 registers) share an SM and one loads
+ * while others compute: up to 80 KiB under way where 4.8 TB/s x 0.8 us / 132 SMs = 29 KiB suffice. */
 #include "kernels/cuda/attention.cuh"
 
 #include <math.h>

@@ -6,8 +6,9 @@
  *
  * Layouts: q [rows, q_stride], out [rows, heads D], cache as in kernels.h, scores [sequences, heads,
  * max_rows, max_context]. FLOPs: 4 D per (row, head, token), tokens that causality hides included. Bytes: the
- * scores are written twice and read three times, 20 bytes per (row, head, token); keys and values are read
- * once per head, for a group of heads from L2.
+ * scores are written three times and read four times (the softmax takes its maximum, its powers and their
+ * share in a pass each, of which L1 serves the later ones), 28 bytes per (row, head, token); keys and values
+ * are read once per head, for a group of heads from L2.
  *
  * This file has the softmax and the products on fp32 lanes, any types and alignment; prompts of the 16-bit
  * form multiply on tensor cores (sm80_f16_attention_naive.cu). Mapping of the products: for prompts blocks of

@@ -21,18 +21,21 @@
  * sees are never loaded; only tiles that some row of the warp sees in part are masked.
  *
  * Tile choice, by arithmetic (no figure here was measured). Shared: (ROWS + 4 TOKENS) D elements; registers:
- * o 4 M D / 8, scores 4 M TOKENS / 8, q 4 M D / 16 where it stays in registers, the rest as compiled for
- * sm_90a: rows x tokens  KiB  o + s + q   compiled  blocks of an SM (227 KiB, 65536 registers) D  64 M 2 128
- * x 64     48   64 + 64 + 32   246       2 D  64 M 1      64 x 64     40   32 + 32 + 16   149       3 D  80 M
- * 2     128 x 64     66   80 + 64 + 40   255       2 D  80 M 1      64 x 64     55   40 + 32 + 20   162 3 D
- * 128 M 2     128 x 64     96  128 + 64        255       2 (q from shared memory: a fifth of the traffic) D
- * 128 M 1      64 x 64     80   64 + 32 + 32   202       2 D 256 M 1      64 x 32     96  128 + 16        240
- * 2 96 KiB is also what sm_86, 89 and 120 grant one block (99 KiB); sm_80 (164 KiB) holds one such block too.
- * M = 2 needs 40 KiB of reads from shared memory per 64 tokens of a warp at D = 128 for 1 MFLOP: 3350 FLOP
- * per clock and SM, above the about 2700 of mma.sync, where M = 1 would stay below. Exponentials: 8192 per
- * tile of 128 x 64, 512 clocks of the special function units beside 1550 of the tensor cores, which the SM's
- * second block covers. Other head sizes up to 256 that are multiples of 8 take the next larger D with zeros
- * behind head_dim. */
+ * o 4 M D / 8, scores 4 M TOKENS / 8, q 4 M D / 16 where it stays in registers (not at D = 128, M = 2 and D =
+ * 256: it is read again from shared memory). As compiled for sm_90a (227 KiB and 65536 registers an SM):
+ *  - D 64, M 2: 128 x 64, 48 KiB, o 64 + s 64 + q 32, 246 in all, 2 blocks an SM
+ *  - D 64, M 1: 64 x 64, 40 KiB, 32 + 32 + 16, 149 in all, 3 blocks
+ *  - D 80, M 2: 128 x 64, 66 KiB, 80 + 64 + 40, 255 in all, 2 blocks
+ *  - D 80, M 1: 64 x 64, 55 KiB, 40 + 32 + 20, 162 in all, 3 blocks
+ *  - D 128, M 2: 128 x 64, 96 KiB, 128 + 64, 255 in all, 2 blocks
+ *  - D 128, M 1: 64 x 64, 80 KiB, 64 + 32 + 32, 202 in all, 2 blocks
+ *  - D 256, M 1: 64 x 32, 96 KiB, 128 + 16, 240 in all, 2 blocks
+ *
+ * 96 KiB is also what sm_86, 89 and 120 grant one block (99 KiB); sm_80 (164 KiB) holds one such block too.
+ * M = 2 reads 40 KiB of shared memory per warp and 64 tokens at D = 128 for 1 MFLOP: 3350 FLOP per clock and
+ * SM, above the about 2700 of mma.sync, where M = 1 stays below. Exponentials: 8192 per tile of 128 x 64, 512
+ * clocks of the special function units beside 1550 of the tensor cores, which the SM's second block covers.
+ * Other head sizes up to 256 that are multiples of 8 take the next larger D with zeros behind head_dim. */
 #include "kernels/cuda/attention.cuh"
 
 #include <math.h>
