@@ -33,11 +33,11 @@ if [ "$emulated" = yes ]; then
     export XDG_CACHE_HOME=$work/cache
     mkdir -p "$work/config/benchtop/models"
     python3 "$here/gpu_gates.py" tiny "$work/config/benchtop/models"
-    big=tiny-llama small=tiny-llama decode_seq=8 long_seq=8 prefill_seq=16 attention='2 1 64 40' rounds=2 all=tiny-llama,tiny-gpt2
-    batch_all=1 seq_all=8
+    big=tiny-llama small=tiny-llama decode_seq=8 long_seq=16 prefill_seq=16 attention='2 1 64 40' rounds=2 all=tiny-llama,tiny-gpt2
+    batch_all=1 seq_all=8 selftest_limit=200
 else
     big=llama3-8b small=llama3.2-1b decode_seq=512 long_seq=2048 prefill_seq=2048 attention='32 8 128 4096' rounds=5 all=
-    batch_all=1 seq_all=512
+    batch_all=1 seq_all=512 selftest_limit=60
 fi
 
 # step NAME LIMIT COMMAND...: its output stands in $work/NAME.out, what became of it in $work/steps.
@@ -59,7 +59,7 @@ session() {
         --max-rounds $((rounds + 3)) --budget $((limit > 20 ? limit - 15 : limit)) "$@"
 }
 
-step selftest 60 "$BENCHTOP" selftest --device "$device"
+step selftest "$selftest_limit" "$BENCHTOP" selftest --device "$device"
 if [ "$emulated" = no ]; then
     step ceilings 30 "$BENCHTOP" doctor --measure --device "$device" --json
 fi

@@ -87,6 +87,8 @@ class Steps:
             return "no time was left"
         if status == "124":
             return "not done in its time"
+        if status == "0":
+            return None
         last = ""
         for end in (".err", ".out"):
             try:
@@ -130,10 +132,9 @@ class Verdicts:
 
     def add(self, name, value, threshold, unit, why, always=False):
         if self.emulated and not always:
-            result, why = "not_measured", "emulated: times mean nothing" if value is not None else why
-            value = None
+            result, value, why = "not_measured", None, why or "emulated: times mean nothing"
         elif value is None:
-            result = "not_measured"
+            result, why = "not_measured", why or "the run does not say it: an arm failed or was flagged"
         else:
             result, why = ("pass" if value >= threshold else "fail"), None
         self.gates.append(dict(name=name, value=value, threshold=threshold, unit=unit, result=result, why=why))
