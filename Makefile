@@ -251,7 +251,7 @@ install: all
 	$(BUILD)/benchtop completion > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/benchtop
 
 # A folder that runs elsewhere: the binary, every library it needs but the C library itself, the catalog.
-dist: all
+dist: all $(if $(WITH_CUDA),$(BUILD)/tests/bench/attention_rate)
 	@.ci/dist $(BUILD)/benchtop $(BUILD)/dist/benchtop-$(VERSION)
 
 clean:
@@ -264,7 +264,8 @@ help:
 	@echo 'make install PREFIX=/usr/local DESTDIR=    binary, catalog, man page, bash completion'
 	@echo 'make dist     a relocatable folder in $(BUILD)/dist'
 	@echo 'make bench-statistics    measured error rates of the verdicts and intervals, against their bounds'
-	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | gpu | clean'
+	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | clean'
+	@echo 'make gpu      what needs a GPU, under 8 minutes: every kernel, the sanitizers, the ceilings, the gates'
 
 .PHONY: all emu gpu config run deps tests test asan ubsan tsan bench bench-statistics fuzz lint install dist clean help force
 .DEFAULT_GOAL := all

@@ -67,9 +67,8 @@ session decode 75 --model "$big" --workload decode --seq "$decode_seq" --arm bas
 session decode_small 30 --model "$small" --workload decode --seq "$decode_seq" --arm baseline-cuda --arm eager-cuda --arm optimized-cuda
 session prefill 40 --model "$big" --workload prefill --seq "$prefill_seq" --arm baseline-cuda --arm optimized-cuda
 session caches 60 --model "$big" --workload decode --seq "$decode_seq,$long_seq" --arm optimized-cuda --arm paged-cuda --arm paged256-cuda --arm virtual-cuda
-rate=$(dirname "$BENCHTOP")/tests/bench/attention_rate
-[ "$emulated" = yes ] && rate=$(dirname "$BENCHTOP")/attention_rate
-[ -x "$rate" ] || rate=$here/attention_rate
+rate=$(dirname "$BENCHTOP")/attention_rate # beside the binary, or in a build tree
+[ -x "$rate" ] || rate=$(dirname "$BENCHTOP")/tests/bench/attention_rate
 # shellcheck disable=SC2086
 [ -x "$rate" ] && step attention 20 "$rate" $attention
 
