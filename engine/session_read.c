@@ -347,6 +347,8 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     bad |= json_double(&there, work, "flops", 0, HUGE_VAL, &a->work.flops) < 0;
     bad |= json_int64(&there, work, "tokens", 0, INT64_MAX, &a->work.tokens) < 0;
     bad |= json_int(at, object, "launches_per_step", 0, INT_MAX, &a->graph.launches) < 0;
+    bad |= json_int64(at, object, "first_eager_ns", 0, INT64_MAX, &a->graph.first_eager_ns) < 0;
+    bad |= json_int64(at, object, "eager_ns", 0, INT64_MAX, &a->graph.eager_ns) < 0;
     bad |= read_graph(at, object, &a->graph) < 0;
     bad |= read_output(at, object, &a->output) < 0;
     return bad ? -1 : 0;
@@ -403,10 +405,10 @@ struct reading {
 
 static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int arm)
 {
-    static const char *const known[] = {"name",    "implementation",   "status", "reason",
-                                        "load_ns", "cold_start_ns",    "memory", "time_to_steady_ns",
-                                        "work",    "output",           "blocks", "summary",
-                                        "graph",   "launches_per_step"};
+    static const char *const known[] = {
+        "name",   "implementation",    "status",         "reason",  "load_ns", "cold_start_ns",
+        "memory", "time_to_steady_ns", "work",           "output",  "blocks",  "summary",
+        "graph",  "launches_per_step", "first_eager_ns", "eager_ns"};
     char path[PATH_TEXT];
     snprintf(path, sizeof path, "cells.%d.arms.%d", cell, arm);
     struct json_at at = {r->file, path, r->e};

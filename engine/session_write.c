@@ -198,7 +198,9 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     bad |= session_put_double(work, "bytes", a->work.bytes > 0 ? a->work.bytes : NAN) ||
            session_put_double(work, "flops", a->work.flops > 0 ? a->work.flops : NAN) ||
            put_count(work, "tokens", a->work.tokens);
-    bad |= put_count(o, "launches_per_step", a->graph.launches) | put_graph(o, &a->graph);
+    bad |= put_count(o, "launches_per_step", a->graph.launches) ||
+           put_count(o, "first_eager_ns", a->graph.first_eager_ns) ||
+           put_count(o, "eager_ns", a->graph.eager_ns) || put_graph(o, &a->graph);
     return (bad | put_output(o, &a->output)) ? -1 : 0;
 }
 

@@ -207,14 +207,20 @@ static void add_machinery(const struct session_arm *arm, size_t start, struct te
     const struct runner_graph *g = &arm->graph;
     const struct memory_pages *p = &arm->measured.kv_pages;
     if (g->launches > 0 && g->nodes == 0)
-        text_format(line, "%s%d launches per step", line->n > start ? "; " : "", g->launches);
+        text_format(line, "%s%d launches per step, the first step %s ms", line->n > start ? "; " : "",
+                    g->launches,
+                    figure_digits((double)g->first_eager_ns / 1e6, 3, number[0], sizeof number[0]));
     if (g->nodes > 0)
         text_format(
-            line, "%sstep of %d nodes recorded in %s ms, first launch %s ms, then %s ms",
+            line, "%sstep of %d nodes recorded in %s ms, first replay %s ms, then %s ms",
             line->n > start ? "; " : "", g->nodes,
             figure_digits((double)(g->capture_ns + g->instantiate_ns) / 1e6, 3, number[0], sizeof number[0]),
             figure_digits((double)g->first_replay_ns / 1e6, 3, number[1], sizeof number[0]),
             figure_digits((double)g->replay_ns / 1e6, 3, number[2], sizeof number[0]));
+    if (g->nodes > 0)
+        text_format(line, "; launched one by one %s ms",
+                    figure_digits((double)g->eager_ns / 1e6, 3, number[0], sizeof number[0]));
+
     if (p->page_bytes > 0)
         text_format(
             line, "%scache pages: %s mapped of %s reserved, %s per sequence unused, %s ms of mapping",

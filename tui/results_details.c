@@ -105,12 +105,14 @@ static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
     const struct runner_graph *g = &arm->graph;
     const struct memory_pages *p = &arm->measured.kv_pages;
     if (g->launches > 0 && g->nodes == 0)
-        say(o, "launches", STYLE_TEXT, "%d kernels and copies per step, one by one", g->launches);
+        say(o, "launches", STYLE_TEXT, "%d kernels and copies per step, one by one; the first step %s ms",
+            g->launches, d(t[0], (double)g->first_eager_ns / 1e6, 3));
     if (g->nodes > 0)
         say(o, "graph", STYLE_TEXT,
-            "%d nodes; recorded in %s ms, made in %s ms, first launch %s ms, then %s ms", g->nodes,
-            d(t[0], (double)g->capture_ns / 1e6, 3), d(t[1], (double)g->instantiate_ns / 1e6, 3),
-            d(t[2], (double)g->first_replay_ns / 1e6, 3), d(t[3], (double)g->replay_ns / 1e6, 3));
+            "%d nodes; recorded in %s ms, made in %s ms, first replay %s ms, then %s ms; one by one %s ms",
+            g->nodes, d(t[0], (double)g->capture_ns / 1e6, 3), d(t[1], (double)g->instantiate_ns / 1e6, 3),
+            d(t[2], (double)g->first_replay_ns / 1e6, 3), d(t[3], (double)g->replay_ns / 1e6, 3),
+            d(t[4], (double)g->eager_ns / 1e6, 3));
     if (p->page_bytes > 0)
         say(o, "pages", STYLE_TEXT,
             "%lld of %s under %s of addresses; %s per sequence unused; mapping took %s ms, %s ms of it "

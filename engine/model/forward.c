@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const struct forward_family *family_of(const struct model_spec *m)
 {
@@ -288,27 +289,40 @@ static int queue_step(struct forward *f, const int32_t *fed, int max_context, st
     return 0;
 }
 
-/* Leaves cleared sequences. The step runs once unrecorded first, on a cache that holds no tokens yet: what
- * product libraries choose at the first call of a shape must not happen while a graph is recorded. Nobody
- * watches yet, so neither pass can be cancelled. */
-static int record_step(struct forward *f, struct error *e)
+/* One step on cleared sequences, launched kernel by kernel, waited for. */
+static int time_step(struct forward *f, int64_t *ns, struct error *e)
 {
+    struct timespec t[2];
     for (int s = 0; s < f->sequences; s++)
         f->grown[s] = f->length[s] + 1;
-    if (kv_cache_resize(f->kv, 0, f->sequences, f->grown, e) || queue_step(f, f->next, f->capacity, e))
+    if (resize_all(f, f->grown, e))
         return -1;
     f->ops->synchronize(f->k);
-    if (forward_check(f, e))
+    clock_gettime(CLOCK_MONOTONIC, &t[0]);
+    if (queue_step(f, f->next, f->capacity, e))
+        return -1;
+    f->ops->synchronize(f->k);
+    clock_gettime(CLOCK_MONOTONIC, &t[1]);
+    *ns = (int64_t)(t[1].tv_sec - t[0].tv_sec) * 1000000000 + (t[1].tv_nsec - t[0].tv_nsec);
+    return forward_check(f, e);
+}
+
+/* Leaves cleared sequences. The step runs unrecorded first: what product libraries choose at the first call
+ * of a shape must not happen while a graph is recorded. Nobody watches yet, so no pass can be cancelled. */
+static int record_step(struct forward *f, struct error *e)
+{
+    if (time_step(f, &f->report.first_eager_ns, e) || time_step(f, &f->report.eager_ns, e))
         return -1;
     if (f->ops->graph_begin(f->k)) {
         queue_step(f, f->next, f->capacity, NULL);
-        f->graph = f->ops->graph_end(f->k, &f->graph_report);
+        f->graph = f->ops->graph_end(f->k, &f->report.graph);
     }
     const char *why = f->graph ? NULL : f->ops->error(f->k);
     if (!f->graph)
         return error_set(e, ERROR_FAILED,
                          "the decode step of %s cannot be recorded (%s): choose launch eager", f->model.name,
                          why ? why : "the device refused");
+    f->report.recorded = true;
     return forward_clear(f, e);
 }
 
@@ -377,21 +391,21 @@ int forward_check(const struct forward *f, struct error *e)
                : 0;
 }
 
-int forward_launches(struct forward *f, struct error *e)
+int forward_count(struct forward *f, struct error *e)
 {
     if (f->graph || f->steps == 0 || !f->ops->graph_begin)
-        return f->graph ? f->graph_report.nodes : 0;
+        return 0;
     if (record_step(f, e))
         return -1;
     f->ops->graph_destroy(f->k, f->graph);
     f->graph = NULL;
-    return forward_clear(f, e) ? -1 : f->graph_report.nodes;
+    f->report.recorded = false;
+    return forward_clear(f, e);
 }
 
-bool forward_graph(const struct forward *f, struct kernel_graph_report *out)
+void forward_report(const struct forward *f, struct forward_step_report *out)
 {
-    *out = f->graph_report;
-    return f->graph != NULL;
+    *out = f->report;
 }
 
 bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out)

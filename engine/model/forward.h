@@ -72,10 +72,16 @@ int64_t forward_kv_used(const struct forward *f);
 /* The pages of a virtual cache; false: it has none. settle: once the thread has mapped what it was asked to.
  */
 bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out);
-/* Kernels and copies of one decode step; 0: the backend cannot record, or no step was prepared. Clears the
- * sequences; may allocate. */
-int forward_launches(struct forward *f, struct error *e);
-/* What recording the step took; false: launched one by one. */
-bool forward_graph(const struct forward *f, struct kernel_graph_report *out);
+/* A decode step as a backend with graphs sees it; all 0: it has none, or no step was prepared. */
+struct forward_step_report {
+    struct kernel_graph_report graph;
+    int64_t first_eager_ns,
+        eager_ns;  /* submit to done, launched one by one: the first step ever, and one after */
+    bool recorded; /* steps are replayed */
+};
+/* Where steps are launched one by one: records one to count its launches, and drops it. Clears the sequences;
+ * may allocate. */
+int forward_count(struct forward *f, struct error *e);
+void forward_report(const struct forward *f, struct forward_step_report *out);
 /* After a synchronization: -1 FAILED in words where the device failed since it was opened. */
 int forward_check(const struct forward *f, struct error *e);

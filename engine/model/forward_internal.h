@@ -54,7 +54,7 @@ struct forward {
     struct forward_pass *piece;  /* the prompts, cut */
     int pieces;
     struct kernel_graph *graph; /* one step: reads and writes `next`; NULL: launched one by one */
-    struct kernel_graph_report graph_report;
+    struct forward_step_report report;
     int32_t *kept_next; /* graph: [sequences] what the prompt chose, once kept */
     bool kept;
     void *activations, *tables; /* the two allocations all of the above live in */

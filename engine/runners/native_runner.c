@@ -190,12 +190,18 @@ static int time_step(struct runner_arm *a, int64_t *out, struct error *e)
 /* The first launch of a recorded step and the one after it. Whatever the cache holds is good enough. */
 static int time_replays(struct runner_arm *a, struct error *e)
 {
-    struct kernel_graph_report report;
-    if (!forward_graph(a->f, &report))
+    struct forward_step_report report;
+    forward_report(a->f, &report);
+    a->graph = (struct runner_graph){
+        .launches = report.graph.nodes,
+        .first_eager_ns = report.first_eager_ns,
+        .eager_ns = report.eager_ns,
+    };
+    if (!report.recorded)
         return 0;
-    a->graph.nodes = report.nodes;
-    a->graph.capture_ns = report.capture_ns;
-    a->graph.instantiate_ns = report.instantiate_ns;
+    a->graph.nodes = report.graph.nodes;
+    a->graph.capture_ns = report.graph.capture_ns;
+    a->graph.instantiate_ns = report.graph.instantiate_ns;
     if (time_step(a, &a->graph.first_replay_ns, e) || time_step(a, &a->graph.replay_ns, e))
         return -1;
     return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
@@ -218,7 +224,7 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
                   (long long)tokens);
     }
     free(ids);
-    if (!a->f || make_events(a, e) || (a->graph.launches = forward_launches(a->f, e)) < 0)
+    if (!a->f || make_events(a, e) || forward_count(a->f, e))
         return -1;
     int failed = 0;
     if (a->workload == WORKLOAD_DECODE) {

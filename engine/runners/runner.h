@@ -52,6 +52,8 @@ void runner_output_free(struct runner_output *o);
 /* What recording a step took, and its first launches: the counterpart of a compiler's cold start. */
 struct runner_graph {
     int launches; /* kernels and copies of a decode step, however they are launched; 0: not known */
+    int64_t first_eager_ns,
+        eager_ns; /* host clock, launched one by one: the very first step, and one after */
     int nodes;    /* of the recorded step; 0: steps are launched one by one */
     int64_t capture_ns, instantiate_ns;
     int64_t first_replay_ns, replay_ns; /* host clock, submit to done: the first, and the one after it */

@@ -173,9 +173,11 @@ TEST(a_step_cannot_be_rewound_once_the_prompts_choice_is_overwritten)
     struct forward_shape shape = {
         .model = &judge_models[0], .implementation = &i, .sequences = 1, .length = 3, .steps = 2};
     struct forward *f = forward_create(k, w, &shape, (const int32_t[]){1, 2, 3}, &e);
-    struct kernel_graph_report report;
-    CHECK(f && forward_graph(f, &report));
-    CHECK(report.nodes > 10 && report.instantiate_ns > 0 && report.capture_ns > 0);
+    struct forward_step_report report = {0};
+    if (f)
+        forward_report(f, &report);
+    CHECK(report.recorded && report.eager_ns > 0 && report.first_eager_ns > 0);
+    CHECK(report.graph.nodes > 10 && report.graph.instantiate_ns > 0 && report.graph.capture_ns > 0);
     CHECK(forward_prefill(f, &e) == 0 && forward_step(f, &e) == 0);
     CHECK_INT(forward_rewind(f, &e), -1);
     CHECK_CONTAINS(e.text, "rewind once before");
@@ -227,7 +229,8 @@ TEST(an_arm_tells_what_its_graph_took_and_what_its_pages_hold)
         struct runner_graph g;
         r->ops->graph(a, &g);
         CHECK(g.nodes > 10 && g.capture_ns > 0 && g.instantiate_ns > 0);
-        CHECK(g.first_replay_ns > 0 && g.replay_ns > 0);
+        CHECK(g.first_replay_ns > 0 && g.replay_ns > 0 && g.first_eager_ns > 0 && g.eager_ns > 0);
+        CHECK_INT(g.launches, g.nodes);
         struct sample s[5] = {{0}};
         _Atomic int done = 0;
         CHECK_INT(r->ops->reset(a, &e), 0);
