@@ -72,7 +72,8 @@ static int read_sheet(const struct json_at *at, const cJSON *object, struct sess
         return 0;
     int bad = json_text(&here, o, "source", v->sheet_source, sizeof v->sheet_source) < 0;
     bad |= json_double(&here, o, "read_bandwidth", 0, 1e18, &v->sheet_bandwidth) < 0;
-    return bad | (read_rates(&here, o, v->sheet_rate) < 0) ? -1 : 0;
+    bad |= read_rates(&here, o, v->sheet_rate) < 0;
+    return bad ? -1 : 0;
 }
 
 int session_read_environment(const struct json_at *at, const cJSON *object, struct session_environment *v)
