@@ -44,6 +44,14 @@ namespace
 {
 enum { WARPS = 4, THREADS = WARPS * WARP };
 
+/* Rows of k and v asked for together where D M > 160: what each assembler back end fits into 255 registers.
+ */
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 1200
+enum { LARGE_LOADS = 1 };
+#else
+enum { LARGE_LOADS = 2 };
+#endif
+
 template <int D, int M> struct shape {
     enum {
         ROWS = 16 * M * WARPS,
@@ -95,7 +103,7 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
                                             int first, int end)
 {
     int chunks = g.head_dim / 8;
-#pragma unroll(D *M > 160 ? 1 : 2) /* registers, as in score() */
+#pragma unroll(D *M > 160 ? LARGE_LOADS : 2)
     for (int i = threadIdx.x; i < shape<D, M>::TOKENS * (D / 8); i += THREADS) {
         int row = i / (D / 8), chunk = i % (D / 8);
         bool take = first + row < end && chunk < chunks;
