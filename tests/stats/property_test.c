@@ -250,3 +250,53 @@ TEST(autocorrelation_by_transform_equals_the_sum_over_pairs)
     CHECK_CLOSE(stats_geyer_tau(x, 6000), 2 * sum - 1, 1e-10);
     CHECK(sum > 3 && sum < 8); /* 1 / (1 - 0.8) = 5 */
 }
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+TEST(many_values_are_sorted_like_few_whatever_their_signs_and_sizes)
+{
+    enum { N = 5000 };
+    double *x = malloc(3 * N * sizeof *x), *sorted = x + N, *want = x + 2 * (size_t)N;
+    size_t kept = 0;
+    random_state = 77;
+    for (size_t i = 0; i < N; i++) {
+        x[i] = ldexp(random_normal(), (int)(random_uniform() * 200) - 100);
+        if (i % 50 == 0)
+            x[i] = (double[]){0, -0.0, 5e-324, -5e-324, 1e308, -1e308, NAN, INFINITY}[i / 50 % 8];
+        if (i % 7 == 0 && i > 0)
+            x[i] = x[i - 1];
+        if (isfinite(x[i]))
+            want[kept++] = x[i];
+    }
+    struct stats_summary out;
+    stats_describe(x, N, 0.95, sorted, &out);
+    CHECK_INT(out.n, (int64_t)kept);
+    qsort(want, kept, sizeof *want, by_value);
+    int wrong = 0;
+    for (size_t i = 0; i < kept; i++)
+        wrong += sorted[i] != want[i];
+    CHECK_INT(wrong, 0);
+    free(x);
+}
+
+TEST(the_mad_is_the_median_of_the_deviations_for_every_split)
+{
+    double x[41], d[41];
+    random_state = 78;
+    for (size_t n = 1; n <= 41; n++)
+        for (int r = 0; r < 20; r++) {
+            for (size_t i = 0; i < n; i++)
+                x[i] = r % 3 ? random_normal() : floor(4 * random_uniform()); /* with ties */
+            qsort(x, n, sizeof *x, by_value);
+            double median = stats_quantile(x, n, 0.5);
+            for (size_t i = 0; i < n; i++)
+                d[i] = fabs(x[i] - median);
+            qsort(d, n, sizeof *d, by_value);
+            double want = stats_quantile(d, n, 0.5);
+            CHECK(fabs(stats_mad(x, n) - want) <= 1e-14 * (1 + want));
+        }
+}
