@@ -25,7 +25,8 @@ static void correct(const double *ratio, size_t n, double confidence, struct dec
     out->p = c.too_correlated ? 1 : stats_t_two_sided(out->mean / (c.std / sqrt(c.n_eff)), c.n_eff - 1);
 }
 
-int decision_of(const double *ratio, size_t n, double confidence, bool watch, struct decision *out)
+int decision_of(const double *ratio, size_t n, int planned, double confidence, bool watch,
+                struct decision *out)
 {
     *out = (struct decision){.p = NAN, .ci = {NAN, NAN}, .lag1 = NAN, .n_eff = NAN, .watched = watch};
     int result = stats_sequence(ratio, n, confidence, &out->sequence);
@@ -33,9 +34,12 @@ int decision_of(const double *ratio, size_t n, double confidence, bool watch, st
     out->mean = out->sequence.mean;
     if (result < 0)
         return -1;
-    double std = stats_std(ratio, n), t = out->mean / (std / sqrt((double)out->n));
-    out->ci = stats_mean_ci(out->mean, std, out->n, confidence);
-    out->p = stats_t_two_sided(t, (double)(out->n - 1));
+    size_t known = planned > DECISION_LEAST ? (size_t)planned : DECISION_LEAST;
+    double df = (double)(known < out->n ? known : out->n) - 1;
+    double error = stats_std(ratio, n) / sqrt((double)out->n);
+    double half = stats_t_quantile(0.5 + confidence / 2, df) * error;
+    out->ci = (struct stats_interval){out->mean - half, out->mean + half};
+    out->p = stats_t_two_sided(out->mean / error, df);
     correct(ratio, n, confidence, out);
     if (watch) {
         out->ci = out->sequence.ci;

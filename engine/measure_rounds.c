@@ -266,6 +266,7 @@ static struct stop_state stop_state_of(const struct measure_run *r, int rounds)
     struct stop_question q = {.mean = r->mean,
                               .arms = p->n_arms,
                               .rounds = rounds,
+                              .planned = p->rounds,
                               .confidence = p->confidence,
                               .margin = p->margin,
                               .watch = p->watch,

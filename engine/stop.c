@@ -45,7 +45,7 @@ static bool has_blocks(const double *x, int rounds)
 static int decide(const struct stop_question *q, int arm, struct decision *out)
 {
     stats_log_ratios(q->mean[arm], q->mean[0], (size_t)q->rounds, q->scratch);
-    return decision_of(q->scratch, (size_t)q->rounds, q->confidence, q->watch, out);
+    return decision_of(q->scratch, (size_t)q->rounds, q->planned, q->confidence, q->watch, out);
 }
 
 static double single_half_width(const struct stop_question *q)

@@ -34,8 +34,8 @@ enum { STOP_BUDGET_ROUNDS = 2, STOP_WATCH_ROUNDS = 5 };
 enum stop_rule stop_decide(const struct stop_state *s);
 
 struct stop_question {
-    double *const *mean; /* [arm][round], NAN: no block; arms without any block are left out */
-    int arms, rounds;
+    double *const *mean;       /* [arm][round], NAN: no block; arms without any block are left out */
+    int arms, rounds, planned; /* planned: as the preset had it, before any extension */
     double confidence, margin;
     bool watch;
     double *scratch; /* rounds doubles */

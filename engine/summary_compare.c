@@ -117,7 +117,7 @@ static struct stats_interval exp_of(struct stats_interval ci)
 }
 
 /* -1: no memory. */
-static int figures(const struct means *m, double confidence, bool watch, struct comparison *c)
+static int figures(const struct means *m, int planned, double confidence, bool watch, struct comparison *c)
 {
     struct stats_interval none = {NAN, NAN};
     size_t nx = (size_t)m->nx, ny = (size_t)m->ny, pairs = (size_t)m->n_pairs;
@@ -130,7 +130,7 @@ static int figures(const struct means *m, double confidence, bool watch, struct 
     if (c->paired.n >= 2) {
         stats_log_ratios(m->pair_y, m->pair_x, pairs,
                          m->pair_y); /* read before it is written, place by place */
-        decision_of(m->pair_y, pairs, confidence, watch, &c->decision);
+        decision_of(m->pair_y, pairs, planned, confidence, watch, &c->decision);
         c->speedup = exp(c->paired.mean_log_ratio);
         c->speedup_ci = exp_of(c->decision.ci);
         c->always_ci = exp_of(c->decision.sequence.ci);
@@ -176,7 +176,7 @@ int summary_compare_pair(const struct session *s, int cell, int baseline, int ca
     if (m.nx > 0 && m.ny > 0) {
         double confidence = summary_confidence(s);
         bool watch = s->preset.watch;
-        result = figures(&m, confidence, watch, c) == 0 &&
+        result = figures(&m, s->preset.rounds, confidence, watch, c) == 0 &&
                          summary_spoilers(at, baseline, candidate, &c->spoilers) == 0
                      ? 0
                      : SUMMARY_NO_MEMORY;
@@ -214,7 +214,7 @@ int summary_compare_unpaired(const struct session_arm *baseline, const struct se
     m.n_pairs = 0; /* equal round numbers of two runs are no pairs: nothing ties them in time */
     int result = -1;
     if (m.nx > 0 && m.ny > 0) {
-        result = figures(&m, confidence, false, out);
+        result = figures(&m, 0, confidence, false, out);
         k->rounds = m.nx < m.ny ? m.nx : m.ny;
         k->blocks = m.nx + m.ny;
         k->throttled = m.throttled;

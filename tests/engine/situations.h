@@ -63,6 +63,9 @@ static const struct situation situations[] = {
     {"any false verdict: sweep of 50 cells", COUNT_FALSE,
      SHAPE("10", "2") WARM ",\"batch\":[1,2,3,4,5,6,7,8,9,10],\"seq\":[1,2,3,4,5]", NORMAL("10", "0.03"),
      NORMAL("10", "0.03"), 10, 1, 0, 0.055, 2000},
+    {"false verdict: 10 to 30 rounds until +-1 %", COUNT_FALSE,
+     "\"rounds\":10,\"max_rounds\":30,\"half_width\":0.01,\"samples_per_block\":4" WARM, NORMAL("10", "0.03"),
+     NORMAL("10", "0.03"), 10, 1, 0, 0.055, 6000},
     {"any false verdict: time budget spent on 5 cells", COUNT_FALSE,
      "\"rounds\":10,\"max_rounds\":60,\"samples_per_block\":2,\"time_budget_s\":12,\"batch\":[1,2,3,4,"
      "5]" WARM,

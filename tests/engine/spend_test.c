@@ -69,7 +69,7 @@ static int rounds_of(const struct session_cell *c)
 
 TEST(a_time_budget_is_spent_on_open_cells_until_they_are_precise)
 {
-    struct engine *g = fake_run(BUDGET("\"time_budget_s\":60,"));
+    struct engine *g = fake_run(BUDGET("\"time_budget_s\":150,"));
     if (!g)
         return;
     const struct session *s = engine_session(g);

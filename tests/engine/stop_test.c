@@ -45,8 +45,12 @@ TEST(a_used_share_of_the_budget_ends_an_extension_and_a_long_plan)
 
 static double half_width(double *const *mean, int arms, int rounds, double confidence, double *scratch)
 {
-    return stop_half_width(&(struct stop_question){
-        .mean = mean, .arms = arms, .rounds = rounds, .confidence = confidence, .scratch = scratch});
+    return stop_half_width(&(struct stop_question){.mean = mean,
+                                                   .arms = arms,
+                                                   .rounds = rounds,
+                                                   .planned = rounds,
+                                                   .confidence = confidence,
+                                                   .scratch = scratch});
 }
 
 TEST(a_watched_cell_ends_with_its_decision_or_its_cap_not_with_the_plan)
@@ -70,6 +74,7 @@ TEST(every_candidate_must_be_decided)
     struct stop_question q = {.mean = (double *const[]){a, b, c},
                               .arms = 2,
                               .rounds = 8,
+                              .planned = 8,
                               .confidence = 0.95,
                               .margin = 0.01,
                               .watch = true,
