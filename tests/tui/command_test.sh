@@ -298,6 +298,22 @@ expect 'resume writes to its own place by default' 0 "session .*/r.json" '*' run
 expect 'a complete session has nothing to resume' 0 'faster' 'nothing is left to resume' run --resume "$work/r.json"
 check 'where the journal is gone' [ ! -e "$work/r.json.journal" ]
 
+# --- the experiment: fresh processes, watching, time to spend, calibration, factorial designs
+expect 'a strict run measures in processes' 0 'faster' '*' run $two --device fake --strict --runs 6 --quiet --out "$work/strict.json"
+check 'and its session says so' has "$work/strict.json" '"strict": true'
+expect 'a watched run stops at its decision' 0 '*' 'decided' run $two --device fake --watch --set max_rounds=60 --out "$work/watched.json"
+expect 'time is spent on open cells' 0 '*' 'precision|time spent|cap' run quick --device fake --time 5m --set max_rounds=40 --out "$work/spent.json"
+expect 'and none on cells that nobody doubts' 0 'faster' 'planned rounds' run $two --device fake --time 5m --set max_rounds=40 --out "$work/settled.json"
+expect 'a time that is none' 2 '' '--time soon: expected a time' run $two --time soon
+expect 'calibrate tells the noise floor' 0 'noise floor' 'are calibrated in' calibrate $two --device fake --runs 8
+expect 'and a later run prints it' 0 "noise floor is" '*' run $two --device fake --runs 6 --quiet --out "$work/after.json"
+json 'the calibration is JSON' "$(echo "$work"/data/benchtop/calibration/*.json)"
+expect 'too few rounds calibrate nothing' 1 '*' 'nothing was calibrated' calibrate $two --device fake --runs 3
+expect 'the ablation says what each factor gains' 0 'on top of fusion' '*' run ablation --device fake --runs 5 --max-rounds 5 --quiet --out "$work/ablation.json"
+expect 'and so does its report' 0 '### Ablation' '' export "$work/ablation.json" --to md
+expect 'a design without its arms is refused' 2 '' 'stands for the run' run ablation --arm baseline --arm flash
+expect 'the child of a strict run wants a parent' 1 '' '' block
+
 # --- the size of the machine
 expect 'nothing fits: one sentence, exit 1' 1 '' 'no cell of .* can run' run quick --model llama3-70b --batch 1024 --seq 4096
 check 'and by how much' has "$work/err" 'too much|GiB'
