@@ -242,22 +242,27 @@ static void put_notes(const struct session *base, const struct compare_result *r
         const struct compare_row *row = &r->row[i];
         struct text line = text_in(buffer, sizeof buffer);
         const struct session_cell *cell = &base->cell[row->base_cell];
-        text_format(&line, "%s %s, batch %d, seq %d, %s: %s", cell->model, workload_names[cell->workload],
-                    cell->batch, cell->seq, cell->arm[row->base_arm].name, row->comparison.sentence);
+        text_format(&line, "%s %s, ", cell->model, workload_names[cell->workload]);
+        if (cell->batch > 0) /* files of other tools may tell neither */
+            text_format(&line, "batch %d, ", cell->batch);
+        if (cell->seq > 0)
+            text_format(&line, "seq %d, ", cell->seq);
+        text_format(&line, "%s: %s", cell->arm[row->base_arm].name, row->comparison.sentence);
         columns_wrap(buffer, width, 2, out);
     }
     struct text line = text_in(buffer, sizeof buffer);
     if (r->n > 0) {
         text_format(&line,
                     "Unpaired and exposed to drift between the runs: Welch on block means, over %d "
-                    "comparisons (Holm).",
-                    r->row[0].comparison.family);
+                    "%s (Holm).",
+                    r->row[0].comparison.family,
+                    r->row[0].comparison.family == 1 ? "comparison" : "comparisons");
         columns_wrap(buffer, width, 2, out);
     }
     if (r->only_base > 0 || r->only_new > 0) {
         line = text_in(buffer, sizeof buffer);
-        text_format(&line, "%d cells are in the base alone, %d in the new session alone.", r->only_base,
-                    r->only_new);
+        text_format(&line, "%d %s in the base alone, %d in the new session alone.", r->only_base,
+                    r->only_base == 1 ? "cell is" : "cells are", r->only_new);
         columns_wrap(buffer, width, 2, out);
     }
     if (r->differences[0]) {

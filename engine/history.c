@@ -90,8 +90,9 @@ int history_add(struct history *t, const struct session *s, struct error *e)
     int at = t->n_sessions++;
     snprintf(t->session[at].id, sizeof t->session[at].id, "%s", s->id);
     snprintf(t->session[at].started, sizeof t->session[at].started, "%s", s->started);
-    snprintf(t->session[at].machine, sizeof t->session[at].machine, "%s %s", s->environment.host,
-             s->environment.cpu);
+    snprintf(t->session[at].machine, sizeof t->session[at].machine, "%s %s %s %s %d%s", s->environment.host,
+             s->environment.cpu, strcmp(s->preset.device, "cuda") == 0 ? "cuda:0" : s->preset.device,
+             s->environment.device, s->environment.threads, s->preset.strict ? " strict" : "");
     for (int c = 0; c < s->n_cells; c++)
         for (int arm = 0; arm < s->cell[c].n_arms; arm++) {
             struct arm_summary a;

@@ -23,8 +23,9 @@ struct history_point {
 };
 struct history {
     struct {
-        char id[96], started[32], machine[260]; /* host and processor */
-    } session[HISTORY_SESSIONS];                /* oldest first */
+        char id[96], started[32];
+        char machine[512];       /* what a time hangs on: host, processor, device, threads, strict or not */
+    } session[HISTORY_SESSIONS]; /* oldest first */
     int n_sessions, left_out, unreadable;
     struct history_key *key;
     struct history_point *point;

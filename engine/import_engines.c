@@ -12,7 +12,8 @@ static bool is_llama_bench(const cJSON *root)
     const cJSON *first = cJSON_IsArray(root) ? root->child : NULL;
     return cJSON_IsObject(first) && cJSON_GetObjectItemCaseSensitive(first, "n_prompt") &&
            cJSON_GetObjectItemCaseSensitive(first, "n_gen") &&
-           cJSON_GetObjectItemCaseSensitive(first, "avg_ns");
+           (cJSON_GetObjectItemCaseSensitive(first, "avg_ns") ||
+            cJSON_GetObjectItemCaseSensitive(first, "samples_ns"));
 }
 
 static struct import_place place_of(const cJSON *test, const char *model)

@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include "engine/figure.h"
 #include "engine/measure.h"
 #include "engine/model/native.h"
 #include "engine/runners/fake.h"
@@ -164,11 +165,6 @@ static int predict_memory(const struct preset *p, const struct device *d, const 
                                  q.samples_max, p->threads, out, e);
 }
 
-static double gib(int64_t bytes)
-{
-    return (double)bytes / 0x1p30;
-}
-
 /* The precision whose weights an arm holds: those of w8a8 are int8's. */
 static enum precision_kind shared_precision(enum precision_kind precision)
 {
@@ -207,9 +203,12 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
             used += need;
             *mine += more;
         } else {
-            snprintf(arm->reason, sizeof arm->reason,
-                     "needs %.1f GiB%s, %.1f GiB are free: %.1f GiB too much", gib(need),
-                     used ? " beside the arms before it" : "", gib(free_bytes), gib(need - free_bytes));
+            char needs[FIGURE_TEXT], free_text[FIGURE_TEXT], more_text[FIGURE_TEXT];
+            snprintf(arm->reason, sizeof arm->reason, "needs %s%s, %s are free: %s too much",
+                     figure_bytes((double)need, needs, sizeof needs),
+                     used ? " beside the arms before it" : "",
+                     figure_bytes((double)free_bytes, free_text, sizeof free_text),
+                     figure_bytes((double)(need - free_bytes), more_text, sizeof more_text));
         }
     }
     c->fits = c->arm[0].fits;

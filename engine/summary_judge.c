@@ -15,11 +15,12 @@ static void add_interval(struct text *t, const struct comparison *c, const struc
                          bool inverse)
 {
     struct stats_interval ci = c->speedup_ci;
+    double ratio = inverse ? 1 / c->speedup : c->speedup;
     if (inverse)
         ci = (struct stats_interval){1 / c->speedup_ci.high, 1 / c->speedup_ci.low};
     char percent[FIGURE_TEXT], interval[64];
     text_format(t, "%s CI %s", figure_percent(k->confidence, 1, percent, sizeof percent),
-                figure_interval(ci.low, ci.high, figure_scale_decimals(c->speedup, (ci.high - ci.low) / 2),
+                figure_interval(ci.low, ci.high, figure_scale_decimals(ratio, (ci.high - ci.low) / 2),
                                 interval, sizeof interval));
 }
 

@@ -7,6 +7,8 @@
 /* Splits "key:value,..." in place; calls for each pair. The key "of" is left to the caller. */
 static int apply_pairs(char *pairs, struct preset_arm *arm, char *of, size_t of_size, struct error *e)
 {
+    const char *seen[32];
+    int n_seen = 0;
     for (char *pair = pairs, *next; pair; pair = next) {
         next = strchr(pair, ',');
         if (next)
@@ -17,6 +19,12 @@ static int apply_pairs(char *pairs, struct preset_arm *arm, char *of, size_t of_
                              "arm \"%s\": \"%.80s\" is no key:value: write for example precision:bf16",
                              arm->name, pair);
         *colon = '\0';
+        for (int i = 0; i < n_seen; i++)
+            if (strcmp(seen[i], pair) == 0)
+                return error_set(e, ERROR_USAGE, "arm \"%s\": %.80s is given twice: keep one of them",
+                                 arm->name, pair);
+        if (n_seen < (int)(sizeof seen / sizeof seen[0]))
+            seen[n_seen++] = pair;
         if (strcmp(pair, "of") == 0) {
             if (!colon[1] || strlen(colon + 1) >= PRESET_NAME)
                 return error_set(e, ERROR_USAGE, "arm \"%s\": of: expected the name of an implementation",

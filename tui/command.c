@@ -31,8 +31,22 @@ static int open_any(const char *name, struct session *s)
     struct error e = {0};
     char note[512];
     int result = import_session(name, s, note, sizeof note, &e);
-    if (result == IMPORT_NOT_MINE)
-        return open_session(name, s);
+    if (result == IMPORT_NOT_MINE) {
+        struct error warning = {0};
+        if (prepare_session(name, s, &warning, &e) == 0) {
+            if (*warning.text)
+                output_say("%s", warning.text);
+            return EXIT_DONE;
+        }
+        struct error said = e;
+        if (strchr(name, '.') && access(name, R_OK) == 0)
+            error_set(
+                &e, said.kind,
+                "%s (besides sessions, files of `llama-bench -o json`, vLLM bench, hyperfine and nvbench are "
+                "read)",
+                said.text);
+        return output_error(&e);
+    }
     if (result != 0)
         return output_error(&e);
     output_say("%s: %s samples%s%s", name, s->preset.name, note[0] ? ": " : "", note);

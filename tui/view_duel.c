@@ -1,5 +1,6 @@
 /* Is it real? Two arms of a cell, live: the interval of their ratio shrinking against the band of
  * equivalence, their histograms on one scale, and what spoils the comparison. */
+#include "engine/figure.h"
 #include "tui/app.h"
 #include "tui/duel_plot.h"
 #include "tui/format.h"
@@ -313,8 +314,8 @@ static void draw_progress(const struct app *a, struct grid *g, struct rect r)
 static void cell_words(const struct duel_state *s, char *out, size_t size)
 {
     const struct session_cell *c = &s->of->cell[s->cell];
-    snprintf(out, size, "%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 %d", c->model, workload_names[c->workload],
-             c->batch, c->seq);
+    snprintf(out, size, "%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", c->model,
+             workload_names[c->workload], c->batch, c->seq);
 }
 
 static void draw_ratio(const struct duel_state *s, struct grid *g, struct rect r)
@@ -359,11 +360,15 @@ static void draw_arm(struct duel_state *s, struct grid *g, struct rect r, int ar
     const struct session_cell *c = &s->of->cell[s->cell];
     const struct arm_summary *m = live_summary(s->statistics, s->of, s->cell, arm, s->now_ns);
     const struct live_arm *data = live_arm(s->statistics, s->cell, arm);
-    char title[128], note[64] = "", mean[FORMAT_TEXT], half[FORMAT_TEXT];
+    char title[128], note[64] = "", mean[FIGURE_TEXT], half[FIGURE_TEXT];
     snprintf(title, sizeof title, "%c %.80s", theme_arm_letter(arm), c->arm[arm].name);
-    if (m && isfinite(m->latency.ci.high))
-        snprintf(note, sizeof note, "%s \xc2\xb1 %s ms", format_digits(mean, m->latency.mean, 4),
-                 format_digits(half, (m->latency.ci.high - m->latency.ci.low) / 2, 2));
+    if (m && isfinite(m->latency.ci.high)) {
+        double width = (m->latency.ci.high - m->latency.ci.low) / 2;
+        int decimals = figure_scale_decimals(m->latency.mean, width);
+        snprintf(note, sizeof note, "%s \xc2\xb1 %s ms",
+                 figure_fixed(m->latency.mean, decimals, mean, sizeof mean),
+                 figure_fixed(width, decimals, half, sizeof half));
+    }
     struct rect in = widget_panel(g, r, title, note, false);
     if (!data || !m) {
         grid_text(g, in.x, in.y, in.width, STYLE_DIM, "no samples yet");

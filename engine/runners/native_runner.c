@@ -1,4 +1,5 @@
 /* The native engine behind the seam: weights shared between arms, one forward pass per arm, both clocks. */
+#include "engine/figure.h"
 #include "engine/model/forward.h"
 #include "engine/model/native.h"
 #include "engine/runners/runner.h"
@@ -95,12 +96,13 @@ static int check_room(struct native *r, const struct runner_request *q, const st
     int64_t available = native_free_bytes(r->device, r->k);
     if (need <= available)
         return 0;
-    return error_set(
-        e, ERROR_MEMORY,
-        "%s needs %.2f GiB, %.2f GiB are free, %.2f GiB too much: choose a smaller batch, sequence, "
-        "precision or model",
-        q->model->name, (double)need / 0x1p30, (double)available / 0x1p30,
-        (double)(need - available) / 0x1p30);
+    char needs[FIGURE_TEXT], free_text[FIGURE_TEXT], more[FIGURE_TEXT];
+    return error_set(e, ERROR_MEMORY,
+                     "%s needs %s, %s are free, %s too much: choose a smaller batch, sequence, "
+                     "precision or model",
+                     q->model->name, figure_bytes((double)need, needs, sizeof needs),
+                     figure_bytes((double)available, free_text, sizeof free_text),
+                     figure_bytes((double)(need - available), more, sizeof more));
 }
 
 static struct weights *find_weights(struct native *r, const struct runner_request *q,

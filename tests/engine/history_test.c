@@ -51,6 +51,28 @@ TEST(equal_sessions_are_steady_and_harmless)
     history_free(&h);
 }
 
+TEST(a_session_of_another_device_is_held_against_none_of_the_cpu)
+{
+    struct history h = {0};
+    struct history_judgement j;
+    struct error e = {0};
+    for (int i = 0; i < 7; i++)
+        add(&h, i, 10 * (1 + 0.003 * (i % 3)), "a");
+    struct session s = maker_session(1, 2, 6);
+    strcpy(s.environment.host, "a");
+    strcpy(s.preset.device, "cuda");
+    strcpy(s.environment.device, "Emulated GPU");
+    for (int arm = 0; arm < 2; arm++)
+        maker_fill(&s, 0, arm, 6, 20, 0.001);
+    CHECK_INT(history_add(&h, &s, &e), 0);
+    judge(&h, 5, &j);
+    CHECK_INT(j.n, 1);
+    CHECK_INT(j.verdict, HISTORY_TOO_SHORT);
+    CHECK(!j.regression);
+    session_free(&s);
+    history_free(&h);
+}
+
 TEST(a_newest_session_beyond_the_spread_between_sessions_is_slower)
 {
     struct history h = {0};

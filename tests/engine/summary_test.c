@@ -44,6 +44,18 @@ TEST(a_slower_candidate_is_told_by_how_much_slower)
     session_free(&s);
 }
 
+TEST(a_much_slower_candidate_is_told_with_the_digits_of_its_own_ratio)
+{
+    struct session s = maker_session(1, 2, 10);
+    maker_fill(&s, 0, 0, 10, 10.0, 0.2);
+    maker_fill(&s, 0, 1, 10, 400.0, 0.2);
+    struct comparison c = only(&s);
+    CHECK_INT(c.verdict, VERDICT_SLOWER);
+    const char *interval = strstr(c.sentence, "CI ");
+    CHECK(interval && strcspn(interval, ")") < strcspn(interval, "."));
+    session_free(&s);
+}
+
 TEST(a_difference_inside_the_margin_is_equivalent_even_when_it_is_significant)
 {
     struct session s = maker_session(1, 2, 12);

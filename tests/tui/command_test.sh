@@ -108,6 +108,7 @@ expect 'one word too many' 2 '' 'too many' show one two
 expect 'unknown model' 2 '' 'gpt2-124m' run quick --model gpt2-124
 expect 'unknown arm' 2 '' 'fused' run quick --arm fusd
 expect 'unknown axis' 2 '' 'attention' run quick --arm baseline=atention:flash
+expect 'an axis given twice' 2 '' 'attention is given twice' run quick --arm baseline=attention:flash,attention:naive
 expect 'unknown value of an axis' 2 '' 'flash' run quick --arm baseline=attention:flsh
 expect 'unknown precision' 2 '' 'fp16' run quick --precision fp17
 expect 'unknown workload' 2 '' 'decode' run quick --workload decod
@@ -208,6 +209,11 @@ expect 'compare reads hyperfine' 3 'x .*command.* slower, REGRESSION' 'hyperfine
 b export "$work/a.json" --to llama-bench >"$work/bench.json" 2>"$work/err"
 expect 'compare reads our own llama-bench export' 0 'equivalent' 'llama-bench samples' compare "$work/bench.json" "$work/bench.json" --fail-on-regression 5
 expect 'a file without samples says what to do' 1 '' 'llama-bench -o json' compare "$work/hyper-a.json" "$work/empty-bench.json"
+echo '{"foo":1}' >"$work/foreign.json"
+expect 'a file of nobody names what is read' 2 '' 'hyperfine and nvbench are' compare "$work/hyper-a.json" "$work/foreign.json"
+echo '{"avg_latency":1,"latencies":[1.0,1.1,1.05,1.02,1.01],"percentiles":{}}' >"$work/latency.json"
+expect 'compare tells no batch that a file does not tell' 0 'generate, vllm bench latency: .*' '*' compare "$work/latency.json" "$work/latency.json"
+check 'and counts one comparison' has "$work/out" 'over 1 comparison \(Holm\)'
 
 # --- history: a cell over all saved sessions, in a folder of its own
 history() { XDG_DATA_HOME=$work/history expect "$@"; }
