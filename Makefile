@@ -197,15 +197,16 @@ test: deps
 # --- sanitizers: the same tests in a build of their own ---------------------------------------------------------------
 # TSan does not see inside libgomp, so its run has one OpenMP thread on one core; it judges the program's own threads. Nor does
 # it follow the fibers of tests/emu: those tests are left to the others.
-asan: export ASAN_OPTIONS = detect_leaks=1:intercept_tls_get_addr=0
-asan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
-ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
+asan asan-ubsan: export ASAN_OPTIONS = detect_leaks=1:intercept_tls_get_addr=0
+asan asan-ubsan: export LSAN_OPTIONS = suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
+ubsan asan-ubsan: export UBSAN_OPTIONS = halt_on_error=1:print_stacktrace=1
 tsan: export TSAN_OPTIONS = halt_on_error=1:second_deadlock_stack=1
 tsan: export OMP_THREAD_LIMIT = 1
 asan:  SAN = -fsanitize=address
 ubsan: SAN = -fsanitize=undefined -fno-sanitize-recover=undefined
+asan-ubsan: SAN = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 tsan:  SAN = -fsanitize=thread
-asan ubsan tsan:
+asan ubsan asan-ubsan tsan:
 	@$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/$@ CUDA=0 CFLAGS='-O1 -g -fno-omit-frame-pointer' SANITIZE='$(SAN)' $(if $(filter tsan,$@),EMU=) all $(if $(filter tsan,$@),,$(EMU)) tests
 	@SANITIZER=$@ BENCHTOP=$(BUILD)/$@/benchtop $(if $(filter tsan,$@),taskset -c 0) tests/run.sh \
 	  $(patsubst $(BUILD)/%,$(BUILD)/$@/%,$(filter-out $(if $(filter tsan,$@),$(BUILD)/tests/emu/%),$(TEST_BINARIES))) \
@@ -267,6 +268,6 @@ help:
 	@echo 'make lint | asan | ubsan | tsan | fuzz | bench | clean'
 	@echo 'make gpu      what needs a GPU, under 8 minutes: every kernel, the sanitizers, the ceilings, the gates'
 
-.PHONY: all emu gpu config run deps tests test asan ubsan tsan bench bench-statistics fuzz lint install dist clean help force
+.PHONY: all emu gpu config run deps tests test asan ubsan asan-ubsan tsan bench bench-statistics fuzz lint install dist clean help force
 .DEFAULT_GOAL := all
--include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/ubsan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -not -path '$(BUILD)/asan/*' -not -path '$(BUILD)/ubsan/*' -not -path '$(BUILD)/asan-ubsan/*' -not -path '$(BUILD)/tsan/*' 2>/dev/null)

@@ -389,7 +389,7 @@ static void heat_numbers(struct grid *g, struct rect r, const struct plot_heat *
                 grid_put_on(g, cell.x + x, cell.y, ' ', STYLE_TEXT, isnan(v) ? STYLE_TEXT : back);
             format_digits(text, v, 3);
             if (weak && (int)strlen(text) < cell.width)
-                strcat(text, "?");
+                snprintf(text + strlen(text), 2, "?");
             int length = grid_columns(text), from = cell.x + (cell.width - length) / 2;
             for (int i = 0; i < length && !isnan(v); i++)
                 grid_put_on(g, from + i, cell.y, (uint32_t)text[i], weak ? STYLE_DIM : STYLE_TEXT, back);

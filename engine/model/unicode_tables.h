@@ -1,6 +1,6 @@
-/* Tables of the Unicode Character Database 14.0.0, made from Python's unicodedata: general categories as ranges, simple
- * lower case and the first character of the canonical decomposition as runs {first, last, step, difference}. Data
- * alone; included by engine/model/unicode.c. */
+/* Tables of the Unicode Character Database 14.0.0, made from Python's unicodedata: general categories as
+ * ranges, simple lower case and the first character of the canonical decomposition as runs {first, last,
+ * step, difference}. Data alone; included by engine/model/unicode.c. */
 #pragma once
 
 #include <stdint.h>

@@ -160,8 +160,7 @@ int main(void)
     printf("ceilings: read %.1f GB/s; products of 512 rows fp32 %.1f, bf16 %.1f GFLOP/s; shares below are of "
            "the ceiling of the "
            "same moment, median of 9 rounds (lowest-highest)\n",
-           k->ops->measure_read(k, 1.0) / 1e9, library_rate(k, &gpt2) / 1e9,
-           library_rate(k, &llama) / 1e9);
+           k->ops->measure_read(k, 1.0) / 1e9, library_rate(k, &gpt2) / 1e9, library_rate(k, &llama) / 1e9);
     printf("gpt2-124m fp32\n");
     bench_model(r, k, "gpt2-124m", PRECISION_FP32, &gpt2);
     printf("llama, 12 layers, d 768, ffn 2048, vocabulary 32000, bf16\n");
