@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ROUNDS_MORE = 10 };
 
@@ -287,7 +288,30 @@ static int fill_session(struct engine *g, const struct engine_options *o, struct
                          "the plan has %d cells, the session %d: this is a defect, report it",
                          g->plan.n_cells, s->n_cells);
     calibration_attach(s);
-    return session_name(s, o->session_path, e);
+    return 0;
+}
+
+/* Names the session and opens its journal. The journal's lock is what claims a name: a run that starts in the
+ * same second may have taken the one just found free, so another is looked for. */
+static int open_journal(struct engine *g, const char *path, struct error *e)
+{
+    char before[sizeof g->session.path] = "";
+    for (;;) {
+        struct error why = {0}, ignored = {0};
+        if (session_name(&g->session, path, e) < 0)
+            return -1;
+        g->journal = journal_open(g->session.path, &g->session, &why);
+        bool taken = !path && g->journal && access(g->session.path, F_OK) == 0; /* and already finished */
+        if (taken) {
+            journal_close(g->journal, true, &ignored);
+            g->journal = NULL;
+        } else if (g->journal) {
+            return 0;
+        } else if (path || strcmp(before, g->session.path) == 0) {
+            return error_set(e, why.kind, "%s", why.text);
+        }
+        memcpy(before, g->session.path, sizeof before);
+    }
 }
 
 /* Signals are for the main thread: the worker, and every thread it starts, inherits all but the fatal ones
@@ -333,8 +357,7 @@ struct engine *engine_start(const struct engine_options *o, struct error *e)
         plan_build(&g->preset, &g->device, &g->plan, e) < 0 || fill_session(g, o, e) < 0)
         goto fail;
     g->fake = strcmp(g->device.id, "fake") == 0;
-    g->journal = journal_open(g->session.path, &g->session, e);
-    if (!g->journal)
+    if (open_journal(g, o->session_path, e) < 0)
         goto fail;
     struct error warning = {0};
     if (!g->fake || g->realtime) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CRC_MEMBER ",\"crc\":\""
@@ -121,6 +122,13 @@ static int sync_folder(const char *path)
     return result;
 }
 
+static bool is_named(int fd, const char *path)
+{
+    struct stat file, named;
+    return fstat(fd, &file) == 0 && stat(path, &named) == 0 && file.st_ino == named.st_ino &&
+           file.st_dev == named.st_dev;
+}
+
 /* The head is whole on disk before the journal has its name: a resumed run never loses the journal it came
  * from. */
 static int start_file(struct journal *j, const struct session *head, struct error *e)
@@ -129,13 +137,17 @@ static int start_file(struct journal *j, const struct session *head, struct erro
     if (snprintf(temporary, sizeof temporary, "%s.tmp", j->path) >= (int)sizeof temporary)
         return error_set(e, ERROR_FAILED, "%.80s...: the path is too long: choose another with --out",
                          j->path);
-    j->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    j->fd = open(temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (j->fd < 0)
         return error_set(e, ERROR_FAILED, "%s: cannot create: %s: choose another place with --out", temporary,
                          strerror(errno));
-    if (flock(j->fd, LOCK_EX | LOCK_NB) != 0)
+    /* Opened before another run locked it, or after that one gave it the journal's name: theirs either way.
+     */
+    if (flock(j->fd, LOCK_EX | LOCK_NB) != 0 || !is_named(j->fd, temporary) || journal_in_use(j->path))
         return error_set(e, ERROR_FAILED,
                          "%s: another run is starting there: choose another place with --out", j->path);
+    if (ftruncate(j->fd, 0) != 0)
+        return error_set(e, ERROR_FAILED, "%s: cannot create: %s", j->path, strerror(errno));
     if (put_line(j, session_to_json(head, false), e) != 0 ||
         (rename(temporary, j->path) != 0 &&
          error_set(e, ERROR_FAILED, "%s: cannot create: %s", j->path, strerror(errno)) != 0)) {

@@ -153,6 +153,17 @@ int64_t session_samples(const struct session *s)
     return n;
 }
 
+/* A run is going or was killed under this name, or is about to. */
+static bool is_journaled(const char *path)
+{
+    char journal[600];
+    snprintf(journal, sizeof journal, "%s.journal.tmp", path);
+    if (access(journal, F_OK) == 0)
+        return true;
+    snprintf(journal, sizeof journal, "%s.journal", path);
+    return access(journal, F_OK) == 0;
+}
+
 int session_name(struct session *s, const char *path, struct error *e)
 {
     if (path) {
@@ -185,7 +196,9 @@ int session_name(struct session *s, const char *path, struct error *e)
         else
             snprintf(s->id, sizeof s->id, "%s-%.50s-%d", stamp, name, i);
         snprintf(s->path, sizeof s->path, "%s/%s.json", folder, s->id);
-        int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* ours from here on */
+        if (is_journaled(s->path))
+            continue;
+        int fd = open(s->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* can it be written? */
         if (fd >= 0) {
             close(fd);
             unlink(s->path);

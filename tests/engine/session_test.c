@@ -99,11 +99,15 @@ TEST(sessions_of_one_second_have_names_of_their_own)
     mkdir(data, 0777);
     setenv("XDG_DATA_HOME", path, 1);
     struct session s[4];
+    char file[4][600];
     struct error e = {0};
     for (int i = 0; i < 4; i++) {
+        static const char *const ends[] = {"", ".journal", ".journal.tmp",
+                                           ""}; /* as a run would, by its age */
         s[i] = laid_out();
         CHECK_INT(session_name(&s[i], NULL, &e), 0);
-        FILE *f = fopen(s[i].path, "w"); /* as a run would */
+        snprintf(file[i], sizeof file[i], "%s%s", s[i].path, ends[i]);
+        FILE *f = fopen(file[i], "w");
         if (f)
             fclose(f);
         CHECK(f != NULL);
@@ -112,7 +116,7 @@ TEST(sessions_of_one_second_have_names_of_their_own)
             CHECK(strcmp(s[i].path, s[k].path) != 0);
     }
     for (int i = 0; i < 4; i++) {
-        unlink(s[i].path);
+        unlink(file[i]);
         session_free(&s[i]);
     }
     snprintf(path, sizeof path, "%s/benchtop/sessions", data);

@@ -284,6 +284,10 @@ code=147; while [ $code -eq 147 ]; do wait $pid; code=$?; done # 147: the shell 
 check 'a second signal exits 130' [ $code -eq 130 ]
 check 'at once' has "$work/err" 'left at once: .*twice.json.journal'
 check 'with the journal on disk' [ -s "$work/twice.json.journal" ]
+mkdir "$work/together"
+for i in 1 2 3 4; do (XDG_DATA_HOME=$work/together b run $two --runs 3 --quiet >"$work/out$i" 2>"$work/err$i"; echo $? >"$work/code$i") & done; wait
+check 'runs that start together all end well' [ "$(cat "$work"/code[1-4] | tr -d '\n')" = 0000 ]
+check 'and each leaves a session of its own' [ "$(ls "$work/together/benchtop/sessions" | grep -c 'json$')" = 4 ]
 start "$work/kill.json"; kill -9 $pid; wait $pid 2>/dev/null
 check 'kill -9 leaves the journal' [ -s "$work/kill.json.journal" ]
 check 'and no session' [ ! -e "$work/kill.json" ]
