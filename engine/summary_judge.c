@@ -83,6 +83,12 @@ void summary_write_sentence(struct comparison *c, const struct summary_case *k)
         text_format(&t, " than %s so far (", a);
         add_interval(&t, c, k, slower);
         text_format(&t, "); %s", c->reason);
+    } else if (c->speedup_ci.low > 1 ||
+               c->speedup_ci.high < 1) { /* what withholds the verdict is the reason */
+        text_format(&t, "%s seems %s than %s, without a verdict (speed-up ", b, slower ? "slower" : "faster",
+                    a);
+        add_interval(&t, c, k, false);
+        text_format(&t, "): %s", c->reason);
     } else {
         text_format(&t, "%s is not shown to differ from %s (speed-up ", b, a);
         add_interval(&t, c, k, false);

@@ -1,5 +1,6 @@
 #include "engine/model/weights.h"
 
+#include "engine/figure.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,11 +182,11 @@ static int make(struct walk *k, const struct tensor *t)
     size_t bytes = l.bytes;
     struct kernel_matrix m = {.dtype = t->dtype, .rows = t->rows, .cols = t->cols};
     m.data = backend->ops->alloc(backend, bytes);
+    char total[FIGURE_TEXT];
     if (!m.data)
-        return error_set(
-            k->e, ERROR_MEMORY,
-            "no memory for the weights of %s (%.2f GiB in all): choose a smaller model or precision",
-            k->w->model.name, (double)k->total / 0x1p30);
+        return error_set(k->e, ERROR_MEMORY,
+                         "no memory for the weights of %s (%s in all): choose a smaller model or precision",
+                         k->w->model.name, figure_bytes((double)k->total, total, sizeof total));
     if (l.has_scales)
         m.scales = (float *)(void *)((char *)m.data + l.scales);
     if (l.has_codes)

@@ -32,6 +32,9 @@ TEST(a_second_mode_seen_too_seldom_keeps_the_verdict_back)
     CHECK_INT(c.reason_code, REASON_BIMODAL);
     CHECK_CONTAINS(c.reason, "bimodal: 8.0");
     CHECK_CONTAINS(c.reason, "11.2 ms");
+    CHECK_CONTAINS(
+        c.sentence,
+        "seems faster than"); /* its interval leaves 1 out: "not shown to differ" is no word for it */
     session_free(&s);
 }
 
