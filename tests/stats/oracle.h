@@ -99,7 +99,7 @@ static inline void oracle_note(const char *id, const char *field, double error)
     oracle_seen[i].n++;
     if (error > oracle_seen[i].worst || !oracle_seen[i].id[0]) {
         oracle_seen[i].worst = error;
-        snprintf(oracle_seen[i].id, sizeof oracle_seen[i].id, "%s", id);
+        snprintf(oracle_seen[i].id, sizeof oracle_seen[i].id, "%.23s", id);
     }
 }
 
