@@ -31,7 +31,10 @@ static int put_latency(cJSON *summary, const struct arm_summary *a, struct stats
 static int put_budget(cJSON *summary, const struct session *s, int cell, int arm)
 {
     struct stats_variance_budget v;
-    if (summary_budget(s, cell, arm, &v) != 0)
+    int told = summary_budget(s, cell, arm, &v);
+    if (told == SUMMARY_NO_MEMORY)
+        return -1;
+    if (told != 0)
         return cJSON_AddNullToObject(summary, "variance_budget") ? 0 : -1;
     cJSON *o = cJSON_AddObjectToObject(summary, "variance_budget");
     return session_put_double(o, "within_block", v.within) ||

@@ -143,7 +143,8 @@ void summary_spoilers_text(const struct spoilers *s, char *out, size_t size);
 enum { SUMMARY_CALIBRATION_TEXT = 192 };
 char *summary_calibration_text(const struct session *s, int cell, const struct comparison *c, char *out,
                                size_t size);
-/* What the variance of an arm's block means is made of. -1: too few blocks, no variance, no memory. */
+/* What the variance of an arm's block means is made of. -1: too few blocks, no variance. SUMMARY_NO_MEMORY.
+ */
 int summary_budget(const struct session *s, int cell, int arm, struct stats_variance_budget *out);
 /* Why a candidate's output was refused, in words; "" when it was not. */
 void summary_refusal(const struct output_check *o, char *out, size_t size);

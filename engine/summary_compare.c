@@ -21,7 +21,7 @@ int summary_family(struct comparison *c, const struct summary_case *k, int n, st
     stats_holm(p, (size_t)n, adjusted);
     stats_benjamini_hochberg(p, (size_t)n, discovery);
     for (int i = 0; i < n; i++) {
-        if (!isnan(p[i]) && isnan(adjusted[i])) {
+        if (!isnan(p[i]) && (isnan(adjusted[i]) || isnan(discovery[i]))) {
             free(p);
             return error_set(e, ERROR_MEMORY, "no memory to compare %d pairs: close other programs", n);
         }

@@ -196,7 +196,7 @@ int summary_budget(const struct session *s, int cell, int arm, struct stats_vari
     size_t blocks = 0, n = 0, room = (size_t)count_samples(a);
     double *x = malloc((room + 1) * sizeof *x), *clock = malloc(((size_t)a->n_blocks + 1) * sizeof *clock);
     size_t *size = malloc(((size_t)a->n_blocks + 1) * sizeof *size);
-    int result = -1;
+    int result = SUMMARY_NO_MEMORY;
     if (x && clock && size) {
         for (int i = 0; i < a->n_blocks; i++) {
             const struct block *b = a->blocks[i];
@@ -210,6 +210,8 @@ int summary_budget(const struct session *s, int cell, int arm, struct stats_vari
             size[blocks++] = n - start;
         }
         result = stats_variance_budget(x, size, blocks, clock, out);
+        if (result == STATS_NO_MEMORY)
+            result = SUMMARY_NO_MEMORY;
     }
     free(x);
     free(clock);

@@ -70,7 +70,7 @@ int stats_variance_budget(const double *x, const size_t *size, size_t blocks, co
         room += size[b];
     double *scratch = calloc(room + blocks + 1, sizeof *scratch), *mean = scratch + room;
     if (!scratch)
-        return -1;
+        return STATS_NO_MEMORY;
     double n = 0, squares = 0;
     size_t at = 0;
     for (size_t b = 0; b < blocks; at += size[b++]) {

@@ -348,6 +348,7 @@ int stats_changes(const double *x, size_t n, double alpha, uint64_t seed, struct
 
 /* budget.c: what the variance of a block mean, and with it every interval, is made of */
 
+enum { STATS_NO_MEMORY = -2 };
 struct stats_variance_budget { /* shares of block_variance; they add to 1 */
     double within;             /* samples scatter within blocks, outliers apart: longer blocks help */
     double between;            /* blocks differ, and the clock does not explain it: only more blocks help */
@@ -357,7 +358,7 @@ struct stats_variance_budget { /* shares of block_variance; they add to 1 */
     int64_t n_outliers;
 };
 /* x: the samples of all blocks one after another, size[b] of block b; clock[b] in any unit, NAN or a NULL
- * array where unknown. -1: fewer than 2 blocks, one sample each, no variance, no memory. */
+ * array where unknown. -1: fewer than 2 blocks, one sample each, no variance. STATS_NO_MEMORY. */
 int stats_variance_budget(const double *x, const size_t *size, size_t blocks, const double *clock,
                           struct stats_variance_budget *out);
 
