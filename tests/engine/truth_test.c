@@ -168,6 +168,9 @@ static void check_situation(const struct situation *t, int n)
 
 TEST(error_rates_coverage_and_power_of_the_whole_program_keep_their_bounds)
 {
+    const char *sanitizer = getenv("SANITIZER");
+    if (sanitizer && strcmp(sanitizer, "tsan") == 0)
+        SKIP("hundreds of sessions on one slow core: rates are judged by the other builds");
     stats_init();
     for (int i = 0; i < SITUATIONS; i++)
         check_situation(&situations[i], strstr(situations[i].name, "cells") ? 40 : 150);
