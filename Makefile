@@ -243,7 +243,7 @@ lint:
 	@tests/lint.sh
 
 # --- to another place -----------------------------------------------------------------------------------------------------
-CATALOG := $(wildcard presets/*.json presets/models/*.json presets/implementations/*.json)
+CATALOG := $(wildcard presets/*.json presets/models/*.json presets/implementations/*.json presets/vocabularies/* presets/texts/*)
 install: all
 	install -Dm755 $(BUILD)/benchtop $(DESTDIR)$(PREFIX)/bin/benchtop
 	$(foreach f,$(CATALOG),install -Dm644 $(f) $(DESTDIR)$(PREFIX)/share/benchtop/$(f) &&) true

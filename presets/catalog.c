@@ -10,10 +10,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const folder[] = {".", "models", "implementations"}; /* of the shipped catalog */
-static const char *const user_folder[] = {"presets", "models", "implementations"};
-static const char *const noun[] = {"preset", "model", "implementation"};
-static const char *const nouns[] = {"presets", "models", "implementations"};
+static const struct {
+    const char *folder;         /* of the shipped catalog */
+    const char *noun, *nouns;   /* the plural is the user's folder */
+    const char *ending, *other; /* of its files; other: NULL or a second kind of file */
+} kinds[] = {
+    [CATALOG_PRESETS] = {".", "preset", "presets", ".json", NULL},
+    [CATALOG_MODELS] = {"models", "model", "models", ".json", NULL},
+    [CATALOG_IMPLEMENTATIONS] = {"implementations", "implementation", "implementations", ".json", NULL},
+    [CATALOG_VOCABULARIES] = {"vocabularies", "vocabulary", "vocabularies", ".gguf", ".json"},
+    [CATALOG_TEXTS] = {"texts", "text", "texts", ".txt", NULL},
+};
+
+/* How many bytes of name stand before the ending of a file of this kind; 0: it is none. */
+static size_t stem(enum catalog_kind kind, const char *name)
+{
+    const char *const endings[] = {kinds[kind].ending, kinds[kind].other};
+    size_t n = strlen(name);
+    for (int i = 0; i < 2; i++) {
+        size_t length = endings[i] ? strlen(endings[i]) : n;
+        if (n > length && strcmp(name + n - length, endings[i]) == 0)
+            return n - length;
+    }
+    return 0;
+}
 
 static bool is_folder(const char *path)
 {
@@ -117,14 +137,15 @@ int catalog_calibration_dir(char *out, size_t size, bool create, struct error *e
     return data_dir("calibration", create, out, size, e);
 }
 
-static int add_entry(struct catalog_list *l, const char *dir, const char *file, bool user, struct error *e)
+static int add_entry(struct catalog_list *l, enum catalog_kind kind, const char *dir, const char *file,
+                     bool user, struct error *e)
 {
-    size_t n = strlen(file);
+    size_t n = stem(kind, file);
     struct catalog_entry entry = {.user = user};
     struct stat s;
-    if (n <= 5 || strcmp(file + n - 5, ".json") != 0 || n - 5 >= sizeof entry.name || file[0] == '.')
+    if (n == 0 || n >= sizeof entry.name || file[0] == '.')
         return 0;
-    memcpy(entry.name, file, n - 5);
+    memcpy(entry.name, file, n);
     int length = snprintf(entry.path, sizeof entry.path, "%s/%s", dir, file);
     if (length < 0 || (size_t)length >= sizeof entry.path || stat(entry.path, &s) != 0 || !S_ISREG(s.st_mode))
         return 0;
@@ -139,14 +160,15 @@ static int add_entry(struct catalog_list *l, const char *dir, const char *file, 
     return 0;
 }
 
-static int add_folder(struct catalog_list *l, const char *dir, bool user, struct error *e)
+static int add_folder(struct catalog_list *l, enum catalog_kind kind, const char *dir, bool user,
+                      struct error *e)
 {
     DIR *d = opendir(dir);
     int result = 0;
     if (!d)
         return 0; /* the user need not have one */
     for (const struct dirent *f; result == 0 && (f = readdir(d));)
-        result = add_entry(l, dir, f->d_name, user, e);
+        result = add_entry(l, kind, dir, f->d_name, user, e);
     closedir(d);
     return result;
 }
@@ -163,11 +185,11 @@ int catalog_list(enum catalog_kind kind, struct catalog_list *out, struct error 
     char dir[PATH_MAX];
     const char *shipped = catalog_shipped_dir();
     int result = 0;
-    if (user_dir("XDG_CONFIG_HOME", ".config", user_folder[kind], dir, sizeof dir) == 0)
-        result = add_folder(&l, dir, true, e);
+    if (user_dir("XDG_CONFIG_HOME", ".config", kinds[kind].nouns, dir, sizeof dir) == 0)
+        result = add_folder(&l, kind, dir, true, e);
     if (result == 0 && shipped) {
-        snprintf(dir, sizeof dir, kind == CATALOG_PRESETS ? "%s" : "%s/%s", shipped, folder[kind]);
-        result = add_folder(&l, dir, false, e);
+        snprintf(dir, sizeof dir, kind == CATALOG_PRESETS ? "%s" : "%s/%s", shipped, kinds[kind].folder);
+        result = add_folder(&l, kind, dir, false, e);
     }
     if (result != 0) {
         catalog_list_free(&l);
@@ -187,10 +209,9 @@ void catalog_list_free(struct catalog_list *l)
     *l = (struct catalog_list){0};
 }
 
-static bool is_path(const char *name)
+static bool is_path(enum catalog_kind kind, const char *name)
 {
-    size_t n = strlen(name);
-    return strchr(name, '/') || (n > 5 && strcmp(name + n - 5, ".json") == 0);
+    return strchr(name, '/') || stem(kind, name) > 0;
 }
 
 static int unknown_name(enum catalog_kind kind, const char *name, const struct catalog_list *l,
@@ -207,15 +228,15 @@ static int unknown_name(enum catalog_kind kind, const char *name, const struct c
         return error_set(e, ERROR_FAILED,
                          "no %s \"%.100s\", and the catalog that comes with benchtop was not found: set "
                          "BENCHTOP_CATALOG to its folder presets",
-                         noun[kind], name);
-    return error_set(e, ERROR_USAGE, "no %s \"%.100s\": %s%s%s`benchtop list %s` shows all", noun[kind], name,
-                     near[0] ? "did you mean " : "", near, near[0] ? "? " : "", nouns[kind]);
+                         kinds[kind].noun, name);
+    return error_set(e, ERROR_USAGE, "no %s \"%.100s\": %s%s%s`benchtop list %s` shows all", kinds[kind].noun,
+                     name, near[0] ? "did you mean " : "", near, near[0] ? "? " : "", kinds[kind].nouns);
 }
 
-static int find(enum catalog_kind kind, const char *name, char *path, size_t size, struct error *e)
+int catalog_find(enum catalog_kind kind, const char *name, char *path, size_t size, struct error *e)
 {
     struct catalog_list l;
-    if (is_path(name)) {
+    if (is_path(kind, name)) {
         if (strlen(name) >= size)
             return error_set(e, ERROR_USAGE, "%.100s...: the path is too long", name);
         snprintf(path, size, "%s", name);
@@ -238,19 +259,23 @@ static int find(enum catalog_kind kind, const char *name, char *path, size_t siz
 int catalog_model(const char *name, struct model_spec *out, struct error *e)
 {
     char path[PATH_MAX];
-    return find(CATALOG_MODELS, name, path, sizeof path, e) != 0 ? -1 : model_spec_load(path, out, NULL, e);
+    return catalog_find(CATALOG_MODELS, name, path, sizeof path, e) != 0
+               ? -1
+               : model_spec_load(path, out, NULL, e);
 }
 
 int catalog_preset(const char *name, struct preset *out, struct error *warning, struct error *e)
 {
     char path[PATH_MAX];
-    return find(CATALOG_PRESETS, name, path, sizeof path, e) != 0 ? -1 : preset_load(path, out, warning, e);
+    return catalog_find(CATALOG_PRESETS, name, path, sizeof path, e) != 0
+               ? -1
+               : preset_load(path, out, warning, e);
 }
 
 int catalog_implementation(const char *name, struct implementation *out, struct error *e)
 {
     char path[PATH_MAX];
-    return find(CATALOG_IMPLEMENTATIONS, name, path, sizeof path, e) != 0
+    return catalog_find(CATALOG_IMPLEMENTATIONS, name, path, sizeof path, e) != 0
                ? -1
                : implementation_load(path, out, NULL, 0, NULL, e);
 }

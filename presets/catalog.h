@@ -1,8 +1,8 @@
-/* Where presets, models and implementation bundles are found, by name. The shipped catalog stands beside the
- * binary: BENCHTOP_CATALOG alone if it is set; else EXE/presets, EXE/../presets,
+/* Where presets, models, implementation bundles, vocabularies and texts are found, by name. The shipped
+ * catalog stands beside the binary: BENCHTOP_CATALOG alone if it is set; else EXE/presets, EXE/../presets,
  * EXE/../share/benchtop/presets, and for the folders of a build tree up to EXE/../../../../presets; a catalog
  * is known by its folders models/ and implementations/. The user's own presets and models in
- * $XDG_CONFIG_HOME/benchtop/{presets,models,implementations} come first. Sessions are in
+ * $XDG_CONFIG_HOME/benchtop/{presets,models,implementations,vocabularies,texts} come first. Sessions are in
  * $XDG_DATA_HOME/benchtop/sessions. */
 #pragma once
 
@@ -11,7 +11,13 @@
 #include "presets/model_spec.h"
 #include "presets/preset.h"
 
-enum catalog_kind { CATALOG_PRESETS, CATALOG_MODELS, CATALOG_IMPLEMENTATIONS };
+enum catalog_kind {
+    CATALOG_PRESETS,
+    CATALOG_MODELS,
+    CATALOG_IMPLEMENTATIONS,
+    CATALOG_VOCABULARIES, /* NAME.gguf: a model's own; NAME.json: one adapted to a text */
+    CATALOG_TEXTS         /* NAME.txt */
+};
 
 struct catalog_entry {
     char name[64];
@@ -25,6 +31,9 @@ struct catalog_list {
 
 int catalog_list(enum catalog_kind kind, struct catalog_list *out, struct error *e);
 void catalog_list_free(struct catalog_list *l);
+/* The file of a name: a catalog name, or a path (contains '/' or ends as the files of this kind do), which is
+ * not looked at. Unknown: USAGE error with the nearest names. */
+int catalog_find(enum catalog_kind kind, const char *name, char *path, size_t size, struct error *e);
 /* name: a catalog name, or a path (contains '/' or ends in .json). Unknown: USAGE error with the nearest
  * names. */
 int catalog_model(const char *name, struct model_spec *out, struct error *e);

@@ -22,6 +22,7 @@ static const struct json_field fields[] = {
     {"head_dim", JSON_INT, AT(head_dim), 0, 1, 1024},
     {"ffn", JSON_INT, AT(ffn), 0, 1, 1 << 20},
     {"vocab", JSON_INT, AT(vocab), 0, 2, BIG},
+    {"vocabulary", JSON_TEXT, AT(vocabulary), sizeof((struct model_spec *)0)->vocabulary, 0, 0},
     {"context", JSON_INT, AT(context), 0, 0, BIG},
     {"norm_eps", JSON_DOUBLE, AT(norm_eps), 0, 1e-15, 0.1},
     {"rope_theta", JSON_DOUBLE, AT(rope_theta), 0, 0, 1e12},

@@ -29,6 +29,8 @@ struct model_spec {
         int inner, dt_rank, state, conv;
     } mamba;
     int64_t published_parameters; /* what the publisher counts; tests compare with model_parameters() */
+    char vocabulary[64]; /* whose text its ids are: a file of presets/vocabularies; "" where none may be
+                            shipped */
     char source[160];
 };
 

@@ -2,6 +2,7 @@
 #include "engine/export.h"
 #include "engine/export_report.h"
 #include "engine/model/native.h"
+#include "engine/model/tokenizer.h"
 #include "engine/session_file.h"
 #include "engine/version.h"
 #include "presets/catalog.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Prints and releases. */
 static int print_report(struct report *report, const struct request *r)
@@ -134,6 +136,51 @@ static int list_implementations(const struct request *r)
     return list_catalog(r, CATALOG_IMPLEMENTATIONS, add_implementation);
 }
 
+static void add_vocabulary(struct report *report, const struct catalog_entry *entry)
+{
+    static const char *const keys[] = {"tokens", "kind"};
+    struct gguf g;
+    struct error e = {0};
+    struct tokenizer *t = NULL;
+    if (gguf_open(entry->path, &g, &e) == 0) {
+        t = tokenizer_open(&g, &e);
+        gguf_close(&g);
+    }
+    if (!t) {
+        add_unreadable(report, entry, &e, keys, 2);
+        return;
+    }
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    report_number(report, "tokens", tokenizer_size(t), NULL);
+    report_text(report, "kind", tokenizer_kind(t), NULL);
+    report_text(report, "path", entry->path, "");
+    report_bool(report, "user", entry->user, "");
+    tokenizer_free(t);
+}
+
+static int list_vocabularies(const struct request *r)
+{
+    return list_catalog(r, CATALOG_VOCABULARIES, add_vocabulary);
+}
+
+static void add_text(struct report *report, const struct catalog_entry *entry)
+{
+    struct stat s;
+    char size[FORMAT_TEXT];
+    double bytes = stat(entry->path, &s) == 0 ? (double)s.st_size : (double)NAN;
+    report_row(report);
+    report_text(report, "name", entry->name, NULL);
+    report_number(report, "bytes", bytes, format_bytes(size, bytes));
+    report_text(report, "path", entry->path, NULL);
+    report_bool(report, "user", entry->user, "");
+}
+
+static int list_texts(const struct request *r)
+{
+    return list_catalog(r, CATALOG_TEXTS, add_text);
+}
+
 /* "38.6 GB/s", "134 GFLOP/s"; 0: not known. */
 static const char *giga(char *out, size_t size, double rate, const char *unit)
 {
@@ -225,8 +272,9 @@ static const struct {
     const char *name;
     int (*list)(const struct request *r);
 } lists[] = {
-    {"presets", list_presets}, {"models", list_models},     {"implementations", list_implementations},
-    {"devices", list_devices}, {"sessions", list_sessions}, {"formats", list_formats},
+    {"presets", list_presets},           {"models", list_models},   {"implementations", list_implementations},
+    {"vocabularies", list_vocabularies}, {"texts", list_texts},     {"devices", list_devices},
+    {"sessions", list_sessions},         {"formats", list_formats},
 };
 enum { LISTS = sizeof lists / sizeof *lists };
 

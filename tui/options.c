@@ -46,9 +46,11 @@ const struct command_info options_commands[COMMANDS] = {
     [COMMAND_EXPORT] = {COMMAND_EXPORT, "export", "SESSION", 1, 1, COMPLETE_SESSIONS, false,
                         "a session in another format",
                         "Prints a session in FORMAT on standard output, or writes it to the file of --out."},
-    [COMMAND_LIST] = {COMMAND_LIST, "list", "presets|models|implementations|devices|sessions|formats", 1, 1,
-                      COMPLETE_LISTS, false, "what there is to choose from",
-                      "Lists presets, models, implementations, devices, saved sessions or export formats."},
+    [COMMAND_LIST] =
+        {COMMAND_LIST, "list", "presets|models|implementations|vocabularies|texts|devices|sessions|formats",
+         1, 1, COMPLETE_LISTS, false, "what there is to choose from",
+         "Lists presets, models, implementations, vocabularies, texts, devices, saved sessions or "
+         "export formats."},
     [COMMAND_PLAN] =
         {COMMAND_PLAN, "plan", "PRESET", 1, 1, COMPLETE_PRESETS, false,
          "cells with predicted memory, time and limits",

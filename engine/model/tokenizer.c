@@ -16,7 +16,7 @@ static uint32_t hash_of(const char *text, size_t n)
     return h ^ h >> 15;
 }
 
-int32_t vocabulary_find(const struct tokenizer *t, const char *text, size_t n)
+int32_t token_find(const struct tokenizer *t, const char *text, size_t n)
 {
     if (n > (size_t)t->longest)
         return -1;
@@ -28,12 +28,12 @@ int32_t vocabulary_find(const struct tokenizer *t, const char *text, size_t n)
 }
 
 /* The first of equal texts wins, as in a map that is filled in order. */
-static void vocabulary_put(struct tokenizer *t, int32_t id)
+static void token_put(struct tokenizer *t, int32_t id)
 {
-    const struct vocabulary_entry *e = &t->entry[id];
+    const struct token_entry *e = &t->entry[id];
     uint32_t h = hash_of(e->text, e->n);
     for (; t->slot[h & t->mask] >= 0; h++) {
-        const struct vocabulary_entry *other = &t->entry[t->slot[h & t->mask]];
+        const struct token_entry *other = &t->entry[t->slot[h & t->mask]];
         if (other->n == e->n && memcmp(other->text, e->text, e->n) == 0)
             return;
     }
@@ -86,10 +86,10 @@ static int read_entries(struct tokenizer *t, const struct gguf *g, struct error 
         gguf_double_at(scores, (uint64_t)id, &score);
         gguf_int_at(types, (uint64_t)id, &type);
         memcpy(at, s.bytes, s.n);
-        t->entry[id] = (struct vocabulary_entry){at, (uint32_t)s.n, (float)score, (uint8_t)type};
+        t->entry[id] = (struct token_entry){at, (uint32_t)s.n, (float)score, (uint8_t)type};
         at += s.n;
         t->longest = (int)s.n > t->longest ? (int)s.n : t->longest;
-        vocabulary_put(t, id);
+        token_put(t, id);
     }
     return 0;
 }
@@ -130,8 +130,8 @@ static int read_merges(struct tokenizer *t, const struct gguf *g, struct error *
                              rank);
         memcpy(both, s.bytes, left);
         memcpy(both + left, cut + 1, right);
-        struct merge m = {vocabulary_find(t, s.bytes, left), vocabulary_find(t, cut + 1, right), rank,
-                          vocabulary_find(t, both, left + right)};
+        struct merge m = {token_find(t, s.bytes, left), token_find(t, cut + 1, right), rank,
+                          token_find(t, both, left + right)};
         if (m.left >= 0 && m.right >= 0 && m.id >= 0)
             merge_put(t, m);
     }
@@ -248,11 +248,11 @@ static void find_bytes(struct tokenizer *t)
         char text[8];
         size_t n = t->model == TOKENIZER_BPE ? unicode_encode(bpe_letter_of((uint8_t)b), text)
                                              : (size_t)snprintf(text, sizeof text, "<0x%02X>", b);
-        t->byte_id[b] = vocabulary_find(t, text, n);
+        t->byte_id[b] = token_find(t, text, n);
         if (t->model == TOKENIZER_SPM &&
             t->byte_id[b] < 0) { /* some vocabularies hold the bytes as they are */
             char raw = (char)b;
-            t->byte_id[b] = vocabulary_find(t, &raw, 1);
+            t->byte_id[b] = token_find(t, &raw, 1);
         }
     }
 }
@@ -366,7 +366,7 @@ static int encode_pieces(struct encoder *k, const char *text, size_t n, int spec
     const struct tokenizer *t = k->t;
     for (; special < t->n_special && n > 0; special++) {
         int32_t id = t->special[special];
-        const struct vocabulary_entry *token = &t->entry[id];
+        const struct token_entry *token = &t->entry[id];
         const char *found;
         while (n > 0 && (found = memmem(text, n, token->text, token->n))) {
             size_t before = (size_t)(found - text);
@@ -399,7 +399,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool
 
 /* ---- ids to text ---- */
 
-static size_t put_bpe(const struct vocabulary_entry *v, char *out)
+static size_t put_bpe(const struct token_entry *v, char *out)
 {
     size_t used = 0;
     for (size_t at = 0, length; at < v->n; at += length) {
@@ -414,7 +414,7 @@ static size_t put_bpe(const struct vocabulary_entry *v, char *out)
     return used;
 }
 
-static size_t put_blanks(const struct vocabulary_entry *v, char *out)
+static size_t put_blanks(const struct token_entry *v, char *out)
 {
     size_t used = 0;
     for (size_t at = 0; at < v->n;) {
@@ -430,7 +430,7 @@ static size_t put_blanks(const struct vocabulary_entry *v, char *out)
 
 static size_t put_token(const struct tokenizer *t, int32_t id, char *out)
 {
-    const struct vocabulary_entry *v = &t->entry[id];
+    const struct token_entry *v = &t->entry[id];
     if (v->type == TOKEN_CONTROL || v->type == TOKEN_UNUSED)
         return 0;
     if (v->type == TOKEN_BYTE) {

@@ -198,7 +198,7 @@ static int32_t whole_word(const struct tokenizer *t, const char *word, size_t n)
         return -1;
     for (size_t i = 0; i < n; i++)
         used += unicode_encode(bpe_letter_of((uint8_t)word[i]), spelled + used);
-    return vocabulary_find(t, spelled, used);
+    return token_find(t, spelled, used);
 }
 
 static int put_word(const struct tokenizer *t, const char *word, size_t n, struct symbols *s,

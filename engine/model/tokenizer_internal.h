@@ -16,7 +16,7 @@ enum token_type { /* the numbers of the file */
 enum tokenizer_model { TOKENIZER_SPM, TOKENIZER_BPE, TOKENIZER_WPM };
 enum tokenizer_pre { PRE_GPT2, PRE_LLAMA3, PRE_QWEN2, PRE_STARCODER };
 
-struct vocabulary_entry {
+struct token_entry {
     const char *text; /* in `texts`, not terminated */
     uint32_t n;
     float score;
@@ -27,7 +27,7 @@ struct tokenizer {
     enum tokenizer_model model;
     enum tokenizer_pre pre;
     char kind[64];
-    struct vocabulary_entry *entry;
+    struct token_entry *entry;
     int size, longest; /* entries; bytes of the longest */
     char *texts;
     int32_t *slot; /* hash table of ids by text, -1: empty */
@@ -43,8 +43,8 @@ struct tokenizer {
     uint32_t merge_mask;
 };
 
-int32_t vocabulary_find(const struct tokenizer *t, const char *text, size_t n); /* -1: not there */
-int token_ids_add(struct token_ids *ids, int32_t id);                           /* -1: no memory */
+int32_t token_find(const struct tokenizer *t, const char *text, size_t n); /* -1: not there */
+int token_ids_add(struct token_ids *ids, int32_t id);                      /* -1: no memory */
 
 /* A text piece between special tokens. -1: no memory. */
 int tokenizer_encode_spm(const struct tokenizer *t, const char *text, size_t n, bool prefix,

@@ -10,7 +10,7 @@ static const char blank[] = "\xe2\x96\x81";
 static bool pair(const struct tokenizer *t, const char *text, const struct symbol *left,
                  const struct symbol *right, int32_t *id, float *value)
 {
-    *id = vocabulary_find(t, text + left->start, left->n + right->n);
+    *id = token_find(t, text + left->start, left->n + right->n);
     if (*id < 0)
         return false;
     *value = t->entry[*id].score;
@@ -42,7 +42,7 @@ static char *escaped(const char *text, size_t n, bool prefix, size_t *size)
 
 static int put(const struct tokenizer *t, const char *text, const struct symbol *s, struct token_ids *out)
 {
-    int32_t id = s->id >= 0 ? s->id : vocabulary_find(t, text + s->start, s->n);
+    int32_t id = s->id >= 0 ? s->id : token_find(t, text + s->start, s->n);
     if (id >= 0)
         return token_ids_add(out, id);
     for (uint32_t i = 0; i < s->n; i++) {

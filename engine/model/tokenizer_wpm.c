@@ -20,7 +20,7 @@ static int put_word(const struct tokenizer *t, const char *word, size_t n, struc
     for (size_t i = 0; i < n;) {
         size_t end = n - i > (size_t)t->longest ? i + (size_t)t->longest : n;
         int32_t id = -1;
-        while (end > i && (id = vocabulary_find(t, word + i, end - i)) < 0)
+        while (end > i && (id = token_find(t, word + i, end - i)) < 0)
             end--;
         if (id < 0) {
             out->n = before;

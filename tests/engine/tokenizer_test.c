@@ -29,16 +29,18 @@ static struct tokenizer *open_file(const char *path)
     return t;
 }
 
-/* Every case of the .inp file gives the ids on its line of the .out file. */
-static void check_cases(const char *base)
+static const char gpt2[] = "presets/vocabularies/gpt-2.gguf";
+
+/* Every case of CASES.inp gives the ids on its line of CASES.out. */
+static void check_cases(const char *base, const char *cases_at)
 {
     static const char mark[] = "\n__ggml_vocab_test__\n";
     char path[512];
     size_t in_size, out_size;
     struct tokenizer *t = open_file(base);
-    snprintf(path, sizeof path, "%s.inp", base);
+    snprintf(path, sizeof path, "%s.inp", cases_at);
     char *in = read_file(path, &in_size);
-    snprintf(path, sizeof path, "%s.out", base);
+    snprintf(path, sizeof path, "%s.out", cases_at);
     char *out = read_file(path, &out_size);
     if (!t || !in || !out) {
         TEST_FAIL("%s or its cases cannot be read", base);
@@ -83,7 +85,7 @@ static void check_cases(const char *base)
 
 TEST(every_case_of_the_gpt_2_vocabulary_is_exact)
 {
-    check_cases("tests/data/vocab/ggml-vocab-gpt-2.gguf");
+    check_cases(gpt2, "tests/data/vocab/gpt-2");
 }
 
 /* Other vocabularies have licenses of their own and are not part of the tree: a folder of them may be named.
@@ -101,13 +103,13 @@ TEST(every_case_of_the_vocabularies_named_is_exact)
         struct stat s;
         snprintf(path, sizeof path, "%s/ggml-vocab-%s.gguf", folder, names[i]);
         if (stat(path, &s) == 0)
-            check_cases(path);
+            check_cases(path, path);
     }
 }
 
 TEST(any_bytes_come_back_through_the_byte_level_vocabulary)
 {
-    struct tokenizer *t = open_file("tests/data/vocab/ggml-vocab-gpt-2.gguf");
+    struct tokenizer *t = open_file(gpt2);
     uint32_t state = 7;
     for (int round = 0; t && round < 200; round++) {
         char bytes[300], *back;
@@ -127,7 +129,7 @@ TEST(any_bytes_come_back_through_the_byte_level_vocabulary)
 
 TEST(an_id_outside_the_vocabulary_is_refused)
 {
-    struct tokenizer *t = open_file("tests/data/vocab/ggml-vocab-gpt-2.gguf");
+    struct tokenizer *t = open_file(gpt2);
     struct error e = {0};
     size_t size;
     int32_t id = t ? tokenizer_size(t) : 0;

@@ -61,7 +61,7 @@ check 'Tab after : gives what follows it' completed 'benchtop run quick --arm ba
 expect 'completion of presets' 0 '^quick$' '' --complete run qui
 
 # --- lists
-for what in presets models implementations devices formats; do
+for what in presets models implementations vocabularies texts devices formats; do
     expect "list $what" 0 '[a-z]' '' list $what
     expect "list $what --json" 0 '^\[' '' list $what --json
     json "list $what --json is JSON"
@@ -79,7 +79,7 @@ expect 'plan tells every cell and arm' 0 'tiny-llama +decode +1 +32 +fast' '' pl
 check 'plan has a row for every arm of every cell' [ "$(grep -c tiny-llama "$work/out")" -eq 8 ]
 expect 'plan --json' 0 'benchtop/plan/1' '' plan $two --json
 json 'plan --json is JSON'
-vocabulary=tests/data/vocab/ggml-vocab-gpt-2.gguf
+vocabulary=presets/vocabularies/gpt-2.gguf
 expect 'tokenize needs a vocabulary' 2 '' 'needs a vocabulary' tokenize
 expect 'a file that is not there' 1 '' 'cannot be opened' tokenize --model x.gguf --whole
 expect 'a file without a vocabulary' 1 '' 'no vocabulary' tokenize --model tests/data/malformed/gguf/v02_valid_kv.gguf
