@@ -290,7 +290,7 @@ int command_list(const struct request *r)
     struct error e = {0};
     catalog_nearest(r->operand[0], names, LISTS, near, sizeof near);
     error_set(&e, ERROR_USAGE, "there is no list of %s: %s%s", r->operand[0],
-              *near ? "did you mean " : "choose ", *near ? near : options_commands[COMMAND_LIST].operands);
+              *near ? "did you mean " : "choose ", *near ? near : options_lists);
     return output_error(&e);
 }
 

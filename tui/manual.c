@@ -405,7 +405,7 @@ static void offer_kind(const struct offer *o, enum complete_kind kind)
             offer(o, "", export_formats[i].name, "");
         break;
     case COMPLETE_LISTS:
-        offer_words(o, options_commands[COMMAND_LIST].operands);
+        offer_words(o, options_lists);
         break;
     case COMPLETE_WORKLOADS:
         for (int i = 0; i < WORKLOADS; i++)

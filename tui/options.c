@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char options_lists[] = "presets|models|implementations|vocabularies|texts|devices|sessions|formats";
+
 const struct command_info options_commands[COMMANDS] = {
     [COMMAND_TUI] =
         {COMMAND_TUI, "", "[PRESET]", 0, 1, COMPLETE_PRESETS, false, "the terminal interface",
@@ -47,10 +49,9 @@ const struct command_info options_commands[COMMANDS] = {
                         "a session in another format",
                         "Prints a session in FORMAT on standard output, or writes it to the file of --out."},
     [COMMAND_LIST] =
-        {COMMAND_LIST, "list", "presets|models|implementations|vocabularies|texts|devices|sessions|formats",
-         1, 1, COMPLETE_LISTS, false, "what there is to choose from",
-         "Lists presets, models, implementations, vocabularies, texts, devices, saved sessions or "
-         "export formats."},
+        {COMMAND_LIST, "list", "WHAT", 1, 1, COMPLETE_LISTS, false, "what there is to choose from",
+         "WHAT is presets, models, implementations, vocabularies, texts, devices, sessions (saved "
+         "ones) or formats (of exports)."},
     [COMMAND_PLAN] =
         {COMMAND_PLAN, "plan", "PRESET", 1, 1, COMPLETE_PRESETS, false,
          "cells with predicted memory, time and limits",

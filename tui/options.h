@@ -55,6 +55,7 @@ struct command_info {
     const char *detail; /* a paragraph for COMMAND --help and the man page */
 };
 extern const struct command_info options_commands[COMMANDS]; /* indexed by id */
+extern const char options_lists[];                           /* what `list` lists, "presets|models|..." */
 
 struct request;
 struct option_info {
