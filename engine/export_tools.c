@@ -2,6 +2,7 @@
  * joins on) and vLLM's `bench latency`. */
 #include "engine/export_formats.h"
 #include "engine/model/model.h"
+#include "engine/model/model_find.h"
 #include "engine/session_json.h"
 #include "presets/catalog.h"
 #include <math.h>
@@ -105,7 +106,7 @@ static int put_llama_model(cJSON *o, const struct bench *b)
     int64_t size = baseline->has_measured ? baseline->measured.weights : baseline->predicted.weights;
     int bad = put_name(o, "model_filename", b->cell->model) || put_name(o, "model_type", b->cell->model) ||
               !json_add_int64(o, "model_size", size);
-    cJSON *parameters = catalog_model(b->cell->model, &spec, &ignored) == 0
+    cJSON *parameters = model_find(b->cell->model, &spec, &ignored) == 0
                             ? json_add_int64(o, "model_n_params", model_parameters(&spec))
                             : cJSON_AddNullToObject(o, "model_n_params");
     return bad || !parameters;

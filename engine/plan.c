@@ -2,7 +2,9 @@
 
 #include "engine/figure.h"
 #include "engine/measure.h"
+#include "engine/model/model_find.h"
 #include "engine/model/native.h"
+#include "engine/model/weights.h"
 #include "engine/runners/fake.h"
 #include "presets/catalog.h"
 #include <math.h>
@@ -34,7 +36,7 @@ static int load_models(const struct preset *p, struct plan *out, struct error *e
         return error_set(e, ERROR_MEMORY, "no memory for the plan: close other programs");
     for (int i = 0; i < p->n_models; i++) {
         struct error one = {0};
-        if (catalog_model(p->models[i], &out->model[i], &one) < 0)
+        if (model_find(p->models[i], &out->model[i], &one) < 0)
             rc = error_add(e, one.kind, "%s", one.text);
     }
     out->n_models = p->n_models;
@@ -165,18 +167,25 @@ static int predict_memory(const struct preset *p, const struct device *d, const 
                                  q.samples_max, p->threads, out, e);
 }
 
-/* The precision whose weights an arm holds: those of w8a8 are int8's. */
-static enum precision_kind shared_precision(enum precision_kind precision)
+/* The first arm that holds the same weights. */
+static int sharing_arm(const struct preset *p, const struct plan *plan, const struct plan_cell *c, int arm)
 {
-    return precision == PRECISION_W8A8 ? PRECISION_INT8 : precision;
+    const struct model_spec *m = &plan->model[c->model];
+    struct weights_request mine = weights_request_of(m, &p->arms[arm].implementation, p->seed);
+    for (int a = 0; a < arm; a++) {
+        struct weights_request other = weights_request_of(m, &p->arms[a].implementation, p->seed);
+        if (weights_same(&mine, &other))
+            return a;
+    }
+    return arm;
 }
 
-/* Arms are resident together, in their order as long as there is room. Weights of one precision are shared;
- * so is the program, which every arm counts to its overhead, and which is resident already. */
+/* Arms are resident together, in their order as long as there is room. The same weights are shared; so is
+ * the program, which every arm counts to its overhead, and which is resident already. */
 static void plan_memory(const struct preset *p, const struct device *d, const struct plan *plan,
                         struct plan_cell *c, int64_t program_bytes)
 {
-    int64_t weights[PRECISIONS] = {0}, wanted[PRECISIONS] = {0}, used = 0, all = 0, shared = 0;
+    int64_t weights[PRESET_ARMS] = {0}, wanted[PRESET_ARMS] = {0}, used = 0, all = 0, shared = 0;
     for (int a = 0; a < p->n_arms; a++) {
         struct plan_arm *arm = &c->arm[a];
         struct memory_use *m = &arm->memory;
@@ -188,13 +197,13 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
             snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             continue;
         }
-        enum precision_kind kind = shared_precision(p->arms[a].implementation.precision);
-        int64_t *mine = &weights[kind];
+        int holder = sharing_arm(p, plan, c, a);
+        int64_t *mine = &weights[holder];
         int64_t program = m->overhead < program_bytes ? m->overhead : program_bytes;
         int64_t more = m->weights > *mine ? m->weights - *mine : 0;
         int64_t need = m->activations + m->kv_cache + m->overhead - program + more;
         int64_t free_bytes = plan->memory_free_bytes - used;
-        int64_t *first = &wanted[kind];
+        int64_t *first = &wanted[holder];
         all += need - more + (m->weights > *first ? m->weights - *first : 0);
         *first = m->weights > *first ? m->weights : *first;
         shared = program > shared ? program : shared;
@@ -228,15 +237,15 @@ static void plan_time(const struct preset *p, const struct device *d, const stru
                       struct plan_cell *c)
 {
     double load = 0;
-    bool loaded[PRECISIONS] = {false};
+    bool loaded[PRESET_ARMS] = {false};
     for (int a = 0; a < p->n_arms; a++) {
         const struct plan_arm *arm = &c->arm[a];
-        enum precision_kind k = shared_precision(p->arms[a].implementation.precision);
+        int holder = sharing_arm(p, plan, c, a);
         if (!arm->supported || !arm->fits || !(arm->sample_s > 0))
             continue;
-        if (!loaded[k])
+        if (!loaded[holder])
             load += (double)arm->memory.weights / load_rate(d);
-        loaded[k] = true;
+        loaded[holder] = true;
         double n = fmin(c->samples_per_block, fmax(1, MEASURE_BLOCK_S / arm->sample_s));
         if (p->samples_per_block > 0)
             n = c->samples_per_block;

@@ -11,6 +11,7 @@ enum model_family { MODEL_LLAMA, MODEL_GPT2, MODEL_PHI2, MODEL_BERT, MODEL_MAMBA
 struct model_spec {
     char name[64];  /* "llama3-8b" */
     char title[96]; /* "Llama 3 8B" */
+    char file[512]; /* the GGUF file its weights are read from; "": synthetic, made from a seed */
     enum model_family family;
     int layers, d_model, heads, kv_heads, head_dim, ffn, vocab, context;
     double norm_eps;

@@ -1,6 +1,7 @@
 #include "engine/device.h"
 #include "engine/export.h"
 #include "engine/export_report.h"
+#include "engine/model/model_find.h"
 #include "engine/model/native.h"
 #include "engine/model/tokenizer.h"
 #include "engine/session_file.h"
@@ -64,7 +65,7 @@ static void add_model(struct report *report, const struct catalog_entry *entry)
     struct error e = {0}, why = {0};
     struct implementation baseline;
     char count[FORMAT_TEXT];
-    if (catalog_model(entry->name, &m, &e) < 0) {
+    if (model_find(entry->name, &m, &e) < 0) {
         add_unreadable(report, entry, &e, keys, sizeof keys / sizeof *keys);
         return;
     }

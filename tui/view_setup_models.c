@@ -1,3 +1,4 @@
+#include "engine/model/model_find.h"
 #include "engine/model/native.h"
 #include "tui/dialog.h"
 #include "tui/format.h"
@@ -12,7 +13,7 @@ static void load_model(const struct app *a, const char *name, struct setup_model
 {
     struct error e = {0};
     snprintf(m->name, sizeof m->name, "%s", name);
-    if (catalog_model(name, &m->spec, &e) != 0) {
+    if (model_find(name, &m->spec, &e) != 0) {
         snprintf(m->reason, sizeof m->reason, "%.191s", e.text);
         return;
     }
@@ -136,7 +137,7 @@ static bool add_file(struct app *a, const char *path, void *data, struct error *
 {
     struct model_spec spec;
     (void)data;
-    if (catalog_model(path, &spec, e) != 0)
+    if (model_find(path, &spec, e) != 0)
         return false;
     if (a->preset.n_models >= PRESET_MODELS) {
         error_set(e, ERROR_USAGE, "a preset holds at most %d models: take one out first", PRESET_MODELS);

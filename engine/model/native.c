@@ -241,6 +241,7 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
 {
     struct forward_shape shape;
     struct forward_sizes sizes;
+    struct weights_request request = weights_request_of(m, i, 0);
     if (native_supports(device, m, i, w, e) || native_shape(m, i, w, batch, seq, tokens, samples, &shape, e))
         return -1;
     pthread_mutex_lock(&adviser.lock);
@@ -252,7 +253,7 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
     if (failed)
         return -1;
     *out = (struct memory_use){
-        .weights = weights_bytes(m, i->precision),
+        .weights = weights_bytes(&request),
         .activations = sizes.activations,
         .kv_cache = sizes.kv_cache,
         .overhead = sizes.overhead + program,

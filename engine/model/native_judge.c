@@ -224,7 +224,8 @@ int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, e
                struct error *e)
 {
     *j = (struct judge){.k = k, .model = m};
-    j->weights = weights_create(k, m, precision, 42, NULL, NULL, NULL, e);
+    struct weights_request request = {.model = m, .precision = precision, .seed = 42};
+    j->weights = weights_create(k, &request, NULL, NULL, NULL, e);
     if (!j->weights)
         return -1;
     /* every weight takes at least half a byte; a tied head is kept twice */

@@ -2,6 +2,7 @@
 
 #include "engine/figure.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -164,10 +165,27 @@ static int count(struct walk *k, const struct tensor *t)
     return 0;
 }
 
-int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision)
+struct weights_request weights_request_of(const struct model_spec *m, const struct implementation *i,
+                                          uint64_t seed)
+{
+    return (struct weights_request){
+        .model = m,
+        .precision = i->precision,
+        .seed = seed,
+        .vocabulary = i->vocabulary,
+        .sparsity = i->sparsity,
+    };
+}
+
+static const char *vocabulary_of(const struct weights_request *q)
+{
+    return q->vocabulary && *q->vocabulary ? q->vocabulary : "standard";
+}
+
+int64_t weights_bytes(const struct weights_request *q)
 {
     struct weights_layer layer = {0};
-    struct weights scratch = {.model = *m, .precision = precision, .layer = &layer};
+    struct weights scratch = {.model = *q->model, .precision = q->precision, .layer = &layer};
     struct walk k = {.visit = count, .w = &scratch};
     walk_model(&k, true);
     return k.bytes;
@@ -229,25 +247,28 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
-                               uint64_t seed, void (*progress)(void *, const char *, double),
-                               bool (*cancelled)(void *), void *who, struct error *e)
+struct weights *weights_create(struct kernels *k, const struct weights_request *q,
+                               void (*progress)(void *, const char *, double), bool (*cancelled)(void *),
+                               void *who, struct error *e)
 {
     int64_t start = now_ns();
+    const struct model_spec *m = q->model;
     struct weights *w = calloc(1, sizeof *w);
     if (!w) {
         error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
         return NULL;
     }
     w->model = *m;
-    w->precision = precision;
-    w->seed = seed;
+    w->precision = q->precision;
+    w->seed = q->seed;
+    snprintf(w->vocabulary, sizeof w->vocabulary, "%s", vocabulary_of(q));
+    w->sparsity = q->sparsity;
     w->k = k;
     w->references = 1;
     w->layer = calloc((size_t)m->layers, sizeof *w->layer);
     struct walk walk = {.visit = make,
                         .w = w,
-                        .total = weights_bytes(m, precision),
+                        .total = weights_bytes(q),
                         .progress = progress,
                         .cancelled = cancelled,
                         .who = who,
@@ -268,18 +289,31 @@ struct weights *weights_create(struct kernels *k, const struct model_spec *m, en
     return w;
 }
 
-bool weights_match(const struct weights *w, const struct model_spec *m, enum precision_kind precision,
-                   uint64_t seed)
+bool weights_same(const struct weights_request *a, const struct weights_request *b)
 {
-    const struct model_spec *o = &w->model;
+    const struct model_spec *o = a->model, *m = b->model;
     const int mine[] = {o->family,      o->layers, o->d_model,   o->heads,   o->kv_heads,
                         o->head_dim,    o->ffn,    o->vocab,     o->context, o->rotary_dims,
                         o->token_types, o->tied,   o->head_bias, o->mlm_head};
     const int asked[] = {m->family,      m->layers, m->d_model,   m->heads,   m->kv_heads,
                          m->head_dim,    m->ffn,    m->vocab,     m->context, m->rotary_dims,
                          m->token_types, m->tied,   m->head_bias, m->mlm_head};
-    return weights_dtype(w->precision) == weights_dtype(precision) && w->seed == seed &&
-           memcmp(mine, asked, sizeof mine) == 0 && fabs(o->norm_eps - m->norm_eps) <= 0;
+    return weights_dtype(a->precision) == weights_dtype(b->precision) && a->seed == b->seed &&
+           strcmp(o->file, m->file) == 0 && strcmp(vocabulary_of(a), vocabulary_of(b)) == 0 &&
+           fabs(a->sparsity - b->sparsity) <= 0 && memcmp(mine, asked, sizeof mine) == 0 &&
+           fabs(o->norm_eps - m->norm_eps) <= 0;
+}
+
+bool weights_match(const struct weights *w, const struct weights_request *q)
+{
+    struct weights_request own = {
+        .model = &w->model,
+        .precision = w->precision,
+        .seed = w->seed,
+        .vocabulary = w->vocabulary,
+        .sparsity = w->sparsity,
+    };
+    return weights_same(&own, q);
 }
 
 struct weights *weights_hold(struct weights *w)

@@ -19,6 +19,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Which weights: what two arms must agree in to share them. */
+struct weights_request {
+    const struct model_spec *model;
+    enum precision_kind precision;
+    uint64_t seed;          /* of synthetic weights */
+    const char *vocabulary; /* NULL or "standard": the model's own */
+    double sparsity;        /* 0: dense */
+};
+
 struct weights_layer {
     struct kernel_norm norm1, norm2; /* phi-2: norm1 alone */
     struct kernel_matrix qkv, out, up, down;
@@ -29,6 +38,8 @@ struct weights {
     struct model_spec model;
     enum precision_kind precision;
     uint64_t seed;
+    char vocabulary[64]; /* "standard": the model's own */
+    double sparsity;
     struct kernel_matrix embedding;
     struct kernel_matrix positions, types; /* data NULL: none */
     struct kernel_norm embedding_norm;     /* bert */
@@ -48,16 +59,18 @@ enum kernel_dtype weights_dtype(enum precision_kind precision);
 /* The type of activations that goes with it where the backend has that type (ops->view), else fp32: its own,
  * and bf16 for what is smaller. */
 enum kernel_dtype weights_activation(enum precision_kind precision);
-int64_t weights_bytes(const struct model_spec *m, enum precision_kind precision);
+struct weights_request weights_request_of(const struct model_spec *m, const struct implementation *i,
+                                          uint64_t seed);
+int64_t weights_bytes(const struct weights_request *q);
 
 /* Allocates and generates, one reference. progress(who, "weights", 0..1) and cancelled(who) are called
  * between matrices, either may be NULL. NULL: MEMORY or CANCELLED, nothing kept. */
-struct weights *weights_create(struct kernels *k, const struct model_spec *m, enum precision_kind precision,
-                               uint64_t seed, void (*progress)(void *, const char *, double),
-                               bool (*cancelled)(void *), void *who, struct error *e);
-/* Whether w is what weights_create would make: precisions of one weights_dtype share. Positions' rotation and
- * windows are no matter of weights. */
-bool weights_match(const struct weights *w, const struct model_spec *m, enum precision_kind precision,
-                   uint64_t seed);
+struct weights *weights_create(struct kernels *k, const struct weights_request *q,
+                               void (*progress)(void *, const char *, double), bool (*cancelled)(void *),
+                               void *who, struct error *e);
+/* Whether two requests ask for the same weights: precisions of one weights_dtype share. Positions' rotation
+ * and windows are no matter of weights. */
+bool weights_same(const struct weights_request *a, const struct weights_request *b);
+bool weights_match(const struct weights *w, const struct weights_request *q);
 struct weights *weights_hold(struct weights *w); /* one more reference */
 void weights_release(struct weights *w);         /* the last one frees; NULL is fine */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+enum { WEIGHTS_KEPT = PRESET_ARMS };        /* every arm of a cell may have its own */
 static const int64_t publish_ns = 50000000; /* how long decode runs freely before its samples are shown */
 
 struct native {
@@ -20,7 +21,7 @@ struct native {
     bool broken;       /* the device failed: nothing more runs on this opening of it */
     struct kernels *k;
     struct kernels_info info;
-    struct weights *cached[KERNEL_DTYPES]; /* one reference each, of one model and seed */
+    struct weights *cached[WEIGHTS_KEPT]; /* one reference each, of one model and seed; free places: NULL */
 };
 
 struct runner_arm {
@@ -71,28 +72,54 @@ static void make_ids(int32_t *ids, int64_t n, uint64_t seed, int vocab, uint64_t
 
 /* ---- weights ---- */
 
+static struct weights_request weights_of(const struct runner_request *q)
+{
+    return weights_request_of(q->model, q->implementation, q->seed);
+}
+
+static void give_up(struct weights **slot)
+{
+    weights_release(*slot);
+    *slot = NULL;
+}
+
+/* What the next cells of this model may ask for again is kept. */
 static void drop_other_models(struct native *r, const struct runner_request *q)
 {
-    for (int t = 0; t < KERNEL_DTYPES; t++)
-        if (r->cached[t] && !weights_match(r->cached[t], q->model, r->cached[t]->precision, q->seed)) {
-            weights_release(r->cached[t]);
-            r->cached[t] = NULL;
-        }
+    for (int n = 0; n < WEIGHTS_KEPT; n++) {
+        struct weights *w = r->cached[n];
+        struct weights_request same = weights_of(q);
+        if (!w)
+            continue;
+        same.precision = w->precision;
+        same.vocabulary = w->vocabulary;
+        same.sparsity = w->sparsity;
+        if (!weights_match(w, &same))
+            give_up(&r->cached[n]);
+    }
+}
+
+/* NULL: not there. */
+static struct weights *cached_weights(const struct native *r, const struct weights_request *q)
+{
+    for (int n = 0; n < WEIGHTS_KEPT; n++)
+        if (r->cached[n] && weights_match(r->cached[n], q))
+            return r->cached[n];
+    return NULL;
 }
 
 /* Refuses before anything is allocated; gives up cached weights that no arm uses if that makes room. */
 static int check_room(struct native *r, const struct runner_request *q, const struct forward_sizes *sizes,
                       struct error *e)
 {
-    enum kernel_dtype mine = weights_dtype(q->implementation->precision);
+    struct weights_request asked = weights_of(q);
+    const struct weights *mine = cached_weights(r, &asked);
     int64_t need = sizes->activations + sizes->kv_cache + sizes->overhead;
-    if (!r->cached[mine])
-        need += weights_bytes(q->model, q->implementation->precision);
-    for (int t = 0; t < KERNEL_DTYPES && need > native_free_bytes(r->device, r->k); t++)
-        if (r->cached[t] && r->cached[t]->references == 1 && t != (int)mine) {
-            weights_release(r->cached[t]);
-            r->cached[t] = NULL;
-        }
+    if (!mine)
+        need += weights_bytes(&asked);
+    for (int n = 0; n < WEIGHTS_KEPT && need > native_free_bytes(r->device, r->k); n++)
+        if (r->cached[n] && r->cached[n]->references == 1 && r->cached[n] != mine)
+            give_up(&r->cached[n]);
     int64_t available = native_free_bytes(r->device, r->k);
     if (need <= available)
         return 0;
@@ -108,16 +135,27 @@ static int check_room(struct native *r, const struct runner_request *q, const st
 static struct weights *find_weights(struct native *r, const struct runner_request *q,
                                     const struct runner_watch *w, int64_t *load_ns, struct error *e)
 {
-    struct weights **slot = &r->cached[weights_dtype(q->implementation->precision)];
+    struct weights_request asked = weights_of(q);
+    struct weights *found = cached_weights(r, &asked);
+    int place = 0;
     *load_ns = 0;
-    if (!*slot) {
-        *slot = weights_create(r->k, q->model, q->implementation->precision, q->seed, w ? w->progress : NULL,
-                               w ? w->cancelled : NULL, w ? w->who : NULL, e);
-        if (!*slot)
-            return NULL;
-        *load_ns = (*slot)->load_ns;
-    }
-    return weights_hold(*slot);
+    if (found)
+        return weights_hold(found);
+    while (place < WEIGHTS_KEPT && r->cached[place] && r->cached[place]->references > 1)
+        place++;
+    for (int n = 0; n < WEIGHTS_KEPT; n++)
+        if (!r->cached[n])
+            place = n;
+    found =
+        weights_create(r->k, &asked, w ? w->progress : NULL, w ? w->cancelled : NULL, w ? w->who : NULL, e);
+    if (!found)
+        return NULL;
+    *load_ns = found->load_ns;
+    if (place == WEIGHTS_KEPT) /* all are in use: these live as long as their arm */
+        return found;
+    give_up(&r->cached[place]);
+    r->cached[place] = found;
+    return weights_hold(found);
 }
 
 /* ---- arms ---- */
@@ -240,10 +278,8 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
 
 static void drop_weights(struct native *r)
 {
-    for (int t = 0; t < KERNEL_DTYPES; t++) {
-        weights_release(r->cached[t]);
-        r->cached[t] = NULL;
-    }
+    for (int n = 0; n < WEIGHTS_KEPT; n++)
+        give_up(&r->cached[n]);
 }
 
 /* A device that failed stays so for whoever has it open. With the last arm of its cell gone it is opened

@@ -122,7 +122,9 @@ TEST(a_replayed_step_gives_what_launches_one_by_one_give_again_and_again)
 {
     struct kernels *k = open_gpu();
     for (int m = 0; m < 5; m += 2) { /* llama, mistral, phi2 */
-        struct weights *w = weights_create(k, &judge_models[m], PRECISION_BF16, 3, NULL, NULL, NULL, NULL);
+        struct weights *w = weights_create(
+            k, &(struct weights_request){.model = &judge_models[m], .precision = PRECISION_BF16, .seed = 3},
+            NULL, NULL, NULL, NULL);
         int32_t eager[STEPS][BATCH] = {{0}}, graph[STEPS][BATCH] = {{-1}};
         float a[BATCH * 256], b[BATCH * 256];
         for (int cache = 0; cache < KV_CACHES; cache++) {
@@ -146,7 +148,9 @@ TEST(a_replayed_step_gives_what_launches_one_by_one_give_again_and_again)
 TEST(contiguous_and_virtual_caches_give_the_same_bits)
 {
     struct kernels *k = open_gpu();
-    struct weights *w = weights_create(k, &judge_models[0], PRECISION_FP16, 3, NULL, NULL, NULL, NULL);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP16, .seed = 3}, NULL,
+        NULL, NULL, NULL);
     float logits[2][BATCH * 256];
     int32_t ids[2][STEPS][BATCH];
     for (int n = 0; n < 2; n++) {
@@ -168,7 +172,9 @@ TEST(a_step_cannot_be_rewound_once_the_prompts_choice_is_overwritten)
 {
     struct kernels *k = open_gpu();
     struct error e = {0};
-    struct weights *w = weights_create(k, &judge_models[0], PRECISION_FP16, 3, NULL, NULL, NULL, NULL);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP16, .seed = 3}, NULL,
+        NULL, NULL, NULL);
     struct implementation i;
     implementation_default(&i);
     i.precision = PRECISION_FP16;

@@ -147,7 +147,9 @@ TEST(decode_after_a_short_prompt_equals_the_whole_prompt)
     for (int m = 0; m < JUDGE_MODELS; m++) {
         if (judge_models[m].family == MODEL_BERT)
             continue;
-        struct weights *w = weights_create(k, &judge_models[m], PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
+        struct weights *w = weights_create(
+            k, &(struct weights_request){.model = &judge_models[m], .precision = PRECISION_FP32, .seed = 1},
+            NULL, NULL, NULL, NULL);
         for (int a = ATTENTION_NAIVE; a <= ATTENTION_FLASH; a++) {
             i.attention = (enum attention_kind)a;
             run_once(k, w, &i, 64, 0, ids, whole);
@@ -174,7 +176,10 @@ TEST(a_paged_cache_gives_what_a_contiguous_one_gives)
     for (int p = PRECISION_FP32; p <= PRECISION_INT8; p++) {
         paged.precision = contiguous.precision = (enum precision_kind)p;
         struct weights *w =
-            weights_create(k, &judge_models[0], (enum precision_kind)p, 1, NULL, NULL, NULL, NULL);
+            weights_create(k,
+                           &(struct weights_request){
+                               .model = &judge_models[0], .precision = (enum precision_kind)p, .seed = 1},
+                           NULL, NULL, NULL, NULL);
         run_once(k, w, &paged, 50, 50, ids, a);
         run_once(k, w, &contiguous, 50, 50, ids, b);
         double largest = 0;
@@ -194,7 +199,9 @@ TEST(rewinding_repeats_a_decode_bit_for_bit)
     implementation_default(&i);
     i.kv_cache = KV_CACHE_PAGED;
     i.precision = PRECISION_FP16;
-    struct weights *w = weights_create(k, &judge_models[3], PRECISION_FP16, 1, NULL, NULL, NULL, NULL);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = &judge_models[3], .precision = PRECISION_FP16, .seed = 1}, NULL,
+        NULL, NULL, NULL);
     struct forward_shape shape = {
         .model = &judge_models[3], .implementation = &i, .sequences = 3, .length = 15, .steps = 20};
     int32_t ids[45], first[3], second[3];
@@ -243,7 +250,9 @@ TEST(sizes_say_what_a_forward_pass_allocates)
                                           .steps = spec.family == MODEL_BERT ? 0 : 9};
             struct forward_sizes sizes;
             forward_sizes(k, &shape, &sizes);
-            struct weights *w = weights_create(k, &spec, PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
+            struct weights *w = weights_create(
+                k, &(struct weights_request){.model = &spec, .precision = PRECISION_FP32, .seed = 1}, NULL,
+                NULL, NULL, NULL);
             struct forward *f = forward_create(k, w, &shape, ids, NULL);
             CHECK(spec.family == MODEL_BERT ? sizes.kv_cache == 0 : sizes.kv_cache > 0);
             CHECK_INT((int64_t)k->ops->allocated(k) - w->bytes,
@@ -271,7 +280,9 @@ static int make_both(struct kernels *k, const struct implementation *i, struct e
         .model = &judge_models[4], .implementation = i, .sequences = 2, .length = 6, .steps = 3};
     int32_t ids[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     allocations = 0;
-    struct weights *w = weights_create(k, shape.model, i->precision, 1, NULL, NULL, NULL, e);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = shape.model, .precision = i->precision, .seed = 1}, NULL, NULL,
+        NULL, e);
     struct forward *f = w ? forward_create(k, w, &shape, ids, e) : NULL;
     int made = f != NULL;
     forward_free(f);
@@ -311,7 +322,9 @@ TEST(a_pooler_gives_values_of_its_width)
     implementation_default(&i);
     struct model_spec spec = judge_models[5];
     spec.mlm_head = false;
-    struct weights *w = weights_create(k, &spec, PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
+    struct weights *w =
+        weights_create(k, &(struct weights_request){.model = &spec, .precision = PRECISION_FP32, .seed = 1},
+                       NULL, NULL, NULL, NULL);
     struct forward_shape shape = {.model = &spec, .implementation = &i, .sequences = 2, .length = 6};
     int32_t ids[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     float out[2 * 48];

@@ -28,8 +28,11 @@ TEST(predicted_bytes_are_the_allocated_ones_and_release_frees_them)
     for (int m = 0; m < JUDGE_MODELS; m++)
         for (int p = PRECISION_FP32; p <= PRECISION_INT8; p++) {
             enum precision_kind precision = (enum precision_kind)p;
-            struct weights *w = weights_create(k, &judge_models[m], precision, 1, NULL, NULL, NULL, NULL);
-            CHECK_INT(w->bytes, weights_bytes(&judge_models[m], precision));
+            struct weights *w = weights_create(
+                k, &(struct weights_request){.model = &judge_models[m], .precision = precision, .seed = 1},
+                NULL, NULL, NULL, NULL);
+            CHECK_INT(w->bytes, weights_bytes(&(struct weights_request){.model = &judge_models[m],
+                                                                        .precision = precision}));
             CHECK_INT(k->ops->allocated(k), w->bytes);
             CHECK(w->load_ns > 0);
             weights_hold(w);
@@ -45,9 +48,15 @@ TEST(predicted_bytes_are_the_allocated_ones_and_release_frees_them)
 TEST(a_seed_decides_every_weight)
 {
     struct kernels *k = open_cpu();
-    struct weights *a = weights_create(k, &judge_models[0], PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
-    struct weights *b = weights_create(k, &judge_models[0], PRECISION_FP32, 1, NULL, NULL, NULL, NULL);
-    struct weights *c = weights_create(k, &judge_models[0], PRECISION_FP32, 2, NULL, NULL, NULL, NULL);
+    struct weights *a = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP32, .seed = 1}, NULL,
+        NULL, NULL, NULL);
+    struct weights *b = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP32, .seed = 1}, NULL,
+        NULL, NULL, NULL);
+    struct weights *c = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP32, .seed = 2}, NULL,
+        NULL, NULL, NULL);
     size_t bytes = (size_t)(a->layer[1].down.rows * a->layer[1].down.cols) * sizeof(float);
     CHECK(memcmp(a->layer[1].down.data, b->layer[1].down.data, bytes) == 0);
     CHECK(memcmp(a->layer[1].down.data, c->layer[1].down.data, bytes) != 0);
@@ -61,18 +70,20 @@ TEST(a_seed_decides_every_weight)
 TEST(weights_match_the_model_precision_and_seed_they_were_made_for)
 {
     struct kernels *k = open_cpu();
-    struct weights *w = weights_create(k, &judge_models[2], PRECISION_FP16, 9, NULL, NULL, NULL, NULL);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = &judge_models[2], .precision = PRECISION_FP16, .seed = 9}, NULL,
+        NULL, NULL, NULL);
     struct model_spec m = judge_models[2];
-    CHECK(weights_match(w, &m, PRECISION_FP16, 9));
-    CHECK(!weights_match(w, &m, PRECISION_BF16, 9));
-    CHECK(!weights_match(w, &m, PRECISION_FP16, 8));
+    CHECK(weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_FP16, .seed = 9}));
+    CHECK(!weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_BF16, .seed = 9}));
+    CHECK(!weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_FP16, .seed = 8}));
     m.window = 0;
-    CHECK(weights_match(w, &m, PRECISION_FP16, 9));
+    CHECK(weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_FP16, .seed = 9}));
     m.norm_eps *= 10;
-    CHECK(!weights_match(w, &m, PRECISION_FP16, 9));
+    CHECK(!weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_FP16, .seed = 9}));
     m = judge_models[2];
     m.ffn++;
-    CHECK(!weights_match(w, &m, PRECISION_FP16, 9));
+    CHECK(!weights_match(w, &(struct weights_request){.model = &m, .precision = PRECISION_FP16, .seed = 9}));
     weights_release(w);
     k->ops->close(k);
 }
@@ -80,7 +91,9 @@ TEST(weights_match_the_model_precision_and_seed_they_were_made_for)
 TEST(weights_are_random_centered_and_within_their_amplitude)
 {
     struct kernels *k = open_cpu();
-    struct weights *w = weights_create(k, &judge_models[3], PRECISION_FP32, 7, NULL, NULL, NULL, NULL);
+    struct weights *w = weights_create(
+        k, &(struct weights_request){.model = &judge_models[3], .precision = PRECISION_FP32, .seed = 7}, NULL,
+        NULL, NULL, NULL);
     const struct kernel_matrix *m = &w->layer[0].qkv;
     float *v = read_all(k, m);
     double sum = 0, square = 0, limit = sqrt(3.0 / (double)m->cols);
@@ -104,11 +117,16 @@ TEST(other_precisions_round_the_same_values)
 {
     static const double tolerance[] = {0, 0x1p-11, 0x1p-8, 0.5 / 127};
     struct kernels *k = open_cpu();
-    struct weights *full = weights_create(k, &judge_models[0], PRECISION_FP32, 3, NULL, NULL, NULL, NULL);
+    struct weights *full = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_FP32, .seed = 3}, NULL,
+        NULL, NULL, NULL);
     float *want = read_all(k, &full->layer[1].out);
     for (int p = PRECISION_FP16; p <= PRECISION_INT8; p++) {
         struct weights *w =
-            weights_create(k, &judge_models[0], (enum precision_kind)p, 3, NULL, NULL, NULL, NULL);
+            weights_create(k,
+                           &(struct weights_request){
+                               .model = &judge_models[0], .precision = (enum precision_kind)p, .seed = 3},
+                           NULL, NULL, NULL, NULL);
         float *got = read_all(k, &w->layer[1].out);
         double limit = sqrt(3.0 / 64) / sqrt(4), worst = 0;
         for (int i = 0; i < 64 * 64; i++)
@@ -125,8 +143,12 @@ TEST(other_precisions_round_the_same_values)
 TEST(a_tied_head_is_the_embedding_itself)
 {
     struct kernels *k = open_cpu();
-    struct weights *tied = weights_create(k, &judge_models[3], PRECISION_INT8, 1, NULL, NULL, NULL, NULL);
-    struct weights *apart = weights_create(k, &judge_models[0], PRECISION_INT8, 1, NULL, NULL, NULL, NULL);
+    struct weights *tied = weights_create(
+        k, &(struct weights_request){.model = &judge_models[3], .precision = PRECISION_INT8, .seed = 1}, NULL,
+        NULL, NULL, NULL);
+    struct weights *apart = weights_create(
+        k, &(struct weights_request){.model = &judge_models[0], .precision = PRECISION_INT8, .seed = 1}, NULL,
+        NULL, NULL, NULL);
     CHECK(tied->head.data == tied->embedding.data && tied->head.scales == tied->embedding.scales);
     CHECK(apart->head.data != apart->embedding.data);
     weights_release(tied);
@@ -155,13 +177,17 @@ TEST(loading_tells_its_progress_and_can_be_cancelled_at_any_matrix)
 {
     struct kernels *k = open_cpu();
     struct watcher all = {0};
-    weights_release(weights_create(k, &judge_models[4], PRECISION_FP16, 1, progress, cancelled, &all, NULL));
+    weights_release(weights_create(
+        k, &(struct weights_request){.model = &judge_models[4], .precision = PRECISION_FP16, .seed = 1},
+        progress, cancelled, &all, NULL));
     CHECK(all.fraction == 1);
     CHECK(all.calls > 20);
     for (int stop = 1; stop <= all.calls; stop++) {
         struct watcher w = {.stop_at = stop};
         struct error e = {0};
-        CHECK(!weights_create(k, &judge_models[4], PRECISION_FP16, 1, progress, cancelled, &w, &e));
+        CHECK(!weights_create(
+            k, &(struct weights_request){.model = &judge_models[4], .precision = PRECISION_FP16, .seed = 1},
+            progress, cancelled, &w, &e));
         CHECK_INT(e.kind, ERROR_CANCELLED);
         CHECK_INT(k->ops->allocated(k), 0);
     }
@@ -179,7 +205,9 @@ TEST(activations_stay_in_range_at_every_depth)
         for (int layers = 2; layers <= 60; layers += 58) {
             struct model_spec spec = judge_models[m];
             spec.layers = layers;
-            struct weights *w = weights_create(k, &spec, PRECISION_FP32, 5, NULL, NULL, NULL, NULL);
+            struct weights *w = weights_create(
+                k, &(struct weights_request){.model = &spec, .precision = PRECISION_FP32, .seed = 5}, NULL,
+                NULL, NULL, NULL);
             struct forward_shape shape = {.model = &spec, .implementation = &i, .sequences = 1, .length = 20};
             int32_t ids[20];
             float logits[256];
