@@ -84,6 +84,8 @@ $(BUILD)/cuda-choice: force
 $(BUILD)/cuda-archs: force
 	@mkdir -p $(@D); echo '$(NVCC) $(CUDA_ARCHS)' | cmp -s - $@ || echo '$(NVCC) $(CUDA_ARCHS)' > $@
 $(BUILD)/kernels/kernels.o: $(BUILD)/cuda-choice
+# Blocks of weights are the same bytes on every machine and on a GPU: no product is contracted into a sum.
+$(BUILD)/kernels/blocks.o: ALL_CFLAGS += -ffp-contract=off
 # What the assembler says of registers, spills and shared memory, and the PTX, stay beside the object: tests/build looks at
 # both.
 $(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs

@@ -20,6 +20,11 @@ double gate_tolerance(enum precision_kind precision)
     case PRECISION_NF4:
     case PRECISION_NF4_DQ:
     case PRECISION_W8A8:
+    case PRECISION_Q8_0:
+    case PRECISION_Q4_0:
+    case PRECISION_Q4_K:
+    case PRECISION_Q6_K:
+    case PRECISION_STORED: /* whatever the file holds, activations are no coarser than bf16 */
         return 1e-1;
     case PRECISIONS:
         break;

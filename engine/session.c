@@ -225,6 +225,11 @@ int session_rate_index(const char *device, enum precision_kind precision)
         return 3;
     case PRECISION_NF4:
     case PRECISION_NF4_DQ:
+    case PRECISION_Q8_0:
+    case PRECISION_Q4_0:
+    case PRECISION_Q4_K:
+    case PRECISION_Q6_K:
+    case PRECISION_STORED:
         return gpu ? 2 : 0;
     default:
         return 0;

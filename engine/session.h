@@ -131,8 +131,8 @@ struct session_environment { /* empty string or 0: not known, null in the file *
     bool emulated;       /* a GPU's stand-in: kernels run, but no time in this session is a GPU's */
     char gpu_json[2048]; /* JSON array text of environment.gpu; "[]" without one */
 };
-/* Which of the product rates is the ceiling of an arm's products: on a GPU int8 and nf4 weights are widened
- * to bf16, w8a8 alone multiplies integers. */
+/* Which of the product rates is the ceiling of an arm's products: on a GPU weights smaller than
+ * 16 bits are widened to bf16, w8a8 alone multiplies integers. */
 int session_rate_index(const char *device, enum precision_kind precision);
 
 struct session {

@@ -14,13 +14,46 @@ size_t kernel_dtype_bytes(enum kernel_dtype dtype)
 
 const char *kernel_dtype_name(enum kernel_dtype dtype)
 {
-    static const char *const names[KERNEL_DTYPES] = {"fp32", "fp16", "bf16", "int8", "nf4", "nf4_dq"};
+    static const char *const names[KERNEL_DTYPES] = {"fp32",   "fp16", "bf16", "int8", "nf4",
+                                                     "nf4_dq", "q8_0", "q4_0", "q4_k", "q6_k"};
     return names[dtype];
 }
 
 static bool is_nf4(enum kernel_dtype dtype)
 {
     return dtype == KERNEL_NF4 || dtype == KERNEL_NF4_DQ;
+}
+
+bool kernel_is_blocks(enum kernel_dtype dtype)
+{
+    return dtype >= KERNEL_Q8_0 && dtype <= KERNEL_Q6_K;
+}
+
+int kernel_block_cols(enum kernel_dtype dtype)
+{
+    return is_nf4(dtype)              ? KERNEL_NF4_BLOCK
+           : !kernel_is_blocks(dtype) ? 1
+           : dtype >= KERNEL_Q4_K     ? KERNEL_K_BLOCK
+                                      : KERNEL_Q_BLOCK;
+}
+
+static size_t block_bytes(enum kernel_dtype dtype)
+{
+    switch (dtype) {
+    case KERNEL_NF4:
+    case KERNEL_NF4_DQ:
+        return KERNEL_NF4_BLOCK / 2;
+    case KERNEL_Q8_0:
+        return KERNEL_Q8_0_BYTES;
+    case KERNEL_Q4_0:
+        return KERNEL_Q4_0_BYTES;
+    case KERNEL_Q4_K:
+        return KERNEL_Q4_K_BYTES;
+    case KERNEL_Q6_K:
+        return KERNEL_Q6_K_BYTES;
+    default:
+        return kernel_dtype_bytes(dtype);
+    }
 }
 
 static size_t blocks_of(int64_t cols)
@@ -30,8 +63,8 @@ static size_t blocks_of(int64_t cols)
 
 size_t kernel_row_bytes(enum kernel_dtype dtype, int64_t cols)
 {
-    return is_nf4(dtype) ? blocks_of(cols) * (KERNEL_NF4_BLOCK / 2)
-                         : (size_t)cols * kernel_dtype_bytes(dtype);
+    size_t block = (size_t)kernel_block_cols(dtype);
+    return ((size_t)cols + block - 1) / block * block_bytes(dtype);
 }
 
 void kernel_matrix_parts(enum kernel_dtype dtype, int64_t rows, int64_t cols, size_t part[3])

@@ -30,13 +30,30 @@ enum kernel_dtype {
     KERNEL_NF4,    /* 4-bit NormalFloat, blocks of 64 (Dettmers et al. 2023, appendix E): w = scales[block] *
                       code */
     KERNEL_NF4_DQ, /* the same with its block scales quantized to 8 bits in groups of 256 (section 3) */
+    KERNEL_Q8_0,   /* rows of blocks exactly as GGUF files hold them (kernels/blocks.h): 8.5 bits a weight, */
+    KERNEL_Q4_0,   /* 4.5, */
+    KERNEL_Q4_K,   /* 4.5 */
+    KERNEL_Q6_K,   /* and 6.5625 */
     KERNEL_DTYPES
 };
 enum { KERNEL_NF4_BLOCK = 64, KERNEL_NF4_GROUP = 256 };
+enum { /* columns and bytes of a block */
+       KERNEL_Q_BLOCK = 32,
+       KERNEL_K_BLOCK = 256,
+       KERNEL_Q8_0_BYTES = 34,
+       KERNEL_Q4_0_BYTES = 18,
+       KERNEL_Q4_K_BYTES = 144,
+       KERNEL_Q6_K_BYTES = 210
+};
 
 size_t kernel_dtype_bytes(enum kernel_dtype dtype);             /* of one element; fp32 ... int8 only */
 const char *kernel_dtype_name(enum kernel_dtype dtype);         /* "fp32" ... */
 size_t kernel_row_bytes(enum kernel_dtype dtype, int64_t cols); /* of `data`, one row of a matrix */
+/* Columns that are stored together: 32 in Q8_0 and Q4_0, 256 in Q4_K and Q6_K, 64 in NF4, else 1. */
+int kernel_block_cols(enum kernel_dtype dtype);
+/* Q8_0, Q4_0, Q4_K, Q6_K: a matrix of them needs cols to be a multiple of kernel_block_cols; nothing is
+ * padded, and who makes the matrix refuses others (model_holds). */
+bool kernel_is_blocks(enum kernel_dtype dtype);
 
 /* Weights [rows, cols] row-major in `dtype`; a row is an output channel. y = x W^T.
  *
@@ -45,7 +62,11 @@ size_t kernel_row_bytes(enum kernel_dtype dtype, int64_t cols); /* of `data`, on
  * dynamic map (kernels/quantize.h) and scales [1 + ceil(rows blocks / 256)]: scales[0] the mean of all
  * absmax, scales[1 + b / 256] the group's; absmax of block b = map[codes[b]] * scales[1 + b / 256] +
  * scales[0], b counted from the row `first_row` rows before the view, so that a view of rows keeps its
- * groups. */
+ * groups.
+ *
+ * Q8_0, Q4_0, Q4_K, Q6_K: data alone, whole blocks row after row, at any address that is a multiple of 2; a
+ * file's own bytes serve as they are. Fast where data and row are multiples of 16 bytes, which eight blocks
+ * of 32 columns and eight of 256 are. */
 struct kernel_matrix {
     enum kernel_dtype dtype;
     int64_t rows, cols;

@@ -38,6 +38,11 @@ static const struct implementation_value precision_values[] = {
     {"nf4", PRECISION_NF4, "weights in 4-bit NormalFloat blocks of 64, one fp32 scale each"},
     {"nf4_dq", PRECISION_NF4_DQ, "nf4 with its block scales quantized to 8 bits too"},
     {"w8a8", PRECISION_W8A8, "int8 weights; inputs of products of many rows in 8 bits too"},
+    {"q8_0", PRECISION_Q8_0, "weights in GGUF blocks of 32 with 8 bits each: 8.5 bits a weight"},
+    {"q4_0", PRECISION_Q4_0, "weights in GGUF blocks of 32 with 4 bits each: 4.5 bits a weight"},
+    {"q4_k", PRECISION_Q4_K, "4.5 bits a weight in GGUF blocks of 256: scale and minimum per 32"},
+    {"q6_k", PRECISION_Q6_K, "6.56 bits a weight in GGUF blocks of 256: a scale per 16"},
+    {"stored", PRECISION_STORED, "every tensor in the type in which it stands in the model's file"},
 };
 static const struct implementation_value kv_cache_values[] = {
     {"contiguous", KV_CACHE_CONTIGUOUS, "one span per sequence, reserved for the longest context"},

@@ -17,6 +17,11 @@ enum precision_kind {
     PRECISION_NF4,
     PRECISION_NF4_DQ, /* block scales quantized too */
     PRECISION_W8A8,   /* int8's weights; the inputs of large products quantized too */
+    PRECISION_Q8_0,   /* the block types of GGUF files, here for all products of a model */
+    PRECISION_Q4_0,
+    PRECISION_Q4_K,
+    PRECISION_Q6_K,
+    PRECISION_STORED, /* each tensor in the type in which it stands in the model's file */
     PRECISIONS
 };
 enum kv_cache_kind {

@@ -124,10 +124,58 @@ double model_weight_bytes_per_element(enum precision_kind precision)
         return 4.5 / 8;    /* four bits and one fp32 scale per 64 elements */
     case PRECISION_NF4_DQ: /* four bits, one 8-bit code per 64 elements, one fp32 scale per 256 codes */
         return (4 + 8.0 / 64 + 32.0 / (64 * 256)) / 8;
+    case PRECISION_Q8_0:
+        return 34.0 / 32;
+    case PRECISION_Q4_0:
+        return 18.0 / 32;
+    case PRECISION_Q4_K:
+        return 144.0 / 256;
+    case PRECISION_Q6_K:
+        return 210.0 / 256;
+    case PRECISION_STORED: /* the file's own bytes are counted, not these */
     case PRECISIONS:
         break;
     }
     return 4;
+}
+
+/* What is multiplied in rows of blocks, with its length: the first that is no multiple of `block`. */
+static int64_t ragged_row(const struct model_spec *m, int block, const char **what)
+{
+    int64_t q = (int64_t)m->heads * m->head_dim;
+    const struct {
+        const char *what;
+        int64_t cols;
+    } row[] = {
+        {"hidden", m->d_model},
+        {m->family == MODEL_MAMBA ? "inner" : "feed-forward",
+         m->family == MODEL_MAMBA ? m->mamba.inner : m->ffn},
+        {"attention", m->family == MODEL_MAMBA ? m->d_model : q},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (row[i].cols % block != 0) {
+            *what = row[i].what;
+            return row[i].cols;
+        }
+    return 0;
+}
+
+int model_holds(const struct model_spec *m, enum precision_kind precision, struct error *e)
+{
+    int block = precision == PRECISION_Q8_0 || precision == PRECISION_Q4_0   ? 32
+                : precision == PRECISION_Q4_K || precision == PRECISION_Q6_K ? 256
+                                                                             : 1;
+    const char *what, *unused;
+    int64_t cols = ragged_row(m, block, &what);
+    if (cols == 0)
+        return 0;
+    bool eight = precision == PRECISION_Q8_0 || precision == PRECISION_Q6_K;
+    return error_set(e, ERROR_UNSUPPORTED,
+                     "%s has %s rows of %lld weights, which blocks of %d do not divide: choose precision %s",
+                     m->name, what, (long long)cols, block,
+                     ragged_row(m, 32, &unused) ? eight ? "int8" : "nf4"
+                     : eight                    ? "q8_0"
+                                                : "q4_0");
 }
 
 /* Bytes of all product weights: read once per pass. Sparse activations skip columns of the blocks, not of the

@@ -17,6 +17,10 @@ int64_t model_kv_bytes_per_token(const struct model_spec *m, enum precision_kind
 double
 model_weight_bytes_per_element(enum precision_kind precision); /* int8: 1, its scales are counted apart */
 
+/* Whether products of this model can be stored so: the GGUF block types take rows of whole blocks of 32 or
+ * 256 weights. -1 UNSUPPORTED names the row that does not divide and the precision that fits. */
+int model_holds(const struct model_spec *m, enum precision_kind precision, struct error *e);
+
 /* The work of one sample (prefill pass, decode step, whole generation): the least any implementation must do.
  */
 struct model_work {

@@ -15,7 +15,7 @@ bool native_is_cuda(const char *device)
     return strncmp(device, "cuda", 4) == 0 && (device[4] == '\0' || device[4] == ':');
 }
 
-/* What no backend has. */
+/* What the backends have no kernels for. */
 static int axis_known(const struct implementation *i, struct error *e)
 {
     if (i->attention == ATTENTION_FLASH3)
@@ -26,6 +26,14 @@ static int axis_known(const struct implementation *i, struct error *e)
     if (i->launch == LAUNCH_PERSISTENT)
         return error_set(e, ERROR_UNSUPPORTED,
                          "persistent launch has no kernels here: choose launch eager, or graph on cuda");
+    if (i->precision == PRECISION_STORED)
+        return error_set(
+            e, ERROR_UNSUPPORTED,
+            "precision stored takes the types of a model's file, and a catalog's model has none: "
+            "choose bf16, q8_0 or q4_k");
+    if (i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "q8_0, q4_0, q4_k and q6_k are read, not yet multiplied: choose int8 or nf4");
     if (i->sparsity > 0)
         return error_set(e, ERROR_UNSUPPORTED, "sparse activations have no kernels here: choose sparsity 0");
     if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
@@ -59,7 +67,7 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_known(i, e) || (cpu && axis_on_cpu(i, e)) ? -1 : 0;
+    return axis_known(i, e) || model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e)) ? -1 : 0;
 }
 
 int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,

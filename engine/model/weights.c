@@ -43,6 +43,14 @@ enum kernel_dtype weights_dtype(enum precision_kind precision)
         return KERNEL_NF4;
     case PRECISION_NF4_DQ:
         return KERNEL_NF4_DQ;
+    case PRECISION_Q8_0:
+        return KERNEL_Q8_0;
+    case PRECISION_Q4_0:
+        return KERNEL_Q4_0;
+    case PRECISION_Q4_K:
+        return KERNEL_Q4_K;
+    case PRECISION_Q6_K:
+        return KERNEL_Q6_K;
     default:
         return KERNEL_FP32;
     }
