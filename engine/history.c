@@ -2,6 +2,7 @@
 
 #include "engine/figure.h"
 #include "engine/summary.h"
+#include "engine/text.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -152,11 +153,50 @@ int history_richest(const struct history *t)
     return best;
 }
 
+static bool look_alike(const struct history_key *a, const struct history_key *b)
+{
+    return a->batch == b->batch && a->seq == b->seq && a->workload == b->workload &&
+           strcmp(a->model, b->model) == 0 && strcmp(a->arm, b->arm) == 0;
+}
+
+static bool differ_in(const struct history_key *a, const struct history_key *b, int axis)
+{
+    char x[160], y[160];
+    implementation_get(&a->implementation, axis, x, sizeof x);
+    implementation_get(&b->implementation, axis, y, sizeof y);
+    return strcmp(x, y) != 0;
+}
+
+void history_axes(const struct history *t, int key, char *out, size_t size)
+{
+    const struct history_key *k = &t->key[key];
+    struct text words = text_in(out, size);
+    for (int axis = -1; axis < implementation_n_axes; axis++) {
+        bool differs = false;
+        for (int i = 0; i < t->n_keys && !differs; i++)
+            if (i != key && look_alike(k, &t->key[i]))
+                differs = axis < 0 ? k->tokens != t->key[i].tokens : differ_in(k, &t->key[i], axis);
+        if (!differs)
+            continue;
+        const char *name = axis < 0 ? "" : implementation_axes[axis].name;
+        char value[160];
+        if (axis >= 0)
+            implementation_get(&k->implementation, axis, value, sizeof value);
+        else
+            snprintf(value, sizeof value, "%d tokens", k->tokens);
+        /* "none", "0" and "standard" say nothing without their axis. */
+        bool bare = axis < 0 || (implementation_axes[axis].values && !implementation_axes[axis].is_mask);
+        text_format(&words, "%s%s%s%s", words.n ? " " : "", bare ? "" : name, bare ? "" : " ", value);
+    }
+}
+
 void history_name(const struct history *t, int key, char *out, size_t size)
 {
     const struct history_key *k = &t->key[key];
-    snprintf(out, size, "%s \xc2\xb7 %s %s \xc2\xb7 batch %d \xc2\xb7 seq %d", k->arm,
-             workload_names[k->workload], k->model, k->batch, k->seq);
+    char axes[192];
+    history_axes(t, key, axes, sizeof axes);
+    snprintf(out, size, "%s%s%s%s \xc2\xb7 %s %s \xc2\xb7 batch %d \xc2\xb7 seq %d", k->arm, axes[0] ? " (" : "",
+             axes, axes[0] ? ")" : "", workload_names[k->workload], k->model, k->batch, k->seq);
 }
 
 int history_points(const struct history *t, int key, const struct history_point *out[HISTORY_SESSIONS])

@@ -44,7 +44,12 @@ int history_add(struct history *t, const struct session *s, struct error *e);
 int history_find(const struct history *t, const struct session *s, int cell, int arm);
 /* The key with the most sessions, the first of equals; -1: none. */
 int history_richest(const struct history *t);
+/* "fused · decode gpt2-124m · batch 1 · seq 128", and where another key reads the same what tells them apart:
+ * "fused (bf16) · decode ..." */
 void history_name(const struct history *t, int key, char *out, size_t size);
+/* What tells a key from those of the same model, workload, batch, sequence and arm: "bf16 paged", "64 tokens";
+ * "" where there are none. */
+void history_axes(const struct history *t, int key, char *out, size_t size);
 /* The points of a key, oldest first; returns how many (at most HISTORY_SESSIONS). */
 int history_points(const struct history *t, int key, const struct history_point *out[HISTORY_SESSIONS]);
 

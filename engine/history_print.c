@@ -12,7 +12,7 @@
 
 static const struct column columns[] = {
     {"model", true, 0},      {"workload", true, 3},  {"batch", false, 0},    {"seq", false, 0},
-    {"arm", true, 0},        {"sessions", false, 4}, {"first ms", false, 5}, {"earlier ms", false, 6},
+    {"arm", true, 0},        {"axes", true, 0}, {"sessions", false, 4}, {"first ms", false, 5}, {"earlier ms", false, 6},
     {"newest ms", false, 0}, {"change", false, 0},   {"predicted", true, 2}, {"Holm p", false, 7},
     {"verdict", true, 0}};
 enum { COLUMNS = sizeof columns / sizeof columns[0], LINE = 512 };
@@ -46,12 +46,14 @@ static void put_percent(struct columns *t, double ratio)
 static void put_row(struct columns *t, const struct history *h, int key, const struct history_judgement *j)
 {
     const struct history_key *k = &h->key[key];
-    char text[FIGURE_TEXT * 4], p[FIGURE_TEXT], verdict[64];
+    char text[FIGURE_TEXT * 4], p[FIGURE_TEXT], verdict[64], axes[192];
     columns_cell(t, k->model);
     columns_cell(t, workload_names[k->workload]);
     put_number(t, k->batch);
     put_number(t, k->seq);
     columns_cell(t, k->arm);
+    history_axes(h, key, axes, sizeof axes);
+    columns_cell(t, axes);
     put_number(t, j->n);
     put_ms(t, j->at[0]->mean);
     put_ms(t, j->at[j->n - 1]->mean / j->ratio);

@@ -136,19 +136,31 @@ int session_load(const char *name, struct session *out, struct error *warning, s
 
 /* --- lists */
 
-/* Large files are read up to their cells, which session_print writes last. */
-static cJSON *load_head(const char *path, int64_t bytes)
+/* The cells are the last member that session_print writes; deeper lists end further to the right. A file of
+ * ours that ends otherwise was cut. */
+static bool has_tail(FILE *f)
+{
+    static const char tail[] = "\n  ]\n}\n";
+    enum { TAIL = sizeof tail - 1 };
+    char end[TAIL];
+    return fseek(f, -(long)TAIL, SEEK_END) == 0 && fread(end, 1, TAIL, f) == TAIL &&
+           memcmp(end, tail, TAIL) == 0 && fseek(f, 0, SEEK_SET) == 0;
+}
+
+/* A file up to its cells, which is all that a list tells of it. whole: only of a file with its tail. *ours: it
+ * names our schema, whatever else is wrong with it. */
+static cJSON *load_head(const char *path, bool whole, bool *ours)
 {
     struct error e = {0};
-    FILE *f = bytes > HEAD_BYTES ? fopen(path, "rb") : NULL;
-    if (!f)
-        return json_load(path, SESSION_FILE_BYTES, &e);
-    char *text = malloc(HEAD_BYTES + 4);
+    FILE *f = fopen(path, "rb");
+    char *text = f && (!whole || has_tail(f)) ? malloc(HEAD_BYTES + 16) : NULL;
     size_t n = text ? fread(text, 1, HEAD_BYTES, f) : 0;
-    fclose(f);
     cJSON *root = NULL;
+    if (f)
+        fclose(f);
     if (n > 0) {
         text[n] = '\0';
+        *ours = strstr(text, "\"" SESSION_SCHEMA "\"") != NULL;
         char *cells = strstr(text, "\n  \"cells\": [");
         if (cells) {
             memcpy(cells, "\n\"cells\":[]}", 13);
@@ -156,7 +168,7 @@ static cJSON *load_head(const char *path, int64_t bytes)
         }
     }
     free(text);
-    return root ? root : json_load(path, SESSION_FILE_BYTES, &e);
+    return root;
 }
 
 static void join_models(const cJSON *preset, char *out, size_t size)
@@ -209,14 +221,37 @@ static int fill_entry(struct session_entry *x, const cJSON *root)
     return 0;
 }
 
+static int read_file_entry(struct session_entry *x)
+{
+    struct error unused = {0};
+    bool ours = false;
+    cJSON *root = x->bytes > HEAD_BYTES ? load_head(x->path, true, &ours) : NULL;
+    if (!root)
+        root = json_load(x->path, SESSION_FILE_BYTES, &unused);
+    if (!root) {
+        root = load_head(x->path, false, &ours);
+        x->damaged = true;
+    }
+    int result = root ? fill_entry(x, root) : ours ? 0 : -1;
+    if (!root)
+        name_of(x->path, x->id, sizeof x->id);
+    if (x->damaged) { /* what its overview counts cannot be read any more */
+        x->status = SESSION_FAILED;
+        x->cells_ok = 0;
+    }
+    cJSON_Delete(root);
+    return result;
+}
+
+const char *session_entry_status(const struct session_entry *e)
+{
+    return e->damaged ? "damaged" : session_status_names[e->status];
+}
+
 static int read_entry(struct session_entry *x)
 {
-    if (!ends_with(x->path, ".journal")) {
-        cJSON *root = load_head(x->path, x->bytes);
-        int result = root ? fill_entry(x, root) : -1;
-        cJSON_Delete(root);
-        return result;
-    }
+    if (!ends_with(x->path, ".journal"))
+        return read_file_entry(x);
     struct session s;
     struct error e = {0};
     if (journal_load(x->path, &s, NULL, &e) != 0)
@@ -278,7 +313,7 @@ int session_list(struct session_entry **out, int *n, struct error *e)
             continue;
         x.bytes = (int64_t)s.st_size;
         x.written_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
-        if (read_entry(&x) != 0) /* not a session, or damaged: `show` on it says what is wrong */
+        if (read_entry(&x) != 0) /* not a session */
             continue;
         if (count == room) {
             room = room ? 2 * room : 32;

@@ -17,11 +17,13 @@ int session_load(const char *path, struct session *out, struct error *warning, s
 struct session_entry { /* what the Sessions screen lists */
     char id[96], path[512], preset[PRESET_NAME], started[32], models[128];
     enum session_status status;
+    bool damaged; /* cut short, or no JSON: session_load says where. Only what its head tells is filled in */
     int cells, cells_ok;
     int64_t bytes;
     int64_t written_ns; /* when the file was last written: orders sessions that started in the same second */
 };
 int session_list(struct session_entry **out, int *n, struct error *e); /* newest first; caller frees *out */
+const char *session_entry_status(const struct session_entry *e);       /* "complete", ..., or "damaged" */
 int session_delete(const char *path, struct error *e);                 /* the file and its journal */
 
 struct journal;

@@ -240,7 +240,7 @@ static int list_sessions(const struct request *r)
         report_row(report);
         report_text(report, "session", entry[i].id, NULL);
         report_text(report, "started", entry[i].started, NULL);
-        report_text(report, "status", session_status_names[entry[i].status], NULL);
+        report_text(report, "status", session_entry_status(&entry[i]), NULL);
         report_text(report, "preset", entry[i].preset, NULL);
         report_number(report, "cells", entry[i].cells_ok, cells);
         report_number(report, "cells_planned", entry[i].cells, "");

@@ -83,7 +83,7 @@ static int by_key(const void *x, const void *y)
         order = strcmp(p->models, q->models);
         break;
     case SESSIONS_STATUS:
-        order = (int)p->status - (int)q->status;
+        order = (int)p->status + p->damaged - (int)q->status - q->damaged;
         break;
     case SESSIONS_CELLS:
         order = q->cells - p->cells;
@@ -109,7 +109,7 @@ void sessions_arrange(struct sessions_state *s)
         char text[400];
         const struct session_entry *e = &s->entry[i];
         snprintf(text, sizeof text, "%s %s %s %s", e->id, e->preset, e->models,
-                 session_status_names[e->status]);
+                 session_entry_status(e));
         if (widget_matches(text, s->filter.text))
             key[n++] = (struct sort_key){e, s->sort, s->reverse, i};
     }
@@ -316,14 +316,15 @@ static bool can(const struct app *a, enum action what)
     const struct session_entry *e = sessions_selected(s);
     switch (what) {
     case ACTION_RESUME:
-        return e && !s->on_difference && e->status != SESSION_COMPLETE && !app_running(a);
+        return e && !e->damaged && !s->on_difference && e->status != SESSION_COMPLETE && !app_running(a);
     case ACTION_DELETE:
+        return e && !s->on_difference;
     case ACTION_OPEN:
     case ACTION_CHOOSE:
     case ACTION_COMPARE:
     case ACTION_RERUN:
     case ACTION_EXPORT:
-        return e && !s->on_difference;
+        return e && !e->damaged && !s->on_difference;
     case ACTION_TOGGLE:
     case ACTION_SORT:
     case ACTION_SORT_REVERSE:
@@ -405,7 +406,7 @@ static void draw_row(const struct app *a, const struct widget_table *t, int y, c
                                                       : STYLE_WARNING,
                       own                            ? "running"
                       : e->status == SESSION_RUNNING ? "interrupted"
-                                                     : session_status_names[e->status]);
+                                                     : session_entry_status(e));
     widget_table_format(t, y, 5, e->cells_ok < e->cells ? STYLE_WARNING : STYLE_TEXT, "%d/%d", e->cells_ok,
                         e->cells);
     widget_table_cell(t, y, 6, STYLE_DIM, format_bytes(size, (double)e->bytes));
@@ -514,6 +515,8 @@ static void draw_selected(struct app *a, struct grid *g, struct rect r)
         strcmp(a->sessions->base, e->path) == 0 ? "The base: c on another session compares that one with it."
         : a->sessions->base[0]                  ? "c compares this one with the base; Esc forgets the base."
         : is_own_run(a, e)                      ? "This run is in progress: 2 shows it."
+        : e->damaged                            ? "The file is damaged, cut short perhaps: nothing measured can be "
+                                                  "read from it; d deletes it."
         : e->status == SESSION_COMPLETE         ? "Enter shows it, R takes its preset to Setup, c compares "
                                                   "it with another, v shows cells over time."
                                                 : "It did not end: u goes on with it and keeps its complete "

@@ -155,3 +155,41 @@ TEST(a_history_prints_as_table_and_as_json)
     free(j);
     history_free(&h);
 }
+
+TEST(arms_that_differ_in_axes_alone_are_told_apart)
+{
+    static const enum precision_kind precision[] = {PRECISION_FP32, PRECISION_BF16};
+    struct history h = {0};
+    struct history_judgement *j = NULL;
+    struct error e = {0};
+    char name[400], axes[192];
+    const int key[] = {0, 1, 2};
+    for (int i = 0; i < 6; i++) { /* the first arm has two precisions, the second is the same in both */
+        struct session s = maker_session(1, 2, 6);
+        snprintf(s.id, sizeof s.id, "session-%02d", i);
+        s.cell[0].arm[0].implementation.precision = precision[i % 2];
+        s.cell[0].arm[0].implementation.fusion = i % 2 ? FUSION_QKV : 0;
+        for (int arm = 0; arm < 2; arm++)
+            maker_fill(&s, 0, arm, 6, 10, 0.001);
+        CHECK_INT(history_add(&h, &s, &e), 0);
+        session_free(&s);
+    }
+    CHECK_INT(h.n_keys, 3);
+    history_axes(&h, 0, axes, sizeof axes);
+    CHECK_STRING(axes, "fusion none fp32");
+    history_axes(&h, 1, axes, sizeof axes);
+    CHECK_STRING(axes, "");
+    history_name(&h, 2, name, sizeof name);
+    CHECK_STRING(name, "baseline (fusion qkv bf16) · decode gpt2-124m · batch 1 · seq 128");
+    CHECK_INT(history_judge_all(&h, 5, &j, &e), 0);
+    char *text = history_print(&h, j, key, 3, 200, &e);
+    CHECK_CONTAINS(text, "baseline  fusion none fp32 ");
+    CHECK_CONTAINS(text, "fused                      "); /* the column stays aligned where there is nothing */
+    CHECK_CONTAINS(text, "baseline  fusion qkv bf16  ");
+    free(text);
+    text = history_print(&h, j, key + 1, 1, 200, &e);
+    CHECK(text && !strstr(text, "axes"));
+    free(text);
+    free(j);
+    history_free(&h);
+}

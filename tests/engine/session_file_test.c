@@ -2,6 +2,7 @@
 #include "tests/engine/session_maker.h"
 #include <cjson/cJSON.h>
 #include <locale.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -389,6 +390,55 @@ TEST(sessions_are_listed_newest_first_and_deleted_by_name)
     CHECK_INT(session_list(&list, &n, &e), 0);
     CHECK_INT(n, 2);
     free(list);
+    maker_remove_folder(folder);
+}
+
+static void cut(const char *path, double share)
+{
+    struct stat at;
+    if (stat(path, &at) != 0 || truncate(path, (off_t)(share * (double)at.st_size)) != 0)
+        TEST_FAIL("%s cannot be cut", path);
+}
+
+TEST(a_file_that_was_cut_is_listed_as_damaged)
+{
+    static const double share[] = {0.0002, 0.5, 0.9999, 1}; /* within the head; then within the cells */
+    const char *folder = maker_folder();
+    struct session s = maker_session(2, 2, 6), t;
+    struct error e = {0};
+    struct session_entry *none = NULL;
+    int nobody = 0;
+    CHECK_INT(session_list(&none, &nobody, &e), 0); /* makes the folder */
+    free(none);
+    maker_fill(&s, 0, 0, 2000, 10, 0.01);
+    for (int small = 0; small < 2; small++)
+        for (int i = 0; i < 4; i++) {
+            char path[256];
+            struct session_entry *list = NULL;
+            int n = 0;
+            snprintf(path, sizeof path, "%s/benchtop/sessions/%s.json", folder, s.id);
+            CHECK_INT(session_save(&s, path, &e), 0);
+            cut(path, small && i == 0 ? 0.05 : share[i]);
+            CHECK_INT(session_list(&list, &n, &e), 0);
+            CHECK_INT(n, 1);
+            if (n == 1) {
+                bool whole = i == 3;
+                CHECK_STRING(list[0].id, s.id);
+                CHECK(list[0].damaged == !whole);
+                CHECK_STRING(session_entry_status(&list[0]), whole ? "complete" : "damaged");
+                CHECK_INT(list[0].cells_ok, whole ? 1 : 0);
+                CHECK_INT(session_load(list[0].id, &t, NULL, &e), whole ? 0 : -1);
+                if (whole)
+                    session_free(&t);
+            }
+            free(list);
+            if (i == 3 && !small) { /* now one that is read whole */
+                session_free(&s);
+                s = maker_session(2, 2, 6);
+                maker_fill(&s, 0, 0, 2, 10, 0.01);
+            }
+        }
+    session_free(&s);
     maker_remove_folder(folder);
 }
 
