@@ -36,5 +36,6 @@ int device_gpus(char (*id)[16], int max, char *why, size_t why_size);
 struct device_finding {
     char what[64], found[256], means[256];
     bool ok;
+    bool emulated; /* a stand-in: neither fine nor amiss, ok is false */
 };
 int device_findings(struct device_finding *out, int max);

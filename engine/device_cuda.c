@@ -185,17 +185,20 @@ int device_cuda_list(char (*id)[16], int max, char *why, size_t why_size)
 struct lines {
     void *who;
     device_cuda_find_line *line;
+    bool emulated; /* of what is said now */
 };
 
 __attribute__((format(printf, 5, 6))) static void say(const struct lines *l, const char *what, bool ok,
                                                       const char *means, const char *format, ...)
 {
-    char text[256];
+    struct device_finding f = {.ok = ok, .emulated = l->emulated};
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    snprintf(f.what, sizeof f.what, "%s", what);
+    snprintf(f.means, sizeof f.means, "%s", means);
+    vsnprintf(f.found, sizeof f.found, format, args);
     va_end(args);
-    l->line(l->who, what, ok, means, text);
+    l->line(l->who, &f);
 }
 
 static void say_nvml(const struct lines *l, const struct kernel_device *g)
@@ -257,7 +260,7 @@ static void say_engine(const struct lines *l, const struct kernel_device *g)
 
 void device_cuda_findings(void *who, device_cuda_find_line *line)
 {
-    struct lines l = {who, line};
+    struct lines l = {who, line, false};
     struct kernel_device gpu[DEVICES_MAX];
     char why[192] = "";
     int n = kernels_devices(gpu, DEVICES_MAX, why, sizeof why);
@@ -265,6 +268,7 @@ void device_cuda_findings(void *who, device_cuda_find_line *line)
         say(&l, "cuda", false, "runs go to the cpu", "%s", why);
     for (int i = 0; i < n && i < DEVICES_MAX; i++) {
         const struct kernel_device *g = &gpu[i];
+        l.emulated = g->emulated;
         say(&l, g->id, !g->emulated,
             g->emulated ? "a stand-in for a GPU: kernels run on the cpu, their times mean nothing"
             : device_datasheet_find(g->name) ? "its data sheet is known: shares of it are shown"
@@ -273,6 +277,7 @@ void device_cuda_findings(void *who, device_cuda_find_line *line)
             g->emulated ? " (emulated)" : "", g->major, g->minor, g->multiprocessors,
             (double)g->memory_bytes / 0x1p30, g->driver / 1000, g->driver % 1000 / 10, g->runtime / 1000,
             g->runtime % 1000 / 10);
+        l.emulated = false;
         say_nvml(&l, g);
         say_engine(&l, g);
     }

@@ -13,6 +13,5 @@ int device_cuda_measure(struct device *d, struct error *e);
 /* Ids of all GPUs ("cuda:0" ...); how many. 0 with the reason in why. */
 int device_cuda_list(char (*id)[16], int max, char *why, size_t why_size);
 /* What doctor says of one GPU and of NVML; `find` adds a line. */
-typedef void device_cuda_find_line(void *who, const char *what, bool ok, const char *means,
-                                   const char *found);
+typedef void device_cuda_find_line(void *who, const struct device_finding *line);
 void device_cuda_findings(void *who, device_cuda_find_line *line);

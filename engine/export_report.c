@@ -352,6 +352,7 @@ char *report_doctor_json(const struct device *d, const struct device_finding *fi
         put_text(f, "found", finding[i].found);
         put_text(f, "means", finding[i].means);
         put(f, "ok", cJSON_CreateBool(finding[i].ok));
+        put(f, "emulated", cJSON_CreateBool(finding[i].emulated));
     }
     char *text = print_json(root.json, failed, e);
     cJSON_Delete(root.json);

@@ -406,7 +406,7 @@ int command_doctor(const struct request *r)
     for (int i = 0; report && i < n; i++) {
         report_row(report);
         report_text(report, "what", finding[i].what, NULL);
-        report_bool(report, "ok", finding[i].ok, NULL);
+        report_bool(report, "ok", finding[i].ok, finding[i].emulated ? "emulated" : NULL);
         report_text(report, "found", finding[i].found, NULL);
         report_text(report, "means", finding[i].means, NULL);
     }

@@ -190,7 +190,7 @@ const struct option_info options_table[] = {
     {"--max-rounds", 0, "N", SWEEP, COMPLETE_NOTHING, false, "cap where the interval is still too wide", NULL,
      override_max_rounds},
     {"--time", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
-     "time to spend: after every cell's rounds, what is left goes to the cells still open", NULL,
+     "time to spend: after every cell's rounds, what is left goes to the cells still open; 0: none", NULL,
      override_time},
     {"--budget", 0, "TIME", SWEEP, COMPLETE_NOTHING, false,
      "time for the whole run (90, 5m, 1h); 0: no limit", NULL, override_budget},

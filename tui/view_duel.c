@@ -234,6 +234,8 @@ static bool action(struct app *a, enum action what)
         return true;
     case ACTION_CYCLE:
         s->matrix = !s->matrix && s->of->cell[s->cell].n_arms > 2;
+        if (s->of->cell[s->cell].n_arms < 3)
+            app_say(a, false, "two arms are one pair: the matrix of pairs comes with a third arm");
         return true;
     default:
         return false;

@@ -19,6 +19,7 @@ run() {
 check 'the list of devices says emulated' says "$work/devices" 'cuda:0 .*emulated'
 "$gpu" doctor >"$work/doctor" 2>&1
 check 'doctor says that times mean nothing' says "$work/doctor" 'emulated.*times mean nothing'
+check 'and calls the device emulated, neither fine nor amiss' says "$work/doctor" '^cuda:0 +emulated '
 check 'doctor found the library of products by the usual way' says "$work/doctor" 'cuBLASLt 13'
 
 check 'a decode runs' run decode --seq 8 --batch 1 --workload decode --arm eager-cuda --arm optimized-cuda

@@ -142,7 +142,8 @@ TEST(findings_as_json_keep_what_is_not_there)
 {
     struct error e = {0};
     struct device d = {.id = "cpu", .title = "a machine"};
-    struct device_finding f[] = {{"driver", "", "no cuda", false}, {"memory", "1 GiB", "plans", true}};
+    struct device_finding f[] = {{"driver", "", "no cuda", false, false},
+                                 {"memory", "1 GiB", "plans", true, false}};
     cJSON *json = parsed(report_doctor_json(&d, f, 2, &e));
     cJSON *findings = cJSON_GetObjectItem(json, "findings");
     CHECK_INT(cJSON_GetArraySize(findings), 2);
@@ -165,7 +166,7 @@ TEST(any_allocation_may_fail)
     struct preset p = {0};
     struct device d = {0};
     struct plan plan = {0};
-    struct device_finding f = {"memory", "1 GiB", "plans", true};
+    struct device_finding f = {"memory", "1 GiB", "plans", true, false};
     char word[] = "benchtop", *argv[] = {word};
     cJSON_Hooks hooks = {failing_malloc, free};
     make_plan(&p, &d, &plan);

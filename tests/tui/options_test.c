@@ -352,6 +352,19 @@ TEST(set_has_the_last_word)
     preset_free(&p);
 }
 
+TEST(no_time_to_spend_and_no_limit_are_both_said_with_a_zero)
+{
+    struct preset p;
+    struct error e = {0};
+    CHECK_INT(overridden("run quick --budget 90 --time 5m", &p, &e), 0);
+    CHECK(p.time_budget_s == 300);
+    preset_free(&p);
+    CHECK_INT(overridden("run quick --budget 0 --time 5m --time 0", &p, &e), 0);
+    CHECK(p.time_budget_s == 0);
+    CHECK(p.budget_s == 0);
+    preset_free(&p);
+}
+
 TEST(more_runs_than_the_presets_cap_raise_the_cap)
 {
     struct preset p;
