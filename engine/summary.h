@@ -159,3 +159,6 @@ enum { SUMMARY_CRITERIA = 6 };
 int summary_criteria(
     const struct session *s,
     struct criterion_result out[SUMMARY_CRITERIA]); /* how many were asked for; -1: no memory */
+/* The interval of a comparison without a verdict leaves 1 out all the same: it seems faster (1) or slower
+ * (-1); 0: it does not, or a verdict is given. */
+int summary_leaning(const struct comparison *c);

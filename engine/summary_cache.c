@@ -10,6 +10,8 @@ struct arm_state {
     int blocks, complete, planned;
     bool checked, passed;
     enum cell_status status;
+    int64_t load_ns, cold_start_ns;
+    double bytes, flops, tokens;
 };
 
 struct summary_cache {
@@ -81,6 +83,11 @@ static struct arm_state state_of(const struct session *s, int cell, int arm)
     x.checked = a->output.checked;
     x.passed = a->output.passed;
     x.status = a->status;
+    x.load_ns = a->load_ns;
+    x.cold_start_ns = a->cold_start_ns;
+    x.bytes = a->work.bytes;
+    x.flops = a->work.flops;
+    x.tokens = (double)a->work.tokens;
     /* Blocks are completed in order: only the last ones can still be open. */
     for (int i = a->n_blocks; i-- > 0 && a->n_blocks - i <= 2;)
         x.complete += atomic_load_explicit(&a->blocks[i]->n, memory_order_acquire) >= a->blocks[i]->capacity;
@@ -147,4 +154,20 @@ const struct arm_summary *summary_cache_arm(struct summary_cache *c, const struc
         f->state = now;
     }
     return f->some ? &f->summary : NULL;
+}
+
+static const struct arm_summary *kept_arm(void *who, const struct session *s, int cell, int arm,
+                                          struct arm_summary *room)
+{
+    const struct arm_summary *kept = summary_cache_arm(who, s, cell, arm);
+    if (!kept)
+        summary_arm(s, cell, arm, room);
+    return kept ? kept : room;
+}
+
+int summary_cache_criteria(struct summary_cache *c, const struct session *s,
+                           struct criterion_result out[SUMMARY_CRITERIA])
+{
+    const struct comparison *comparisons = summary_cache_comparisons(c, s, NULL);
+    return comparisons ? summary_judge_criteria(s, comparisons, kept_arm, c, out) : -1;
 }

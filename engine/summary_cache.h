@@ -12,6 +12,9 @@ void summary_cache_free(struct summary_cache *c);
 /* out[cell * n_arms + arm], as from summary_comparisons, valid until the next call; NULL after an error. */
 const struct comparison *summary_cache_comparisons(struct summary_cache *c, const struct session *s,
                                                    struct error *e);
+/* What summary_criteria says, at the price of what is new. */
+int summary_cache_criteria(struct summary_cache *c, const struct session *s,
+                           struct criterion_result out[SUMMARY_CRITERIA]);
 /* NULL: the arm has no samples in complete blocks (summary_arm also sums up a block that is being filled).
  * Valid until the next call. */
 const struct arm_summary *summary_cache_arm(struct summary_cache *c, const struct session *s, int cell,

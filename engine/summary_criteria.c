@@ -1,4 +1,5 @@
 #include "engine/summary.h"
+#include "engine/summary_internal.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,15 +81,16 @@ static void judge(const struct criterion *c, const struct view *v, struct criter
 }
 
 static int judge_cell(const struct session *s, int cell, const struct comparison *comparisons,
-                      const double targets[SUMMARY_CRITERIA], struct criterion_result *all)
+                      summary_arm_source *arm_of, void *who, const double targets[SUMMARY_CRITERIA],
+                      struct criterion_result *all)
 {
-    struct arm_summary baseline, candidate;
-    summary_arm(s, cell, 0, &baseline);
+    struct arm_summary room[2];
+    const struct arm_summary *baseline = arm_of(who, s, cell, 0, &room[0]);
     for (int arm = 0; arm < s->cell[cell].n_arms && arm < s->preset.n_arms; arm++) {
-        summary_arm(s, cell, arm, &candidate);
-        if (baseline.incomplete || candidate.incomplete)
+        const struct arm_summary *candidate = arm_of(who, s, cell, arm, &room[1]);
+        if (baseline->incomplete || candidate->incomplete)
             return -1;
-        struct view v = {s, cell, arm, &comparisons[cell * s->preset.n_arms + arm], &baseline, &candidate};
+        struct view v = {s, cell, arm, &comparisons[cell * s->preset.n_arms + arm], baseline, candidate};
         for (int i = 0; i < SUMMARY_CRITERIA; i++) {
             if (!isnan(targets[i]) && (arm > 0 || criteria[i].baseline_as_well))
                 judge(&criteria[i], &v, &all[i]);
@@ -97,32 +99,60 @@ static int judge_cell(const struct session *s, int cell, const struct comparison
     return 0;
 }
 
-int summary_criteria(const struct session *s, struct criterion_result out[SUMMARY_CRITERIA])
+static int targets_of(const struct session *s, double targets[SUMMARY_CRITERIA])
 {
     const struct preset_criteria *p = &s->preset.criteria;
-    const double targets[SUMMARY_CRITERIA] = {
+    const double all[SUMMARY_CRITERIA] = {
         p->min_speedup,           p->max_memory_increase, p->max_numeric_difference,
         p->min_latency_reduction, p->min_bandwidth_gain,  p->max_cv};
-    struct criterion_result all[SUMMARY_CRITERIA];
     int asked = 0;
+    for (int i = 0; i < SUMMARY_CRITERIA; i++) {
+        targets[i] = all[i];
+        asked += !isnan(all[i]);
+    }
+    return asked;
+}
+
+int summary_judge_criteria(const struct session *s, const struct comparison *comparisons,
+                           summary_arm_source *arm_of, void *who,
+                           struct criterion_result out[SUMMARY_CRITERIA])
+{
+    double targets[SUMMARY_CRITERIA];
+    struct criterion_result all[SUMMARY_CRITERIA];
+    if (targets_of(s, targets) == 0)
+        return 0;
     for (int i = 0; i < SUMMARY_CRITERIA; i++) {
         all[i] = (struct criterion_result){.cell = -1, .arm = -1, .target = targets[i], .achieved = NAN};
         snprintf(all[i].metric, sizeof all[i].metric, "%s", criteria[i].metric);
-        asked += !isnan(targets[i]);
     }
-    struct comparison *comparisons = NULL;
-    if (asked == 0)
-        return 0;
-    int bad = summary_comparisons(s, &comparisons, NULL);
-    for (int cell = 0; cell < s->n_cells && !bad; cell++)
-        bad = judge_cell(s, cell, comparisons, targets, all);
-    free(comparisons);
-    if (bad)
-        return -1;
+    for (int cell = 0; cell < s->n_cells; cell++)
+        if (judge_cell(s, cell, comparisons, arm_of, who, targets, all) != 0)
+            return -1;
     int n = 0;
     for (int i = 0; i < SUMMARY_CRITERIA; i++) {
         if (!isnan(targets[i]))
             out[n++] = all[i];
     }
+    return n;
+}
+
+static const struct arm_summary *fresh_arm(void *who, const struct session *s, int cell, int arm,
+                                           struct arm_summary *room)
+{
+    (void)who;
+    summary_arm(s, cell, arm, room);
+    return room;
+}
+
+int summary_criteria(const struct session *s, struct criterion_result out[SUMMARY_CRITERIA])
+{
+    struct comparison *comparisons = NULL;
+    double targets[SUMMARY_CRITERIA];
+    if (targets_of(s, targets) == 0)
+        return 0;
+    if (summary_comparisons(s, &comparisons, NULL) != 0)
+        return -1;
+    int n = summary_judge_criteria(s, comparisons, fresh_arm, NULL, out);
+    free(comparisons);
     return n;
 }

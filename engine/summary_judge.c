@@ -48,6 +48,13 @@ static void add_ratio(struct text *t, const struct comparison *c, bool slower)
                 slower ? "slower" : "faster");
 }
 
+int summary_leaning(const struct comparison *c)
+{
+    if (c->verdict != VERDICT_INCONCLUSIVE || c->reason_code == REASON_OUTPUT_DIFFERS)
+        return 0;
+    return c->speedup_ci.low > 1 ? 1 : c->speedup_ci.high < 1 ? -1 : 0;
+}
+
 void summary_write_sentence(struct comparison *c, const struct summary_case *k)
 {
     struct text t = text_in(c->sentence, sizeof c->sentence);

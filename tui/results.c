@@ -17,7 +17,7 @@ void results_free(struct results *r)
     struct results kept = {.sort = r->sort, .reverse = r->reverse};
     memcpy(kept.filter, r->filter, sizeof kept.filter);
     free(r->row);
-    free(r->comparison);
+    summary_cache_free(r->cache);
     free(r->shown);
     *r = kept;
 }
@@ -107,10 +107,22 @@ static enum cell_status status_of(const struct session_cell *cell, const struct 
     return arm->status == CELL_PENDING || (arm->status == CELL_STOPPED && kept) ? cell->status : arm->status;
 }
 
+static void sum_up(struct results *r, const struct session *s, struct results_row *row)
+{
+    const struct arm_summary *kept = summary_cache_arm(r->cache, s, row->cell, row->arm);
+    if (kept)
+        row->summary = *kept;
+    else /* no block is complete yet: what there is of the first one */
+        summary_arm(s, row->cell, row->arm, &row->summary);
+    row->has_summary = row->summary.n > 0 && !row->summary.incomplete;
+}
+
 int results_build(struct results *r, const struct session *s, struct error *e)
 {
     if (lay_out(r, s, e) != 0)
         return -1;
+    if (!r->cache && !(r->cache = summary_cache_new()))
+        return error_set(e, ERROR_MEMORY, "no memory for the results table: close other programs");
     bool changed = !r->comparison;
     for (int i = 0; i < r->n; i++) {
         struct results_row *row = &r->row[i];
@@ -121,17 +133,15 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         if (mark == row->mark)
             continue;
         row->mark = mark;
-        row->has_summary = summary_arm(s, row->cell, row->arm, &row->summary) == 0 && row->summary.n > 0;
+        sum_up(r, s, row);
         changed = true;
     }
     r->n_arms = s->preset.n_arms;
     if (changed) {
-        struct comparison *made = NULL;
-        if (summary_comparisons(s, &made, e) != 0)
+        r->comparison = summary_cache_comparisons(r->cache, s, e);
+        if (!r->comparison)
             return -1;
-        free(r->comparison);
-        r->comparison = made;
-        r->n_criteria = summary_criteria(s, r->criterion);
+        r->n_criteria = summary_cache_criteria(r->cache, s, r->criterion);
     }
     results_sentence(r, s, r->sentence, sizeof r->sentence);
     results_arrange(r, s);

@@ -6,6 +6,7 @@
 
 #include "engine/session.h"
 #include "engine/summary.h"
+#include "engine/summary_cache.h"
 #include "tui/grid.h"
 
 enum results_column {
@@ -40,9 +41,10 @@ struct results_row {
 };
 
 struct results {
-    struct results_row *row; /* [n], cell by cell */
-    int n, n_arms;           /* arms of the preset: comparison's stride */
-    struct comparison *comparison;
+    struct results_row *row;             /* [n], cell by cell */
+    int n, n_arms;                       /* arms of the preset: comparison's stride */
+    struct summary_cache *cache;         /* what its figures come from */
+    const struct comparison *comparison; /* the cache's; NULL: none yet */
     struct criterion_result criterion[SUMMARY_CRITERIA];
     int n_criteria;
     char sentence[640];
@@ -56,8 +58,8 @@ struct results {
     char filter[64];
 };
 
-/* Brings r up to date with s; what is already there and unchanged is kept. r zeroed: all is made. -1: no
- * memory, r may be drawn and freed. */
+/* Brings r up to date with s; what is already there and unchanged is kept. r zeroed: all is made. Until
+ * results_free s must be the same session, and may only grow. -1: no memory, r may be drawn and freed. */
 int results_build(struct results *r, const struct session *s, struct error *e);
 void results_free(struct results *r); /* keeps sort, reverse and filter, so that they outlive a session */
 /* Filters and sorts again, after either changed. */

@@ -11,7 +11,9 @@
 
 struct tally { /* of one candidate over the cells */
     int compared, faster, slower, equivalent, inconclusive, refused, open;
-    double low, high; /* speed-ups of the cells where it is faster */
+    int seems_faster, seems_slower; /* of the inconclusive ones: the interval leaves 1 out all the same */
+    int open_faster, open_slower;   /* the same of those whose rounds are not done */
+    double low, high;               /* speed-ups of the cells where it is faster */
     double slower_low, slower_high;
 };
 
@@ -36,9 +38,11 @@ static struct tally tally_of(const struct results *r, const struct session *s, i
         t.compared++;
         if (check->checked && !check->passed)
             t.refused++;
-        else if (!c->final)
+        else if (!c->final) {
             t.open++;
-        else if (c->verdict == VERDICT_FASTER) {
+            t.open_faster += summary_leaning(c) > 0;
+            t.open_slower += summary_leaning(c) < 0;
+        } else if (c->verdict == VERDICT_FASTER) {
             t.faster++;
             t.low = fmin(t.low, c->speedup);
             t.high = fmax(t.high, c->speedup);
@@ -48,8 +52,11 @@ static struct tally tally_of(const struct results *r, const struct session *s, i
             t.slower_high = fmax(t.slower_high, 1 / c->speedup);
         } else if (c->verdict == VERDICT_EQUIVALENT)
             t.equivalent++;
-        else
+        else {
             t.inconclusive++;
+            t.seems_faster += summary_leaning(c) > 0;
+            t.seems_slower += summary_leaning(c) < 0;
+        }
     }
     return t;
 }
@@ -72,6 +79,45 @@ static void add_part(char *out, size_t size, const char *word, int n)
         add(out, size, ", %s in %d", word, n);
 }
 
+/* " in both cells", " in 3 of 5 cells": of all that were compared. */
+static const char *share_of(char out[48], int n, int all)
+{
+    if (n == all)
+        snprintf(out, 48, n == 1 ? "" : n == 2 ? " in both cells" : " in all %d cells", n);
+    else
+        snprintf(out, 48, " in %d of %d cells", n, all);
+    return out;
+}
+
+/* A candidate without any verdict, in the words its cells use. */
+static void add_unranked(char *out, size_t size, const struct session *s, int arm, const struct tally *t)
+{
+    const char *name = s->preset.arms[arm].name, *baseline = s->preset.arms[0].name;
+    char in[48];
+    if (t->seems_faster) {
+        add(out, size, "%s seems faster than %s, without a verdict%s", name, baseline,
+            share_of(in, t->seems_faster, t->compared));
+        add_part(out, size, "slower", t->seems_slower);
+    } else if (t->seems_slower)
+        add(out, size, "%s seems slower than %s, without a verdict%s", name, baseline,
+            share_of(in, t->seems_slower, t->compared));
+    else if (t->inconclusive == t->compared)
+        add(out, size,
+            t->compared > 1 ? "%s is not shown to differ from %s in any of %d cells"
+                            : "%s is not shown to differ from %s",
+            name, baseline, t->compared);
+    else if (t->inconclusive)
+        add(out, size, "%s is not shown to differ from %s in %d of %d cells", name, baseline, t->inconclusive,
+            t->compared);
+    else if (t->open_faster == t->compared || t->open_slower == t->compared)
+        add(out, size, "%s is %s than %s so far%s; too few rounds for a verdict", name,
+            t->open_faster ? "faster" : "slower", baseline, share_of(in, t->open, t->compared));
+    else if (t->open)
+        add(out, size, "%s against %s: too few rounds for a verdict", name, baseline);
+    else
+        add(out, size, "%s is not ranked: its output is not that of %s", name, baseline);
+}
+
 /* "fused is 1.31–1.52× faster than baseline in 12 of 14 cells, equivalent in 2" */
 static void add_candidate(char *out, size_t size, const struct session *s, int arm, const struct tally *t,
                           bool first)
@@ -79,10 +125,7 @@ static void add_candidate(char *out, size_t size, const struct session *s, int a
     char range[80], in[48] = "", than[80] = "";
     const char *name = s->preset.arms[arm].name;
     int led = t->faster ? t->faster : t->slower ? t->slower : t->equivalent;
-    if (led == t->compared)
-        snprintf(in, sizeof in, led == 1 ? "" : led == 2 ? " in both cells" : " in all %d cells", led);
-    else
-        snprintf(in, sizeof in, " in %d of %d cells", led, t->compared);
+    share_of(in, led, t->compared);
     if (first)
         snprintf(than, sizeof than, " %s %s", t->faster || t->slower ? "than" : "to", s->preset.arms[0].name);
     if (t->faster)
@@ -92,24 +135,19 @@ static void add_candidate(char *out, size_t size, const struct session *s, int a
             in);
     else if (t->equivalent)
         add(out, size, "%s is equivalent%s%s", name, than, in);
-    else if (t->inconclusive == t->compared)
-        add(out, size,
-            t->compared > 1 ? "%s is not shown to differ from %s in any of %d cells"
-                            : "%s is not shown to differ from %s",
-            name, s->preset.arms[0].name, t->compared);
-    else if (t->inconclusive)
-        add(out, size, "%s is not shown to differ from %s in %d of %d cells", name, s->preset.arms[0].name,
-            t->inconclusive, t->compared);
-    else if (t->open)
-        add(out, size, "%s against %s: too few rounds for a verdict", name, s->preset.arms[0].name);
     else
-        add(out, size, "%s is not ranked: its output is not that of %s", name, s->preset.arms[0].name);
+        add_unranked(out, size, s, arm, t);
     if (t->faster)
         add_part(out, size, "slower", t->slower);
     if (t->faster || t->slower)
         add_part(out, size, "equivalent", t->equivalent);
-    if (led > 0)
-        add_part(out, size, "inconclusive", t->inconclusive);
+    int seems = t->seems_faster + t->seems_slower;
+    if (led > 0) {
+        add_part(out, size, "without a verdict but seemingly faster", t->seems_faster);
+        add_part(out, size, "without a verdict but seemingly slower", t->seems_slower);
+    }
+    if (led > 0 || seems > 0)
+        add_part(out, size, led > 0 ? "inconclusive" : "not shown to differ", t->inconclusive - seems);
     if (led > 0 || t->inconclusive > 0) {
         add_part(out, size, "too few rounds", t->open);
         add_part(out, size, "wrong output", t->refused);

@@ -1,8 +1,10 @@
 /* What statistics cost: a million samples summed up (goal 50 ms), and the figures of a view of 200 cells x 2
- * arms made again when one block arrives (goal 5 ms), in processor time. */
+ * arms made again when one block arrives (goal 5 ms), in processor time; then the same as the Results screen
+ * makes it, with its criteria, sentence and order of rows. */
 #include "engine/summary_cache.h"
 #include "presets/catalog.h"
 #include "stats/stats.h"
+#include "tui/results.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +50,23 @@ static double describe_ms(void)
     }
     free(x);
     return best;
+}
+
+/* The Results screen's table when one block arrives; NAN: no memory. */
+static double results_ms(struct session *s, unsigned *state)
+{
+    struct results r = {.sort = RESULTS_SPEEDUP};
+    struct error e = {0};
+    double sum = 0;
+    bool bad = results_build(&r, s, &e) != 0;
+    for (int i = 0; i < REPEATS && !bad; i++) {
+        bad = add_block(s, i, i % 2, ROUNDS + 1, state) != 0;
+        double from = cpu_ms();
+        bad = bad || results_build(&r, s, &e) != 0;
+        sum += cpu_ms() - from;
+    }
+    results_free(&r);
+    return bad ? NAN : sum / REPEATS;
 }
 
 int main(void)
@@ -99,8 +118,13 @@ int main(void)
     printf("%d cells x 2 arms x %d blocks, everything          %8.1f ms of CPU\n", s.n_cells, ROUNDS, whole);
     printf("the same view when one block arrives               %8.2f ms of CPU (goal 5)  %s\n", one,
            one < 5 ? "reached" : "missed");
+    s.preset.criteria.min_speedup = 1.1;
+    s.preset.criteria.max_cv = 0.1;
+    double screen = results_ms(&s, &state);
+    printf("the Results screen's table when one block arrives  %8.2f ms of CPU (goal 5)  %s\n", screen,
+           screen < 5 ? "reached" : "missed");
     summary_cache_free(cache);
     session_free(&s);
     preset_free(&p);
-    return (million >= 50 || one >= 5) && getenv("BENCH_STRICT");
+    return (million >= 50 || one >= 5 || !(screen < 5)) && getenv("BENCH_STRICT");
 }

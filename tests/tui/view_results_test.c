@@ -1,5 +1,6 @@
 #include "tests/tui/fixture.h"
 #include "tui/results.h"
+#include "tui/results_sentence.h"
 #include "tui/roofline.h"
 #include "tui/view_results.h"
 
@@ -212,6 +213,39 @@ TEST(wrong_output_is_never_called_faster)
     session_free(&s);
 }
 
+TEST(what_a_cell_calls_seemingly_faster_the_headline_calls_so_too)
+{
+    struct session s = maker_session(3, 2, 6);
+    for (int c = 0; c < 3; c++) {
+        maker_fill(&s, c, 0, 6, 10, 0.02);
+        maker_fill(&s, c, 1, 6, c < 2 ? 5 : 10, 0.02);
+    }
+    struct results r = built(&s);
+    struct comparison c[3] = {r.comparison[1], r.comparison[3], r.comparison[5]}, all[6];
+    memcpy(all, r.comparison, sizeof all);
+    char text[640];
+    all[1].verdict = all[3].verdict = VERDICT_INCONCLUSIVE; /* something withholds it */
+    r.comparison = all;
+    results_sentence(&r, &s, text, sizeof text);
+    CHECK_STRING(
+        text,
+        "fused seems faster than baseline, without a verdict in 2 of 3 cells, not shown to differ in 1");
+    all[3] = c[1];
+    results_sentence(&r, &s, text, sizeof text);
+    CHECK_CONTAINS(text, "faster than baseline in 1 of 3 cells, without a verdict but seemingly faster in 1, "
+                         "inconclusive in 1");
+    all[1].final = all[3].final = all[5].final = false;
+    all[3].verdict = VERDICT_INCONCLUSIVE;
+    results_sentence(&r, &s, text, sizeof text);
+    CHECK_CONTAINS(text, "too few rounds for a verdict"); /* and no direction: one of three has none */
+    CHECK(!strstr(text, "faster"));
+    all[5] = all[3];
+    results_sentence(&r, &s, text, sizeof text);
+    CHECK_STRING(text, "fused is faster than baseline so far in all 3 cells; too few rounds for a verdict");
+    results_free(&r);
+    session_free(&s);
+}
+
 /* the table's model */
 
 TEST(what_has_not_changed_is_not_summed_up_again)
@@ -225,10 +259,15 @@ TEST(what_has_not_changed_is_not_summed_up_again)
     r.row[3].summary.n = 12345; /* a mark of our own */
     CHECK_INT(results_build(&r, &s, &e), 0);
     CHECK(r.comparison == kept);
+    s.preset.criteria.min_speedup = 0.1;
     CHECK_INT(r.row[3].summary.n, 12345);
     maker_block(&s, 1, 1, 6, MAKER_SAMPLES, 13, 0.01);
     CHECK_INT(results_build(&r, &s, &e), 0);
     CHECK_INT(r.row[3].summary.n, 7 * MAKER_SAMPLES);
+    struct criterion_result fresh[SUMMARY_CRITERIA];
+    CHECK_INT(r.n_criteria, 1);
+    CHECK_INT(summary_criteria(&s, fresh), 1);
+    CHECK(r.criterion[0].achieved == fresh[0].achieved && r.criterion[0].cell == fresh[0].cell);
     results_free(&r);
     session_free(&s);
 }
