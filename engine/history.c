@@ -195,8 +195,9 @@ void history_name(const struct history *t, int key, char *out, size_t size)
     const struct history_key *k = &t->key[key];
     char axes[192];
     history_axes(t, key, axes, sizeof axes);
-    snprintf(out, size, "%s%s%s%s \xc2\xb7 %s %s \xc2\xb7 batch %d \xc2\xb7 seq %d", k->arm, axes[0] ? " (" : "",
-             axes, axes[0] ? ")" : "", workload_names[k->workload], k->model, k->batch, k->seq);
+    snprintf(out, size, "%s%s%s%s \xc2\xb7 %s %s \xc2\xb7 batch %d \xc2\xb7 seq %d", k->arm,
+             axes[0] ? " (" : "", axes, axes[0] ? ")" : "", workload_names[k->workload], k->model, k->batch,
+             k->seq);
 }
 
 int history_points(const struct history *t, int key, const struct history_point *out[HISTORY_SESSIONS])

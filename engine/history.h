@@ -47,7 +47,8 @@ int history_richest(const struct history *t);
 /* "fused · decode gpt2-124m · batch 1 · seq 128", and where another key reads the same what tells them apart:
  * "fused (bf16) · decode ..." */
 void history_name(const struct history *t, int key, char *out, size_t size);
-/* What tells a key from those of the same model, workload, batch, sequence and arm: "bf16 paged", "64 tokens";
+/* What tells a key from those of the same model, workload, batch, sequence and arm: "bf16 paged", "64
+ * tokens";
  * "" where there are none. */
 void history_axes(const struct history *t, int key, char *out, size_t size);
 /* The points of a key, oldest first; returns how many (at most HISTORY_SESSIONS). */

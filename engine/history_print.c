@@ -11,10 +11,10 @@
 /* --- text */
 
 static const struct column columns[] = {
-    {"model", true, 0},      {"workload", true, 3},  {"batch", false, 0},    {"seq", false, 0},
-    {"arm", true, 0},        {"axes", true, 0}, {"sessions", false, 4}, {"first ms", false, 5}, {"earlier ms", false, 6},
-    {"newest ms", false, 0}, {"change", false, 0},   {"predicted", true, 2}, {"Holm p", false, 7},
-    {"verdict", true, 0}};
+    {"model", true, 0},       {"workload", true, 3},   {"batch", false, 0},    {"seq", false, 0},
+    {"arm", true, 0},         {"axes", true, 0},       {"sessions", false, 4}, {"first ms", false, 5},
+    {"earlier ms", false, 6}, {"newest ms", false, 0}, {"change", false, 0},   {"predicted", true, 2},
+    {"Holm p", false, 7},     {"verdict", true, 0}};
 enum { COLUMNS = sizeof columns / sizeof columns[0], LINE = 512 };
 
 static void put_number(struct columns *t, int value)

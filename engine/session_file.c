@@ -147,8 +147,8 @@ static bool has_tail(FILE *f)
            memcmp(end, tail, TAIL) == 0 && fseek(f, 0, SEEK_SET) == 0;
 }
 
-/* A file up to its cells, which is all that a list tells of it. whole: only of a file with its tail. *ours: it
- * names our schema, whatever else is wrong with it. */
+/* A file up to its cells, which is all that a list tells of it. whole: only of a file with its tail. *ours:
+ * it names our schema, whatever else is wrong with it. */
 static cJSON *load_head(const char *path, bool whole, bool *ours)
 {
     struct error e = {0};

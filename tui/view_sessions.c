@@ -108,8 +108,7 @@ void sessions_arrange(struct sessions_state *s)
     for (int i = 0; shown && key && i < s->n; i++) {
         char text[400];
         const struct session_entry *e = &s->entry[i];
-        snprintf(text, sizeof text, "%s %s %s %s", e->id, e->preset, e->models,
-                 session_entry_status(e));
+        snprintf(text, sizeof text, "%s %s %s %s", e->id, e->preset, e->models, session_entry_status(e));
         if (widget_matches(text, s->filter.text))
             key[n++] = (struct sort_key){e, s->sort, s->reverse, i};
     }
@@ -515,12 +514,12 @@ static void draw_selected(struct app *a, struct grid *g, struct rect r)
         strcmp(a->sessions->base, e->path) == 0 ? "The base: c on another session compares that one with it."
         : a->sessions->base[0]                  ? "c compares this one with the base; Esc forgets the base."
         : is_own_run(a, e)                      ? "This run is in progress: 2 shows it."
-        : e->damaged                            ? "The file is damaged, cut short perhaps: nothing measured can be "
-                                                  "read from it; d deletes it."
-        : e->status == SESSION_COMPLETE         ? "Enter shows it, R takes its preset to Setup, c compares "
-                                                  "it with another, v shows cells over time."
-                                                : "It did not end: u goes on with it and keeps its complete "
-                                                  "cells; Enter shows what was measured.";
+        : e->damaged                    ? "The file is damaged, cut short perhaps: nothing measured can be "
+                                          "read from it; d deletes it."
+        : e->status == SESSION_COMPLETE ? "Enter shows it, R takes its preset to Setup, c compares "
+                                          "it with another, v shows cells over time."
+                                        : "It did not end: u goes on with it and keeps its complete "
+                                          "cells; Enter shows what was measured.";
     grid_text(g, in.x, in.y, in.width, STYLE_TEXT, e->models);
     path_text(path, sizeof path, e->path);
     grid_text(g, in.x, in.y + 1, in.width, STYLE_DIM, path);
