@@ -37,7 +37,8 @@ int64_t engine_now_ns(const struct engine *g)
 
 static bool is_journaled(enum log_kind kind)
 {
-    return kind == LOG_ENVIRONMENT || kind == LOG_ARM || kind == LOG_BLOCK_DONE || kind == LOG_CELL_DONE;
+    return kind == LOG_ENVIRONMENT || kind == LOG_ARM || kind == LOG_RESPONSES || kind == LOG_BLOCK_DONE ||
+           kind == LOG_CELL_DONE;
 }
 
 void engine_tell(void *who, const struct log_entry *entry, size_t payload_size)

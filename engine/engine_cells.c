@@ -39,6 +39,19 @@ static int smaller_without_memory(const struct session *s, int cell, int arm)
     return -1;
 }
 
+static void tell_responses(struct engine *g, const struct log_entry *of, const struct session_responses *r)
+{
+    struct log_entry entry = *of;
+    struct session_responses *copy = r ? quality_copy_responses(r) : NULL;
+    if (!copy && r)
+        engine_message(g, "no memory for the responses of the resumed session: close other programs");
+    if (!copy)
+        return;
+    entry.kind = LOG_RESPONSES;
+    entry.payload = copy;
+    engine_tell(g, &entry, 0);
+}
+
 /* A cell that the resumed session has whole is told again as it was. */
 static bool keep_cell(struct engine *g, int cell)
 {
@@ -49,6 +62,7 @@ static bool keep_cell(struct engine *g, int cell)
     for (int a = 0; a < old->n_arms; a++) {
         struct session_arm facts = old->arm[a];
         facts.blocks = NULL;
+        facts.responses = NULL;
         facts.n_blocks = facts.blocks_capacity = 0;
         struct log_entry entry = {.kind = LOG_ARM,
                                   .cell = cell,
@@ -57,6 +71,7 @@ static bool keep_cell(struct engine *g, int cell)
                                   .value = (double)NAN,
                                   .payload = &facts};
         engine_tell(g, &entry, sizeof facts);
+        tell_responses(g, &entry, old->arm[a].responses);
         for (int i = 0; i < old->arm[a].n_blocks; i++) {
             struct block *b = resume_copy_block(old->arm[a].blocks[i], cell, &e);
             if (!b) {

@@ -237,6 +237,8 @@ int journal_append(struct journal *j, const struct log_entry *entry, struct erro
         return put_line(j, fact(entry, "environment", session_write_environment(entry->payload)), e);
     case LOG_ARM:
         return put_line(j, fact(entry, "facts", facts_of_arm(entry->payload)), e);
+    case LOG_RESPONSES:
+        return put_line(j, fact(entry, "responses", session_write_responses(entry->payload)), e);
     case LOG_BLOCK_DONE:
         return put_line(j, fact(entry, "block", session_write_block(entry->payload)), e);
     case LOG_CELL_DONE:
@@ -291,6 +293,17 @@ static struct session_cell *cell_at(const struct json_at *at, const cJSON *o, st
     return json_int(at, o, "cell", 0, s->n_cells - 1, cell) == JSON_FOUND ? &s->cell[*cell] : NULL;
 }
 
+static int apply_responses(const struct json_at *at, const cJSON *o, struct session_arm *a)
+{
+    struct session_responses *r = NULL;
+    if (session_read_responses(at, cJSON_GetObjectItemCaseSensitive(o, "responses"), &r) != 0)
+        return -1;
+    quality_free_responses(a->responses);
+    a->responses = r;
+    return 0;
+}
+
+/* Facts of an arm, a block of it, or what it answered. */
 static int apply_arm(const struct json_at *at, cJSON *o, struct session *s, const cJSON *facts, cJSON *block,
                      struct error *warning)
 {
@@ -306,6 +319,8 @@ static int apply_arm(const struct json_at *at, cJSON *o, struct session *s, cons
         }
         return 0;
     }
+    if (!facts)
+        return apply_responses(at, o, &c->arm[arm]);
     struct session_arm *a = &c->arm[arm], next = *a;
     if (session_read_arm(at, facts, &next) != 0)
         return -1;
@@ -316,17 +331,18 @@ static int apply_arm(const struct json_at *at, cJSON *o, struct session *s, cons
 static int apply_line(const struct json_at *at, cJSON *o, struct session *s, bool *finished,
                       struct error *warning)
 {
-    const cJSON *environment = NULL, *facts = NULL, *block = NULL, *done = NULL, *end = NULL;
+    const cJSON *environment = NULL, *facts = NULL, *block = NULL, *done = NULL, *end = NULL,
+                *responses = NULL;
     if (json_object(at, o, "environment", &environment) < 0 || json_object(at, o, "facts", &facts) < 0 ||
         json_object(at, o, "block", &block) < 0 || json_object(at, o, "done", &done) < 0 ||
-        json_object(at, o, "finished", &end) < 0)
+        json_object(at, o, "finished", &end) < 0 || json_array(at, o, "responses", &responses) < 0)
         return -1;
     if (environment) {
         struct session_environment v = {0};
         if (session_read_environment(at, environment, &v) != 0)
             return -1;
         s->environment = v;
-    } else if (facts || block) {
+    } else if (facts || block || responses) {
         return apply_arm(at, o, s, facts, cJSON_GetObjectItemCaseSensitive(o, "block"), warning);
     } else if (done) {
         int cell;

@@ -126,6 +126,7 @@ int session_apply(struct session *s, const struct log_entry *entry, struct error
         if (!arm)
             return no_such(entry, e);
         struct session_arm facts = *(const struct session_arm *)entry->payload;
+        facts.responses = arm->responses;
         facts.blocks = arm->blocks;
         facts.n_blocks = arm->n_blocks;
         facts.blocks_capacity = arm->blocks_capacity;
@@ -139,6 +140,11 @@ int session_apply(struct session *s, const struct log_entry *entry, struct error
         struct block *b = (struct block *)(uintptr_t)entry->payload;
         return session_add_block(s, b, e);
     }
+    case LOG_RESPONSES:
+        if (!arm)
+            return no_such(entry, e);
+        arm->responses = (struct session_responses *)(uintptr_t)entry->payload; /* read only from here on */
+        return 0;
     case LOG_CELL_DONE: {
         if (!cell)
             return no_such(entry, e);

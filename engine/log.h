@@ -16,6 +16,7 @@ enum log_kind {
     LOG_ARM,        /* payload: struct session_arm with the facts known so far (its blocks are ignored) */
     LOG_BLOCK,      /* payload: struct block, being filled from now on */
     LOG_BLOCK_DONE, /* payload: the same block, closed */
+    LOG_RESPONSES,  /* payload: struct session_responses of the arm, final */
     LOG_CELL_DONE,  /* payload: struct session_cell with status, reason, stop_rule (its arms are ignored) */
     LOG_PAUSED,
     LOG_RESUMED,

@@ -31,6 +31,7 @@ const struct session_arm *measure_known(const struct measure_run *r, int arm)
 void measure_tell_arm(struct measure_run *r, int arm, struct session_arm *facts)
 {
     facts->blocks = NULL; /* readers have their own */
+    facts->responses = NULL;
     facts->n_blocks = facts->blocks_capacity = 0;
     measure_tell(r, LOG_ARM, arm, (double)NAN, "", facts, sizeof *facts);
 }
@@ -134,7 +135,11 @@ static void prepare_arm(struct measure_run *r, int a)
                                .visit = m->visit,
                                .round = m->first_round,
                                .arm_name = m->preset->arms[a].name,
-                               .seed = m->preset->seed};
+                               .seed = m->preset->seed,
+                               .text = m->preset->text,
+                               .texts = m->preset->texts,
+                               .sampling = m->preset->sampling,
+                               .quality_tokens = m->preset->quality_tokens};
     struct session_arm facts = *measure_known(r, a);
     struct error e = {0};
     int64_t load_ns = 0;

@@ -46,7 +46,10 @@ static int load_models(const struct preset *p, struct plan *out, struct error *e
 /* Tokens a sequence will hold at least. */
 static int tokens_needed(enum workload w, int seq, int tokens)
 {
-    return w == WORKLOAD_PREFILL ? seq : w == WORKLOAD_DECODE ? seq + 1 : seq + tokens;
+    return w == WORKLOAD_TOKENIZE                              ? 0
+           : w == WORKLOAD_PREFILL || w == WORKLOAD_PERPLEXITY ? seq
+           : w == WORKLOAD_DECODE                              ? seq + 1
+                                                               : seq + tokens;
 }
 
 /* All impossible values in one message: what the preset says by itself, unknown models, sequences that a
@@ -104,7 +107,11 @@ static struct runner_request request_of(const struct preset *p, const struct pla
                                    .samples_max = c->samples_per_block,
                                    .arm = arm,
                                    .arm_name = p->arms[arm].name,
-                                   .seed = p->seed};
+                                   .seed = p->seed,
+                                   .text = p->text,
+                                   .texts = p->texts,
+                                   .sampling = p->sampling,
+                                   .quality_tokens = p->quality_tokens};
 }
 
 static void plan_work(const struct preset *p, const struct device *d, const struct plan *plan,
@@ -323,13 +330,13 @@ int plan_build(const struct preset *p, const struct device *d, struct plan *out,
     }
     for (int m = 0; m < p->n_models; m++)
         for (int w = 0; w < p->n_workloads; w++)
-            for (int q = 0; q < p->n_seq; q++)
-                for (int b = 0; b < p->n_batch; b++) {
+            for (int q = 0; q < preset_seqs(p, p->workloads[w]); q++)
+                for (int b = 0; b < preset_batches(p, p->workloads[w]); b++) {
                     struct plan_cell *c = &t.cell[t.n_cells++];
                     c->model = m;
                     c->workload = p->workloads[w];
-                    c->seq = p->seq[q];
-                    c->batch = p->batch[b];
+                    c->seq = preset_seq(p, c->workload, q);
+                    c->batch = preset_batch(p, c->workload, b);
                     c->tokens = c->workload == WORKLOAD_GENERATE ? p->tokens : 0;
                     plan_cell(p, d, &t, c, program);
                 }

@@ -49,20 +49,20 @@ int session_layout(struct session *s, const struct preset *p, struct error *e)
     if (preset_copy(&t.preset, p, e) < 0)
         return -1;
     size_t n = (size_t)p->n_models * (size_t)p->n_workloads * (size_t)p->n_seq * (size_t)p->n_batch;
-    t.cell = calloc(n ? n : 1, sizeof *t.cell);
+    t.cell = calloc(n ? n : 1, sizeof *t.cell); /* tokenize needs fewer */
     if (!t.cell) {
         out_of_memory(e, "the cells of the sweep");
         goto fail;
     }
     for (int m = 0; m < p->n_models; m++)
         for (int w = 0; w < p->n_workloads; w++)
-            for (int q = 0; q < p->n_seq; q++)
-                for (int b = 0; b < p->n_batch; b++) {
+            for (int q = 0; q < preset_seqs(p, p->workloads[w]); q++)
+                for (int b = 0; b < preset_batches(p, p->workloads[w]); b++) {
                     struct session_cell *c = &t.cell[t.n_cells++];
                     memcpy(c->model, p->models[m], sizeof c->model);
                     c->workload = p->workloads[w];
-                    c->seq = p->seq[q];
-                    c->batch = p->batch[b];
+                    c->seq = preset_seq(p, c->workload, q);
+                    c->batch = preset_batch(p, c->workload, b);
                     c->tokens = c->workload == WORKLOAD_GENERATE ? p->tokens : 0;
                     if (lay_out_cell(c, p, e) < 0)
                         goto fail;
@@ -82,6 +82,8 @@ void session_free(struct session *s)
     for (int i = 0; i < s->n_cells; i++) {
         struct session_cell *c = &s->cell[i];
         for (int a = 0; a < c->n_arms; a++) {
+            if (s->owns_blocks)
+                quality_free_responses(c->arm[a].responses);
             if (s->owns_blocks)
                 for (int b = 0; b < c->arm[a].n_blocks; b++)
                     session_free_block(c->arm[a].blocks[b]);

@@ -7,6 +7,7 @@
  * fold over the log) point to the same blocks. */
 #pragma once
 
+#include "engine/quality.h"
 #include "engine/runners/runner.h"
 #include "presets/preset.h"
 #include <stdatomic.h>
@@ -92,6 +93,10 @@ struct session_arm {
     struct model_work work;
     struct runner_graph graph; /* launches and what recording them took */
     struct output_check output;
+    struct arm_quality quality;
+    struct text_figures text;
+    /* generate from a text; NULL: none. Written once and never moved, as blocks are; freed with them. */
+    struct session_responses *responses;
     struct block **blocks; /* grows, so the array may move: each session has its own */
     int n_blocks, blocks_capacity;
 };

@@ -38,7 +38,7 @@ int calibration_preset(const struct preset *p, struct preset *out, struct error 
         q.fake.n_laws = 2;
     }
     q.design = (struct preset_design){0};
-    q.criteria = (struct preset_criteria){NAN, NAN, NAN, NAN, NAN, NAN};
+    q.criteria = preset_no_criteria();
     q.max_rounds = q.rounds;
     q.time_budget_s = 0;
     q.watch = false;

@@ -74,6 +74,10 @@ cJSON *session_write_summary(const struct session *s, int cell, int arm)
            session_put_double(o, "bandwidth_sheet_share", a.bandwidth_sheet_share) ||
            session_put_double(o, "flop_sheet_share", a.flop_sheet_share) ||
            session_put_double(o, "limit_share", a.limit_share);
+    if (isfinite(a.texts_per_second))
+        bad |= session_put_double(o, "texts_per_second", a.texts_per_second);
+    if (isfinite(a.text_bytes_per_second))
+        bad |= session_put_double(o, "text_bytes_per_second", a.text_bytes_per_second);
     bad |= json_add_int64(o, "flagged_blocks", a.flagged_blocks) ? 0 : -1;
     bad |= put_budget(o, s, cell, arm);
     if (bad) {

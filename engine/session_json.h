@@ -26,6 +26,11 @@ int session_write_head(cJSON *root, const struct session *s); /* schema to prese
 cJSON *session_write_environment(const struct session_environment *v);
 cJSON *session_write_block(const struct block *b);
 int session_write_arm(cJSON *object, const struct session_arm *a); /* all but blocks and summary */
+/* session_quality.c: members quality and text of an arm; a list of responses, for responses. */
+int session_write_quality(cJSON *object, const struct session_arm *a);
+int session_read_quality(const struct json_at *at, const cJSON *object, struct session_arm *a);
+cJSON *session_write_responses(const struct session_responses *r);
+int session_read_responses(const struct json_at *at, const cJSON *list, struct session_responses **out);
 int session_write_calibration(cJSON *object, const struct session_calibration *c);
 int session_write_cell(cJSON *object, const struct session_cell *c); /* all but arms and comparisons */
 /* at95: the same comparison at 95 %, for the keys that say so. */

@@ -352,6 +352,7 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     bad |= json_int64(at, object, "eager_ns", 0, INT64_MAX, &a->graph.eager_ns) < 0;
     bad |= read_graph(at, object, &a->graph) < 0;
     bad |= read_output(at, object, &a->output) < 0;
+    bad |= session_read_quality(at, object, a) < 0;
     return bad ? -1 : 0;
 }
 
@@ -376,7 +377,7 @@ int session_read_cell(const struct json_at *at, const cJSON *object, struct sess
     int status = CELL_STOPPED, workload = WORKLOAD_PREFILL;
     int bad = required(json_text(at, object, "model", c->model, sizeof c->model), at, "model", "a name") < 0;
     bad |= required(read_word(at, object, "workload", workload_names, WORKLOADS, &workload), at, "workload",
-                    "prefill, decode or generate") < 0;
+                    "prefill, decode, generate, tokenize or perplexity") < 0;
     bad |= required(json_int(at, object, "batch", 1, INT_MAX, &c->batch), at, "batch", "a number from 1") < 0;
     bad |= required(json_int(at, object, "seq", 1, INT_MAX, &c->seq), at, "seq", "a number from 1") < 0;
     bad |= json_int(at, object, "tokens", 0, INT_MAX, &c->tokens) < 0;
@@ -407,9 +408,10 @@ struct reading {
 static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int arm)
 {
     static const char *const known[] = {
-        "name",   "implementation",    "status",         "reason",  "load_ns", "cold_start_ns",
-        "memory", "time_to_steady_ns", "work",           "output",  "blocks",  "summary",
-        "graph",  "launches_per_step", "first_eager_ns", "eager_ns"};
+        "name",     "implementation",    "status",         "reason",   "load_ns", "cold_start_ns",
+        "memory",   "time_to_steady_ns", "work",           "output",   "blocks",  "summary",
+        "graph",    "launches_per_step", "first_eager_ns", "eager_ns", "quality", "text",
+        "responses"};
     char path[PATH_TEXT];
     snprintf(path, sizeof path, "cells.%d.arms.%d", cell, arm);
     struct json_at at = {r->file, path, r->e};
@@ -419,8 +421,11 @@ static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int 
     int result = json_keys(&at, object, known, sizeof known / sizeof known[0], NULL, r->warning);
     if (session_read_arm(&at, object, a) != 0)
         result = -1;
-    const cJSON *blocks = NULL;
-    if (json_array(&at, object, "blocks", &blocks) < 0)
+    const cJSON *blocks = NULL, *responses = NULL;
+    if (json_array(&at, object, "blocks", &blocks) < 0 ||
+        json_array(&at, object, "responses", &responses) < 0)
+        result = -1;
+    if (responses && session_read_responses(&at, responses, &a->responses) != 0)
         result = -1;
     int i = 0;
     for (cJSON *item = blocks ? blocks->child : NULL; item; item = item->next, i++) {

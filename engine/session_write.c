@@ -201,7 +201,7 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     bad |= put_count(o, "launches_per_step", a->graph.launches) ||
            put_count(o, "first_eager_ns", a->graph.first_eager_ns) ||
            put_count(o, "eager_ns", a->graph.eager_ns) || put_graph(o, &a->graph);
-    return (bad | put_output(o, &a->output)) ? -1 : 0;
+    return (bad | put_output(o, &a->output) | session_write_quality(o, a)) ? -1 : 0;
 }
 
 int session_write_calibration(cJSON *o, const struct session_calibration *c)
@@ -379,6 +379,9 @@ static int put_cells(cJSON *root, const struct session *s, const struct comparis
         for (int j = 0; j < s->cell[i].n_arms; j++) {
             cJSON *arm = cJSON_CreateObject();
             if (session_push_item(arms, arm) != 0 || session_write_arm(arm, &s->cell[i].arm[j]) != 0 ||
+                (s->cell[i].arm[j].responses &&
+                 session_put_item(arm, "responses", session_write_responses(s->cell[i].arm[j].responses)) !=
+                     0) ||
                 put_blocks(arm, &s->cell[i].arm[j]) != 0 ||
                 (all && session_put_item(arm, "summary", session_write_summary(s, i, j)) != 0))
                 return -1;

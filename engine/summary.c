@@ -52,6 +52,7 @@ static struct arm_summary nothing(void)
     a.time_to_first_token_ms = a.time_per_output_token_ms = a.cold_start_ms = a.load_ms = NAN;
     a.bandwidth = a.flop_rate = a.bandwidth_share = a.flop_share = a.limit_share = NAN;
     a.bandwidth_sheet_share = a.flop_sheet_share = NAN;
+    a.texts_per_second = a.text_bytes_per_second = NAN;
     return a;
 }
 
@@ -89,7 +90,8 @@ static void add_block(const struct block *b, int n, const struct session_cell *c
         out->flagged_blocks++;
 }
 
-static void rates(const struct session *s, const struct session_arm *arm, struct arm_summary *out)
+static void rates(const struct session *s, const struct session_cell *cell, const struct session_arm *arm,
+                  struct arm_summary *out)
 {
     double mean = out->latency.mean, tokens = (double)arm->work.tokens;
     const struct session_environment *env = &s->environment;
@@ -103,6 +105,11 @@ static void rates(const struct session *s, const struct session_arm *arm, struct
         out->tokens_per_second_peak = t / out->block_mean.min;
         out->tokens_per_second_sustained = t / out->block_mean.max;
     }
+    if (cell->workload == WORKLOAD_TOKENIZE && arm->text.known & TEXT_TOKENS)
+        out->texts_per_second = (double)arm->text.texts * 1e3 / mean;
+    if (arm->text.known & TEXT_TOKENS && arm->text.tokens > 0)
+        out->text_bytes_per_second =
+            out->tokens_per_second * (double)arm->text.bytes / (double)arm->text.tokens;
     if (arm->work.bytes > 0)
         out->bandwidth = arm->work.bytes * 1e3 / mean;
     if (arm->work.flops > 0)
@@ -129,7 +136,7 @@ static void describe(const struct session *s, const struct session_cell *cell, c
                                     (size_t)out->block_mean.n, confidence);
     out->block_cv = stats_running_std(&out->block_mean) / out->block_mean.mean;
     out->host_mean_ms = sums->host / out->n;
-    rates(s, arm, out);
+    rates(s, cell, arm, out);
     if (arm->work.tokens > 0)
         out->mean_of_rates = sums->rate / out->n;
     if (cell->workload == WORKLOAD_PREFILL)

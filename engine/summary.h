@@ -22,7 +22,10 @@ struct arm_summary {
     double tokens_per_second; /* tokens / mean latency */
     struct stats_interval tokens_per_second_ci;
     double tokens_per_second_peak, tokens_per_second_sustained; /* best and worst block mean */
-    double mean_of_rates;                                       /* llama-bench's figure, named as such */
+    double texts_per_second;                                    /* tokenize; NAN: not known */
+    double
+        text_bytes_per_second; /* of text: tokens per second times the bytes that a token of it stands for */
+    double mean_of_rates;      /* llama-bench's figure, named as such */
     double time_to_first_token_ms,
         time_per_output_token_ms;       /* prefill: first = latency; decode: per output = latency */
     double cold_start_ms, load_ms;      /* NAN: not measured */
@@ -155,7 +158,7 @@ struct criterion_result {
     double target, achieved;
     bool passed, known; /* known = false: no data */
 };
-enum { SUMMARY_CRITERIA = 6 };
+enum { SUMMARY_CRITERIA = 9 };
 int summary_criteria(
     const struct session *s,
     struct criterion_result out[SUMMARY_CRITERIA]); /* how many were asked for; -1: no memory */

@@ -48,6 +48,25 @@ static double block_cv(const struct view *v)
     return v->candidate->block_cv;
 }
 
+static double perplexity_increase(const struct view *v)
+{
+    const struct arm_quality *base = &v->s->cell[v->cell].arm[0].quality,
+                             *mine = &v->s->cell[v->cell].arm[v->arm].quality;
+    return quality_perplexity_increase(base, mine);
+}
+
+static double kl(const struct view *v)
+{
+    const struct arm_quality *q = &v->s->cell[v->cell].arm[v->arm].quality;
+    return q->known & QUALITY_KL ? q->kl : NAN;
+}
+
+static double top1_agreement(const struct view *v)
+{
+    const struct arm_quality *q = &v->s->cell[v->cell].arm[v->arm].quality;
+    return q->known & QUALITY_TOP1 ? q->top1_agreement : NAN;
+}
+
 struct criterion {
     const char *metric;
     bool at_least;         /* achieved must reach the target; else must not exceed it */
@@ -63,6 +82,9 @@ static const struct criterion criteria[SUMMARY_CRITERIA] = {
     {"min_latency_reduction", true, false, latency_reduction},
     {"min_bandwidth_gain", true, false, bandwidth_gain},
     {"max_cv", false, true, block_cv},
+    {"max_perplexity_increase", false, false, perplexity_increase},
+    {"max_kl", false, false, kl},
+    {"min_top1_agreement", true, false, top1_agreement},
 };
 
 static void judge(const struct criterion *c, const struct view *v, struct criterion_result *r)
@@ -102,9 +124,15 @@ static int judge_cell(const struct session *s, int cell, const struct comparison
 static int targets_of(const struct session *s, double targets[SUMMARY_CRITERIA])
 {
     const struct preset_criteria *p = &s->preset.criteria;
-    const double all[SUMMARY_CRITERIA] = {
-        p->min_speedup,           p->max_memory_increase, p->max_numeric_difference,
-        p->min_latency_reduction, p->min_bandwidth_gain,  p->max_cv};
+    const double all[SUMMARY_CRITERIA] = {p->min_speedup,
+                                          p->max_memory_increase,
+                                          p->max_numeric_difference,
+                                          p->min_latency_reduction,
+                                          p->min_bandwidth_gain,
+                                          p->max_cv,
+                                          p->max_perplexity_increase,
+                                          p->max_kl,
+                                          p->min_top1_agreement};
     int asked = 0;
     for (int i = 0; i < SUMMARY_CRITERIA; i++) {
         targets[i] = all[i];

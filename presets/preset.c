@@ -13,7 +13,9 @@
         key, JSON_TEXT, AT(member), sizeof((struct preset *)0)->member, 0, 0                                 \
     }
 
-const char *const workload_names[WORKLOAD_NAMES] = {"prefill", "decode", "generate", "command", "kernel"};
+const char *const workload_names[WORKLOAD_NAMES] = {"prefill",    "decode",  "generate", "tokenize",
+                                                    "perplexity", "command", "kernel"};
+const char *const text_unit_names[TEXT_UNITS] = {"document", "lines"};
 const char *const preset_law_names[4] = {"normal", "lognormal", "bimodal", "ar1"};
 const char *const preset_fault_names[4] = {"ok", "out_of_memory", "failed", "hang"};
 
@@ -23,6 +25,8 @@ const struct json_field preset_fields[] = {
     TEXT("answers", answers),
     TEXT("device", device),
     {"tokens", JSON_INT, AT(tokens), 0, 1, PRESET_SEQ_MAX},
+    TEXT("text", text),
+    {"quality_tokens", JSON_INT, AT(quality_tokens), 0, 0, 1 << 30},
     {"rounds", JSON_INT, AT(rounds), 0, 1, PRESET_ROUNDS_MAX},
     {"max_rounds", JSON_INT, AT(max_rounds), 0, 1, PRESET_ROUNDS_MAX},
     {"samples_per_block", JSON_INT, AT(samples_per_block), 0, 0, 1000000},
@@ -51,8 +55,18 @@ const struct json_field preset_criteria_fields[] = {
     CRITERION(min_latency_reduction, -1e6, 1),
     CRITERION(min_bandwidth_gain, -1, 1e6),
     CRITERION(max_cv, 0, 1e6),
+    CRITERION(max_perplexity_increase, -1, 1e6),
+    CRITERION(max_kl, 0, 1e6),
+    CRITERION(min_top1_agreement, 0, 1),
 };
 const int preset_n_criteria_fields = COUNT(preset_criteria_fields);
+
+const struct json_field preset_sampling_fields[] = {
+    {"temperature", JSON_DOUBLE, offsetof(struct preset_sampling, temperature), 0, 0, 100},
+    {"top_k", JSON_INT, offsetof(struct preset_sampling, top_k), 0, 0, 1 << 30},
+    {"top_p", JSON_DOUBLE, offsetof(struct preset_sampling, top_p), 0, 1e-6, 1},
+};
+const int preset_n_sampling_fields = COUNT(preset_sampling_fields);
 
 #define LAW(key, low, high)                                                                                  \
     {                                                                                                        \
@@ -69,22 +83,52 @@ const struct json_field preset_law_warmup_fields[] = {
 };
 const int preset_n_law_warmup_fields = COUNT(preset_law_warmup_fields);
 
-const char *const preset_keys[] = {
-    "schema",     "name",       "title",
-    "answers",    "device",     "models",
-    "workloads",  "batch",      "seq",
-    "tokens",     "arms",       "design",
-    "rounds",     "max_rounds", "samples_per_block",
-    "half_width", "budget_s",   "time_budget_s",
-    "watch",      "strict",     "warmup_min",
-    "warmup_max", "margin",     "confidence",
-    "threads",    "seed",       "criteria",
-    "fake",       "warmup",     "runs",
-    "model",      "workload",   NULL}; /* the last four are other ways to say one above */
+const char *const preset_keys[] = {"schema",
+                                   "name",
+                                   "title",
+                                   "answers",
+                                   "device",
+                                   "models",
+                                   "workloads",
+                                   "batch",
+                                   "seq",
+                                   "tokens",
+                                   "text",
+                                   "texts",
+                                   "quality_tokens",
+                                   "sampling",
+                                   "arms",
+                                   "design",
+                                   "rounds",
+                                   "max_rounds",
+                                   "samples_per_block",
+                                   "half_width",
+                                   "budget_s",
+                                   "time_budget_s",
+                                   "watch",
+                                   "strict",
+                                   "warmup_min",
+                                   "warmup_max",
+                                   "margin",
+                                   "confidence",
+                                   "threads",
+                                   "seed",
+                                   "criteria",
+                                   "fake",
+                                   "warmup",
+                                   "runs",
+                                   "model",
+                                   "workload",
+                                   NULL}; /* the last four are other ways to say one above */
 
 int preset_n_keys(void)
 {
     return COUNT(preset_keys) - 1;
+}
+
+struct preset_criteria preset_no_criteria(void)
+{
+    return (struct preset_criteria){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
 }
 
 void preset_default(struct preset *p)
@@ -106,7 +150,28 @@ void preset_default(struct preset *p)
     p->margin = 0.01;
     p->confidence = 0.95;
     p->seed = 1;
-    p->criteria = (struct preset_criteria){NAN, NAN, NAN, NAN, NAN, NAN};
+    p->sampling = (struct preset_sampling){0, 0, 1};
+    p->criteria = preset_no_criteria();
+}
+
+int preset_batches(const struct preset *p, enum workload w)
+{
+    return w == WORKLOAD_TOKENIZE ? 1 : p->n_batch;
+}
+
+int preset_seqs(const struct preset *p, enum workload w)
+{
+    return w == WORKLOAD_TOKENIZE ? 1 : p->n_seq;
+}
+
+int preset_batch(const struct preset *p, enum workload w, int i)
+{
+    return w == WORKLOAD_TOKENIZE ? 1 : p->batch[i];
+}
+
+int preset_seq(const struct preset *p, enum workload w, int i)
+{
+    return w == WORKLOAD_TOKENIZE ? 1 : p->seq[i];
 }
 
 void preset_free(struct preset *p)
@@ -157,7 +222,8 @@ bool preset_equal(const struct preset *a, const struct preset *b)
     bool equal =
         json_equal_fields(preset_fields, preset_n_fields, a, b) &&
         json_equal_fields(preset_criteria_fields, preset_n_criteria_fields, &a->criteria, &b->criteria) &&
-        equal_ints(a->batch, a->n_batch, b->batch, b->n_batch) &&
+        json_equal_fields(preset_sampling_fields, preset_n_sampling_fields, &a->sampling, &b->sampling) &&
+        a->texts == b->texts && equal_ints(a->batch, a->n_batch, b->batch, b->n_batch) &&
         equal_ints(a->seq, a->n_seq, b->seq, b->n_seq) && a->n_models == b->n_models &&
         a->n_workloads == b->n_workloads && a->n_arms == b->n_arms && equal_fake(&a->fake, &b->fake) &&
         preset_equal_design(&a->design, &b->design) && !a->unknown == !b->unknown &&

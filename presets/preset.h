@@ -18,12 +18,25 @@ enum workload {
     WORKLOAD_PREFILL,
     WORKLOAD_DECODE,
     WORKLOAD_GENERATE,
-    WORKLOADS, /* those a preset may ask for; what follows is only read from other tools' files */
+    WORKLOAD_TOKENIZE,   /* one pass over the text; neither batch nor seq: one cell per model */
+    WORKLOAD_PERPLEXITY, /* batch windows of seq tokens of the text */
+    WORKLOADS,           /* those a preset may ask for; what follows is only read from other tools' files */
     WORKLOAD_COMMAND = WORKLOADS,
     WORKLOAD_KERNEL,
     WORKLOAD_NAMES
 };
 extern const char *const workload_names[WORKLOAD_NAMES];
+
+/* What one text is in the file of texts: all of it, or each line that is not empty. */
+enum text_unit { TEXTS_DOCUMENT, TEXTS_LINES, TEXT_UNITS };
+extern const char *const text_unit_names[TEXT_UNITS]; /* "document", "lines" */
+/* How generate chooses a token. Other than greedy it is done on the host from the logits, inside the sample.
+ */
+struct preset_sampling {
+    double temperature; /* 0: greedy, the likeliest */
+    int top_k;          /* 0: all */
+    double top_p;       /* 1: all */
+};
 
 enum {
     PRESET_NAME = 64,
@@ -42,11 +55,14 @@ struct preset_arm {
 
 struct preset_criteria { /* NAN: not asked for. Evaluated for each candidate arm against the baseline. */
     double min_speedup;  /* ratio of mean latencies, 1.2 */
-    double max_memory_increase;    /* fraction of peak, 0.05 */
-    double max_numeric_difference; /* largest relative logit error against the baseline */
-    double min_latency_reduction;  /* fraction, 0.10 */
-    double min_bandwidth_gain;     /* fraction, 0.20 */
-    double max_cv;                 /* of block means, 0.1 */
+    double max_memory_increase;     /* fraction of peak, 0.05 */
+    double max_numeric_difference;  /* largest relative logit error against the baseline */
+    double min_latency_reduction;   /* fraction, 0.10 */
+    double min_bandwidth_gain;      /* fraction, 0.20 */
+    double max_cv;                  /* of block means, 0.1 */
+    double max_perplexity_increase; /* fraction of the baseline's, 0.05 */
+    double max_kl;                  /* mean KL divergence from the baseline, nats */
+    double min_top1_agreement;      /* share of scored positions with the baseline's likeliest token, 0..1 */
 };
 
 /* A 2^k factorial over axes of the implementation, or a fraction of one (Box, Hunter & Hunter 2005). In a
@@ -105,7 +121,12 @@ struct preset {
     int n_workloads;
     int batch[PRESET_SWEEP], n_batch;
     int seq[PRESET_SWEEP], n_seq;
-    int tokens;                          /* generate: tokens after the prompt */
+    int tokens;           /* generate: tokens after the prompt */
+    char text[256];       /* a file, or the name of a shipped text; "": seeded random ids */
+    enum text_unit texts; /* document, lines */
+    int quality_tokens;   /* tokens that quality is judged on at most; 0: perplexity all of the text, else 256
+                           */
+    struct preset_sampling sampling;
     struct preset_arm arms[PRESET_ARMS]; /* the first is the baseline */
     int n_arms;
     struct preset_design design;
@@ -128,9 +149,16 @@ struct preset {
     char *unknown; /* JSON object text of keys not understood, or NULL; kept when writing. Owned. */
 };
 
+/* What the sweep of a workload takes: tokenize has one cell per model, of batch 1 and seq 1. */
+int preset_batches(const struct preset *p, enum workload w);
+int preset_seqs(const struct preset *p, enum workload w);
+int preset_batch(const struct preset *p, enum workload w, int i);
+int preset_seq(const struct preset *p, enum workload w, int i);
+
 /* The arm that stands for a setting of the design; -1: none, or more than one. */
 int preset_design_arm(const struct preset *p, unsigned setting);
 
+struct preset_criteria preset_no_criteria(void); /* every member NAN */
 void preset_default(struct preset *p);
 void preset_free(struct preset *p); /* releases what it owns; p may be zeroed */
 int preset_copy(struct preset *to, const struct preset *from, struct error *e);

@@ -12,6 +12,8 @@ extern const struct json_field preset_fields[];
 extern const int preset_n_fields;
 extern const struct json_field preset_criteria_fields[];
 extern const int preset_n_criteria_fields;
+extern const struct json_field preset_sampling_fields[];
+extern const int preset_n_sampling_fields;
 extern const struct json_field preset_law_fields[];
 extern const int preset_n_law_fields;
 extern const struct json_field preset_law_warmup_fields[];

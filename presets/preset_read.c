@@ -108,7 +108,8 @@ static int read_workloads(const struct json_at *at, cJSON *root, const char *key
                !(cJSON_IsString(items[i]) && strcmp(items[i]->valuestring, workload_names[w]) == 0))
             w++;
         if (w == WORKLOADS || seen[w])
-            result = json_unexpected(at, key, "prefill, decode or generate, each once", items[i]);
+            result = json_unexpected(at, key, "prefill, decode, generate, tokenize or perplexity, each once",
+                                     items[i]);
         else if (result == 0)
             p->workloads[i] = (enum workload)w;
         if (w < WORKLOADS)
@@ -134,6 +135,36 @@ static int read_criteria(struct preset_reading *r, const struct json_at *at, cJS
     if (json_read_fields(&in, object, preset_criteria_fields, n, &p->criteria) != 0)
         result = -1;
     return preset_keep_unknown(r, &r->unknown, "criteria", leftovers) != 0 ? -1 : result;
+}
+
+static int read_sampling(struct preset_reading *r, const struct json_at *at, cJSON *root, struct preset *p)
+{
+    const cJSON *object;
+    const char *known[8];
+    cJSON *leftovers = NULL;
+    struct json_at in = {at->file, "sampling", at->e};
+    int found = json_object(at, root, "sampling", &object);
+    if (found != JSON_FOUND)
+        return found < 0 ? -1 : 0;
+    int n = preset_field_keys(preset_sampling_fields, preset_n_sampling_fields, known);
+    int result =
+        json_keys(&in, cJSON_GetObjectItemCaseSensitive(root, "sampling"), known, n, &leftovers, r->warning);
+    if (json_read_fields(&in, object, preset_sampling_fields, n, &p->sampling) != 0)
+        result = -1;
+    return preset_keep_unknown(r, &r->unknown, "sampling", leftovers) != 0 ? -1 : result;
+}
+
+static int read_text_unit(const struct json_at *at, const cJSON *root, struct preset *p)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, "texts");
+    if (!preset_given(root, "texts"))
+        return 0;
+    for (int u = 0; u < TEXT_UNITS; u++)
+        if (cJSON_IsString(item) && strcmp(item->valuestring, text_unit_names[u]) == 0) {
+            p->texts = (enum text_unit)u;
+            return 0;
+        }
+    return json_unexpected(at, "texts", "document or lines", item);
 }
 
 /* "runs" is "rounds" and so on; both at once would leave open which counts. */
@@ -180,7 +211,8 @@ static int read_root(struct preset_reading *r, cJSON *root, struct preset *p)
     result |= read_ints(&at, root, "batch", PRESET_BATCH_MAX, p->batch, &p->n_batch);
     result |= read_ints(&at, root, "seq", PRESET_SEQ_MAX, p->seq, &p->n_seq);
     result |= preset_read_arms(r, &at, root, p) | preset_read_design(r, &at, root, p) |
-              read_criteria(r, &at, root, p) | preset_read_fake(r, &at, root, p);
+              read_text_unit(&at, root, p) | read_sampling(r, &at, root, p) | read_criteria(r, &at, root, p) |
+              preset_read_fake(r, &at, root, p);
     result |= json_keys(&at, root, preset_keys, preset_n_keys(), &r->unknown, r->warning);
     return result ? -1 : 0;
 }

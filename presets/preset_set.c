@@ -20,6 +20,8 @@ static bool is_list(const char *key)
 
 static bool is_text(const char *key)
 {
+    if (strcmp(key, "texts") == 0)
+        return true;
     for (int i = 0; i < preset_n_fields; i++)
         if (strcmp(preset_fields[i].key, key) == 0)
             return preset_fields[i].type == JSON_TEXT || preset_fields[i].type == JSON_UINT64;
@@ -110,6 +112,9 @@ static int names_at(char **parts, int depth, const char **names)
     } else if (strcmp(parts[0], "criteria") == 0 && depth == 1) {
         for (int i = 0; i < preset_n_criteria_fields; i++)
             names[n++] = preset_criteria_fields[i].key;
+    } else if (strcmp(parts[0], "sampling") == 0 && depth == 1) {
+        for (int i = 0; i < preset_n_sampling_fields; i++)
+            names[n++] = preset_sampling_fields[i].key;
     } else if (strcmp(parts[0], "arms") == 0 && depth == 2) {
         names[n++] = "name";
         names[n++] = "of";

@@ -52,12 +52,25 @@ static int check_workloads(const struct json_at *at, const struct preset *p)
 {
     int result = 0;
     if (p->n_workloads <= 0)
-        return finding(at, "workloads", "none given: name prefill, decode or generate");
+        return finding(at, "workloads", "none given: name prefill, decode, generate, tokenize or perplexity");
     for (int i = 0; i < p->n_workloads; i++)
         for (int j = 0; j < i; j++)
             if (p->workloads[i] == p->workloads[j])
                 result = finding(at, "workloads", "one is given twice: remove it");
     return result;
+}
+
+/* What asks for words cannot run on random ids. */
+static int check_text(const struct json_at *at, const struct preset *p)
+{
+    for (int i = 0; i < p->n_workloads; i++)
+        if (!p->text[0] && (p->workloads[i] == WORKLOAD_TOKENIZE || p->workloads[i] == WORKLOAD_PERPLEXITY)) {
+            char text[160];
+            snprintf(text, sizeof text, "the workload %s needs one: name a file, or tinyshakespeare",
+                     workload_names[p->workloads[i]]);
+            return finding(at, "text", text);
+        }
+    return 0;
 }
 
 static int check_arms(const struct json_at *at, const struct preset *p)
@@ -162,7 +175,7 @@ int preset_validate(const struct preset *p, struct error *e)
 {
     struct error found = {0};
     struct json_at at = {p->name[0] ? p->name : "preset", "", &found};
-    struct json_at criteria = {at.file, "criteria", &found};
+    struct json_at criteria = {at.file, "criteria", &found}, sampling = {at.file, "sampling", &found};
     json_check_fields(&at, preset_fields, preset_n_fields, p);
     check_device(&at, p->device);
     check_models(&at, p);
@@ -174,6 +187,8 @@ int preset_validate(const struct preset *p, struct error *e)
         finding(&at, "max_rounds", "less than rounds: raise it or lower rounds");
     if (p->warmup_max < p->warmup_min)
         finding(&at, "warmup_max", "less than warmup_min: raise it or lower warmup_min");
+    json_check_fields(&sampling, preset_sampling_fields, preset_n_sampling_fields, &p->sampling);
+    check_text(&at, p);
     json_check_fields(&criteria, preset_criteria_fields, preset_n_criteria_fields, &p->criteria);
     check_fake(&at, p);
     preset_check_design(&at, p);

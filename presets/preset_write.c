@@ -61,12 +61,15 @@ static void merge_unknown(cJSON *into, cJSON *unknown)
 cJSON *preset_to_json(const struct preset *p)
 {
     const int head = PRESET_HEAD_FIELDS;
-    cJSON *root = cJSON_CreateObject(), *criteria = NULL;
+    cJSON *root = cJSON_CreateObject(), *criteria = NULL, *sampling = NULL;
     bool done =
         cJSON_AddStringToObject(root, "schema", "benchtop/preset/1") &&
         json_write_fields(root, preset_fields, head, p) == 0 && write_lists(root, p) == 0 &&
         preset_write_arms(root, p) == 0 && preset_write_design(root, p) == 0 &&
         json_write_fields(root, preset_fields + head, preset_n_fields - head, p) == 0 &&
+        cJSON_AddStringToObject(root, "texts", text_unit_names[p->texts]) &&
+        (sampling = cJSON_AddObjectToObject(root, "sampling")) &&
+        json_write_fields(sampling, preset_sampling_fields, preset_n_sampling_fields, &p->sampling) == 0 &&
         (criteria = cJSON_AddObjectToObject(root, "criteria")) &&
         json_write_fields(criteria, preset_criteria_fields, preset_n_criteria_fields, &p->criteria) == 0 &&
         preset_write_fake(root, &p->fake) == 0;

@@ -115,7 +115,10 @@ static bool has_criteria(const struct preset *p)
                           p->criteria.max_numeric_difference,
                           p->criteria.min_latency_reduction,
                           p->criteria.min_bandwidth_gain,
-                          p->criteria.max_cv};
+                          p->criteria.max_cv,
+                          p->criteria.max_perplexity_increase,
+                          p->criteria.max_kl,
+                          p->criteria.min_top1_agreement};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!isnan(all[i]))
             return true;

@@ -86,8 +86,9 @@ int override_workload(struct preset *p, const char *value, bool first, struct er
             char near[128], name[64];
             snprintf(name, sizeof name, "%.*s", (int)length, word);
             catalog_nearest(name, workload_names, WORKLOADS, near, sizeof near);
-            return error_add(e, ERROR_USAGE, "--workload %s is unknown: %s%s", name,
-                             *near ? "did you mean " : "choose prefill, decode or generate", near);
+            return error_add(
+                e, ERROR_USAGE, "--workload %s is unknown: %s%s", name,
+                *near ? "did you mean " : "choose prefill, decode, generate, tokenize or perplexity", near);
         }
         bool have = false;
         for (int i = 0; i < p->n_workloads; i++)
@@ -96,7 +97,9 @@ int override_workload(struct preset *p, const char *value, bool first, struct er
             p->workloads[p->n_workloads++] = (enum workload)w;
         word += length + (word[length] == ',');
     }
-    return p->n_workloads ? 0 : override_expected(e, "--workload", value, "prefill, decode or generate");
+    return p->n_workloads ? 0
+                          : override_expected(e, "--workload", value,
+                                              "prefill, decode, generate, tokenize or perplexity");
 }
 
 int override_batch(struct preset *p, const char *value, bool first, struct error *e)
@@ -115,6 +118,45 @@ int override_tokens(struct preset *p, const char *value, bool first, struct erro
 {
     (void)first;
     return apply_int(&p->tokens, "--tokens", value, e);
+}
+
+int override_text(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    if (!*value || strlen(value) >= sizeof p->text)
+        return override_expected(e, "--text", value,
+                                 "a file of at most 255 bytes in its name, or a shipped text");
+    snprintf(p->text, sizeof p->text, "%s", value);
+    return 0;
+}
+
+static int apply_double(double *field, const char *option, const char *value, const char *expected,
+                        struct error *e)
+{
+    char *end;
+    double v = strtod(value, &end);
+    if (end == value || *end || !isfinite(v))
+        return override_expected(e, option, value, expected);
+    *field = v;
+    return 0;
+}
+
+int override_temperature(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_double(&p->sampling.temperature, "--temperature", value, "a number from 0 (greedy)", e);
+}
+
+int override_top_k(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_int(&p->sampling.top_k, "--top-k", value, e);
+}
+
+int override_top_p(struct preset *p, const char *value, bool first, struct error *e)
+{
+    (void)first;
+    return apply_double(&p->sampling.top_p, "--top-p", value, "a number above 0, at most 1 (all)", e);
 }
 
 int override_arm(struct preset *p, const char *value, bool first, struct error *e)

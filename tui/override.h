@@ -12,6 +12,10 @@ int override_workload(struct preset *p, const char *value, bool first, struct er
 int override_batch(struct preset *p, const char *value, bool first, struct error *e);
 int override_seq(struct preset *p, const char *value, bool first, struct error *e);
 int override_tokens(struct preset *p, const char *value, bool first, struct error *e);
+int override_text(struct preset *p, const char *value, bool first, struct error *e);
+int override_temperature(struct preset *p, const char *value, bool first, struct error *e);
+int override_top_k(struct preset *p, const char *value, bool first, struct error *e);
+int override_top_p(struct preset *p, const char *value, bool first, struct error *e);
 int override_arm(struct preset *p, const char *value, bool first, struct error *e);
 int override_precision(struct preset *p, const char *value, bool first, struct error *e);
 int override_runs(struct preset *p, const char *value, bool first, struct error *e);

@@ -250,6 +250,8 @@ static struct model_work decode_work(const struct model_spec *m, const struct im
 struct model_work model_work(const struct model_spec *m, const struct implementation *i, enum workload w,
                              int batch, int seq, int tokens)
 {
+    if (w == WORKLOAD_TOKENIZE) /* the host's work, counted by whoever has the text */
+        return (struct model_work){0};
     if (w == WORKLOAD_DECODE)
         return decode_work(m, i, batch, seq);
     struct model_work work = prefill_work(m, i, batch, seq);

@@ -61,6 +61,9 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (!cpu && !native_is_cuda(device))
         return error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose cpu or cuda",
                          device);
+    if (w == WORKLOAD_TOKENIZE || w == WORKLOAD_PERPLEXITY)
+        return error_set(e, ERROR_UNSUPPORTED, "the workload %s is not built in: choose prefill",
+                         workload_names[w]);
     if (m->family == MODEL_MAMBA)
         return error_set(e, ERROR_UNSUPPORTED,
                          "state-space models arrive with real model files: choose a transformer");

@@ -100,7 +100,11 @@ static int prepare(struct child *c, struct error *e)
                                .visit = h->visit,
                                .round = h->round,
                                .arm_name = h->preset.arms[h->arm].name,
-                               .seed = h->preset.seed};
+                               .seed = h->preset.seed,
+                               .text = h->preset.text,
+                               .texts = h->preset.texts,
+                               .sampling = h->preset.sampling,
+                               .quality_tokens = h->preset.quality_tokens};
     c->arm = c->runner->ops->prepare(c->runner, &q, &watch, &c->load_ns, e);
     return c->arm ? 0 : -1;
 }

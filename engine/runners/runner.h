@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/model/model.h"
+#include "engine/quality.h"
 #include "presets/error.h"
 #include "presets/preset.h"
 #include <stdatomic.h>
@@ -37,7 +38,11 @@ struct runner_request {
     int visit, round; /* a number for each time the arm is prepared, and the rounds it had before: the fake
                          draws other samples and drifts on */
     const char *arm_name;
-    uint64_t seed; /* weights and inputs: the same for every arm, so that outputs can be compared */
+    uint64_t seed;    /* weights and inputs: the same for every arm, so that outputs can be compared */
+    const char *text; /* the preset's: a file or a shipped text; NULL, "": seeded random ids */
+    enum text_unit texts;
+    struct preset_sampling sampling; /* all 0: greedy */
+    int quality_tokens;              /* the preset's */
 };
 
 /* What the arm computed, for the gate: logits of a fixed input after reset, the last row of every sequence
@@ -85,6 +90,16 @@ struct runner_ops {
     int (*run_block)(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
                      const struct runner_watch *w, struct error *e);
     int (*output)(struct runner_arm *a, struct runner_output *out, struct error *e);
+    /* How good the prepared arms' predictions are, arm[0] the baseline, all on the same tokens where they
+     * have one vocabulary: out[n]. Between blocks: the caller resets before the next one. NULL: this runner
+     * computes no logits. */
+    int (*quality)(struct runner_arm *const *arm, int n, const struct runner_watch *w,
+                   struct arm_quality *out, struct error *e);
+    /* What one generation from the text gives, prompt by prompt; *out is the caller's to free, NULL where the
+     * request has no text or does not generate. NULL: none. */
+    int (*responses)(struct runner_arm *a, const struct runner_watch *w, struct session_responses **out,
+                     struct error *e);
+    void (*text)(struct runner_arm *a, struct text_figures *out); /* NULL: this runner reads no text */
     void (*memory)(struct runner_arm *a, struct memory_use *out); /* measured, since prepare */
     void (*work)(struct runner_arm *a, struct model_work *out);
     void (*graph)(struct runner_arm *a, struct runner_graph *out); /* NULL: this runner records none */

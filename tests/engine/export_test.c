@@ -261,7 +261,7 @@ TEST(several_measurements_export_to_vllm_as_an_array_that_names_them)
 TEST(the_report_fills_the_tables_and_answers_the_questions)
 {
     struct session s = sample(3, 3);
-    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1};
+    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1, NAN, NAN, NAN};
     strcpy(s.preset.title, "Throughput against batch size");
     char *text = print(&s, "md");
     CHECK_CONTAINS(text, "### Throughput vs Batch Size");

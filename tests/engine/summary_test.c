@@ -304,7 +304,7 @@ TEST(criteria_judge_the_worst_cell_and_arm)
     maker_fill(&s, 0, 1, 10, 10, 0.01);
     maker_fill(&s, 1, 0, 10, 11, 0.01);
     maker_fill(&s, 1, 1, 10, 10, 0.01);
-    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1};
+    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1, NAN, NAN, NAN};
     CHECK_INT(summary_criteria(&s, r), 3);
     CHECK_STRING(r[0].metric, "min_speedup");
     CHECK(r[0].known && !r[0].passed && r[0].cell == 1 && r[0].arm == 1);
@@ -323,7 +323,7 @@ TEST(a_criterion_without_data_is_unknown_and_not_passed)
 {
     struct session s = maker_session(1, 2, 10);
     struct criterion_result r[SUMMARY_CRITERIA];
-    s.preset.criteria = (struct preset_criteria){1.2, NAN, NAN, NAN, NAN, NAN};
+    s.preset.criteria = (struct preset_criteria){1.2, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     CHECK_INT(summary_criteria(&s, r), 1);
     CHECK(!r[0].known && !r[0].passed && isnan(r[0].achieved));
     s.preset.criteria.min_speedup = NAN;

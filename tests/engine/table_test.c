@@ -96,7 +96,7 @@ TEST(the_table_looks_as_it_should_at_three_widths)
 {
     struct session s = sample();
     struct error e = {0};
-    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1};
+    s.preset.criteria = (struct preset_criteria){1.2, 0.05, NAN, NAN, NAN, 0.1, NAN, NAN, NAN};
     static const int widths[] = {160, 100, 60};
     for (int i = 0; i < 3; i++) {
         char name[32], *t = table_print(&s, widths[i], &e);

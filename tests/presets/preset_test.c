@@ -176,6 +176,12 @@ static void random_preset(struct preset *r)
     r->margin = any_double(0, 0.9);
     r->confidence = any_double(0.5, 0.9999);
     r->seed = state;
+    snprintf(r->text, sizeof r->text, "texts/%d.txt", below(9));
+    r->texts = (enum text_unit)below(TEXT_UNITS);
+    r->quality_tokens = below(9999);
+    r->sampling = (struct preset_sampling){any_double(0, 2), below(100), any_double(0.1, 1)};
+    if (below(2))
+        r->criteria.max_kl = any_double(0, 3);
     double *criteria[] = {&r->criteria.min_speedup, &r->criteria.max_cv, &r->criteria.max_memory_increase};
     for (int i = 0; i < 3; i++)
         if (below(2))
@@ -243,6 +249,60 @@ TEST(a_lone_value_is_a_list_of_one_and_common_names_are_understood)
     CHECK_CONTAINS(e.text, "runs and rounds say the same");
 }
 
+TEST(text_and_sampling_are_read_set_and_checked)
+{
+    CHECK_INT(
+        parse("{\"schema\":\"benchtop/preset/1\",\"model\":\"a\",\"workload\":\"generate\","
+              "\"arms\":\"baseline\",\"text\":\"my prompts.txt\",\"texts\":\"lines\","
+              "\"sampling\":{\"temperature\":0.7,\"top_k\":40},"
+              "\"criteria\":{\"max_kl\":0.1,\"max_perplexity_increase\":0.05,\"min_top1_agreement\":0.9}}"),
+        0);
+    CHECK_STRING(warning.text, "");
+    CHECK_STRING(p.text, "my prompts.txt");
+    CHECK_INT(p.texts, TEXTS_LINES);
+    CHECK_CLOSE(p.sampling.temperature, 0.7, 0);
+    CHECK_INT(p.sampling.top_k, 40);
+    CHECK_CLOSE(p.sampling.top_p, 1, 0);
+    CHECK_CLOSE(p.criteria.min_top1_agreement, 0.9, 1e-15);
+    CHECK_INT(preset_validate(&p, &e), 0);
+    check_comes_back(&p);
+    CHECK_INT(preset_set(&p, "texts", "document", &e), 0);
+    CHECK_INT(p.texts, TEXTS_DOCUMENT);
+    CHECK_INT(preset_set(&p, "text", "2026", &e), 0);
+    CHECK_STRING(p.text, "2026");
+    CHECK_INT(preset_set(&p, "sampling.top_p", "0.9", &e), 0);
+    CHECK_CLOSE(p.sampling.top_p, 0.9, 0);
+    CHECK_INT(preset_set(&p, "sampling.top_q", "0.9", &e), -1);
+    CHECK_CONTAINS(e.text, "did you mean top_");
+    struct preset other = p;
+    other.sampling.top_p = 0.8;
+    CHECK(!preset_equal(&p, &other));
+    other = p;
+    other.texts = TEXTS_LINES;
+    CHECK(!preset_equal(&p, &other));
+    e = (struct error){0};
+    CHECK_INT(parse("{\"texts\":\"pages\",\"sampling\":{\"top_p\":0,\"temperature\":-1}}"), -1);
+    CHECK_CONTAINS(e.text, "texts: expected document or lines");
+    CHECK_CONTAINS(e.text, "sampling.top_p: expected a number");
+    CHECK_CONTAINS(e.text, "sampling.temperature: expected a number");
+}
+
+TEST(workloads_of_words_need_a_text_and_tokenize_has_one_cell)
+{
+    CHECK_INT(
+        parse("{\"schema\":\"benchtop/preset/1\",\"model\":\"a\",\"workload\":[\"tokenize\",\"perplexity\"],"
+              "\"arms\":\"baseline\",\"batch\":[1,2],\"seq\":[64,128,256]}"),
+        0);
+    CHECK_INT(preset_validate(&p, &e), -1);
+    CHECK_CONTAINS(e.text, "text: the workload tokenize needs one");
+    snprintf(p.text, sizeof p.text, "tinyshakespeare");
+    e = (struct error){0};
+    CHECK_INT(preset_validate(&p, &e), 0);
+    CHECK_INT(preset_seqs(&p, WORKLOAD_TOKENIZE) * preset_batches(&p, WORKLOAD_TOKENIZE), 1);
+    CHECK_INT(preset_seqs(&p, WORKLOAD_PERPLEXITY) * preset_batches(&p, WORKLOAD_PERPLEXITY), 6);
+    CHECK_INT(preset_seq(&p, WORKLOAD_PERPLEXITY, 2), 256);
+}
+
 TEST(every_wrong_value_of_a_file_is_told_in_one_message)
 {
     CHECK_INT(
@@ -251,16 +311,17 @@ TEST(every_wrong_value_of_a_file_is_told_in_one_message)
               "\"optimised\"],"
               "\"criteria\":[],\"rounds\":4}"),
         -1);
-    static const char *const parts[] = {"schema: expected \"benchtop/preset/1\"",
-                                        "x.json: batch: expected whole numbers from 1 to 1024, found 0",
-                                        "seq: expected whole numbers",
-                                        "rounds: expected a whole number from 1 to 100000, found -3",
-                                        "models: expected names",
-                                        "workloads: expected prefill, decode or generate",
-                                        "confidence: expected a number",
-                                        "seed: expected a whole number",
-                                        "did you mean optimized?",
-                                        "criteria: expected an object, found a list"};
+    static const char *const parts[] = {
+        "schema: expected \"benchtop/preset/1\"",
+        "x.json: batch: expected whole numbers from 1 to 1024, found 0",
+        "seq: expected whole numbers",
+        "rounds: expected a whole number from 1 to 100000, found -3",
+        "models: expected names",
+        "workloads: expected prefill, decode, generate, tokenize or perplexity",
+        "confidence: expected a number",
+        "seed: expected a whole number",
+        "did you mean optimized?",
+        "criteria: expected an object, found a list"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         CHECK_CONTAINS(e.text, parts[i]);
 }
