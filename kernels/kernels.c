@@ -92,7 +92,8 @@ struct kernel_matrix kernel_matrix_rows(const struct kernel_matrix *m, int64_t f
     size_t blocks = (size_t)first * blocks_of(m->cols);
     view.rows = rows;
     view.first_row = m->first_row + first;
-    view.data = (char *)m->data + (size_t)first * kernel_row_bytes(m->dtype, m->cols);
+    view.data = (char *)m->data + (size_t)first * (m->channel_stride ? kernel_dtype_bytes(m->dtype)
+                                                                     : kernel_row_bytes(m->dtype, m->cols));
     if (m->dtype == KERNEL_INT8)
         view.scales = m->scales + first;
     if (m->dtype == KERNEL_NF4)

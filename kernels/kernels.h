@@ -76,6 +76,10 @@ struct kernel_matrix {
     int64_t first_row;   /* of a view by kernel_matrix_rows, for nf4_dq's groups; codes and data are already
                             there */
     bool quantize_input; /* int8 products of many rows: quantize x per row too (W8A8), else widen w (W8A16) */
+    /* 0: row-major as above. Else by input channel, all outputs of one side by side, for products that read
+     * few channels: element (r, c) is data[c * channel_stride + r]; fp32, fp16, bf16 and int8. As many bytes.
+     * Taken by read_matrix, write_matrix, product, gate_up and the sparse products. */
+    int64_t channel_stride;
 };
 
 size_t kernel_matrix_bytes(enum kernel_dtype dtype, int64_t rows, int64_t cols); /* data, scales, codes */
@@ -105,6 +109,13 @@ struct kernel_kv {
     void *k, *v;
     const int32_t *table;
     int table_stride, block_size, kv_heads, head_dim;
+};
+
+/* The entries of each row of x that are not zero: [rows, keep], by ascending channel. */
+struct kernel_kept {
+    int32_t *channel;
+    void *value; /* activations */
+    int keep;    /* of every row, so that a recorded step serves every token */
 };
 
 enum kernel_norm_kind { KERNEL_RMS_NORM, KERNEL_LAYER_NORM };
@@ -271,6 +282,11 @@ struct kernel_ops {
     void (*add_norm)(struct kernels *k, void *out, void *residual, const void *x,
                      const struct kernel_norm *norm, int rows);
 
+    /* Rows [first, first + rows) of m from fp32 [rows, cols] in host memory, rounded to its type: fp32, fp16,
+     * bf16, int8. Synchronizes. */
+    void (*write_matrix)(struct kernels *k, struct kernel_matrix *m, int64_t first, int64_t rows,
+                         const float *from);
+
     /* out[rows, m->rows] (row stride out_stride) = epilogue(x[rows, m->cols] m^T); x row stride x_stride.
      * rows <= 8 or so: our own GEMV; more: our own loops, or for many rows in fp32 the product library.
      * workspace: product_workspace() bytes or NULL. Dot products in pairs of bf16 (AVX512-BF16, more than 8
@@ -288,6 +304,22 @@ struct kernel_ops {
     void (*head_argmax)(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                         const struct kernel_matrix *m, const float *bias, int rows, void *workspace);
     size_t (*head_argmax_workspace)(const struct kernels *k, const struct kernel_matrix *m, int rows);
+
+    /* Sparse activations (Liu et al. 2025, "La RoSA", section 3.3): the `keep` entries of largest magnitude
+     * of each row of x [rows, width], listed; of equals those of lower index, NaN above all. mask_top_k
+     * leaves them where they are and sets the others to 0. */
+    void (*top_k)(struct kernels *k, const struct kernel_kept *out, const void *x, int stride, int width,
+                  int rows);
+    void (*mask_top_k)(struct kernels *k, void *x, int stride, int width, int keep, int rows);
+    /* out[r] = epilogue(sum of value[r, i] * channel[r, i] of m) for every row r; m stands by channel. Each
+     * row reads its own channels: up to sparse_rows rows that is less than the whole matrix for all. */
+    void (*sparse_product)(struct kernels *k, void *out, int out_stride, const struct kernel_kept *x,
+                           const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
+                           void *workspace);
+    size_t (*sparse_product_workspace)(const struct kernels *k, const struct kernel_matrix *m, int rows);
+    /* the same of gate_up */
+    void (*sparse_gate_up)(struct kernels *k, void *out, const struct kernel_kept *x,
+                           const struct kernel_matrix *m, int rows, void *workspace);
 
     /* the unfused steps */
     void (*add)(struct kernels *k, void *out, const void *a, const void *b, int64_t n);
@@ -335,7 +367,8 @@ struct kernel_ops {
 struct kernels {
     const struct kernel_ops *ops;
     enum kernel_dtype activation; /* element type of activations */
-    int piece_rows; /* rows of a prompt worth sending through at once: more gain nothing and cost memory */
+    int sparse_rows; /* rows up to which products of listed channels pay; more: mask_top_k and product */
+    int piece_rows;  /* rows of a prompt worth sending through at once: more gain nothing and cost memory */
     /* the backend's own fields follow */
 };
 

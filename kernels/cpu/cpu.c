@@ -68,6 +68,7 @@ static const struct kernel_ops cpu_ops = {
     .unreserve = cpu_unreserve,
     .generate = cpu_generate,
     .read_matrix = cpu_read_matrix,
+    .write_matrix = cpu_write_matrix,
     .embed = cpu_embed,
     .norm = cpu_norm,
     .add_norm = cpu_add_norm,
@@ -77,6 +78,11 @@ static const struct kernel_ops cpu_ops = {
     .gate_up_workspace = cpu_gate_up_workspace,
     .head_argmax = cpu_head_argmax,
     .head_argmax_workspace = cpu_head_argmax_workspace,
+    .top_k = cpu_top_k,
+    .mask_top_k = cpu_mask_top_k,
+    .sparse_product = cpu_sparse_product,
+    .sparse_product_workspace = cpu_sparse_product_workspace,
+    .sparse_gate_up = cpu_sparse_gate_up,
     .add = cpu_add,
     .add_bias = cpu_add_bias,
     .activate = cpu_activate,
@@ -148,6 +154,7 @@ struct kernels *kernels_open_cpu(const struct kernels_config *config, char *why,
     }
     c->base.ops = &cpu_ops;
     c->base.activation = KERNEL_FP32;
+    c->base.sparse_rows = CPU_SPARSE_ROWS;
     c->base.piece_rows = 512;
     c->simd = simd;
     if (product_select(config->product, &c->library, c->product_why, sizeof c->product_why, why, why_size) !=

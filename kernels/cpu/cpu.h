@@ -11,6 +11,8 @@
 
 struct product_library;
 
+enum { CPU_SPARSE_ROWS = 8 };
+
 struct cpu {
     struct kernels base; /* first: struct kernels * is cast to this */
     int threads;
@@ -75,6 +77,11 @@ void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uin
 void cpu_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
                      float *out);
 
+void cpu_write_matrix(struct kernels *k, struct kernel_matrix *m, int64_t first, int64_t rows,
+                      const float *from);
+/* Rows [first, first + rows) of a matrix by channel, in their type, row-major. */
+void cpu_turn_rows(void *out, const struct kernel_matrix *m, int64_t first, int64_t rows);
+
 /* Columns [first, first + n) of a row as fp32, first a multiple of 64. */
 void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row, int64_t first,
                int64_t n);
@@ -106,6 +113,17 @@ size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix
 void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                      const struct kernel_matrix *m, const float *bias, int rows, void *workspace);
 size_t cpu_head_argmax_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows);
+
+/* sparse.c */
+void cpu_top_k(struct kernels *k, const struct kernel_kept *out, const void *x, int stride, int width,
+               int rows);
+void cpu_mask_top_k(struct kernels *k, void *x, int stride, int width, int keep, int rows);
+void cpu_sparse_product(struct kernels *k, void *out, int out_stride, const struct kernel_kept *x,
+                        const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
+                        void *workspace);
+size_t cpu_sparse_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows);
+void cpu_sparse_gate_up(struct kernels *k, void *out, const struct kernel_kept *x,
+                        const struct kernel_matrix *m, int rows, void *workspace);
 
 /* cache.c: positions and the key-value cache */
 void cpu_rope(struct kernels *k, void *x, int stride, int heads, int head_dim, const struct kernel_rope *rope,

@@ -5,6 +5,7 @@
 #include "kernels/cpu/level_gemm.h"
 #include "kernels/cpu/level_gemv.h"
 #include "kernels/cpu/level_nf4.h"
+#include "kernels/cpu/level_sparse.h"
 
 const struct simd SIMD_TABLE = {
     .name = SIMD_NAME,
@@ -25,6 +26,9 @@ const struct simd SIMD_TABLE = {
     .softmax = softmax,
     .gemv = gemv,
     .weighted_rows = weighted_rows,
+    .sparse = sparse,
+    .threshold = threshold,
+    .list = list_kept,
     .attention = attention,
     .lanes = GEMM_LANES,
     .gemm_pack = gemm_pack,

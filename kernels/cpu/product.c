@@ -76,7 +76,7 @@ int product_select(const char *name, const struct product_library **library, cha
  * types must be converted and stored first, which pays from 9 rows on. */
 static bool is_few(const struct kernel_matrix *m, int rows)
 {
-    return rows <= (m->dtype == KERNEL_FP32 ? 4 : SIMD_GEMV_ROWS);
+    return !m->channel_stride && rows <= (m->dtype == KERNEL_FP32 ? 4 : SIMD_GEMV_ROWS);
 }
 
 /* From so many rows on a library is used; with fewer our own loops, which pack only x, were ahead of oneDNN
@@ -89,7 +89,7 @@ enum { LIBRARY_ROWS = 128 };
  */
 static bool takes_library(const struct cpu *c, const struct kernel_matrix *m, int rows)
 {
-    return c->library && m->dtype == KERNEL_FP32 && rows >= LIBRARY_ROWS;
+    return c->library && m->dtype == KERNEL_FP32 && !m->channel_stride && rows >= LIBRARY_ROWS;
 }
 
 /* Columns of the result that wait in the workspace when a library's product is added to the old result. */

@@ -28,14 +28,22 @@ static size_t results_floats(int rows)
     return (size_t)rows_at_once(rows) * SIMD_GEMM_BLOCK;
 }
 
-static size_t thread_floats(const struct cpu *c, int rows)
+/* Weights that stand by channel: a block of them row-major, as the kernel reads them. */
+static size_t turned_floats(const struct kernel_matrix *m)
 {
-    return (c->simd->gemm_scratch_floats(rows_at_once(rows)) + 2 * results_floats(rows) + 31) / 16 * 16;
+    return m->channel_stride ? (SIMD_GEMM_BLOCK * kernel_row_bytes(m->dtype, m->cols) + 3) / sizeof(float)
+                             : 0;
+}
+
+static size_t thread_floats(const struct cpu *c, const struct kernel_matrix *m, int rows)
+{
+    size_t own = c->simd->gemm_scratch_floats(rows_at_once(rows)) + 2 * results_floats(rows);
+    return (own + turned_floats(m) + 31) / 16 * 16;
 }
 
 size_t product_own_workspace(const struct cpu *c, const struct kernel_matrix *m, int rows)
 {
-    return (packed_floats(c, m, rows) + (size_t)c->threads * thread_floats(c, rows)) * sizeof(float);
+    return (packed_floats(c, m, rows) + (size_t)c->threads * thread_floats(c, m, rows)) * sizeof(float);
 }
 
 /* One product: where x is packed, and what every block needs. */
@@ -50,12 +58,24 @@ struct job {
     int rows;
 };
 
+static struct kernel_matrix block_of(const struct job *j, int64_t first, int64_t count, float *scratch)
+{
+    struct kernel_matrix part = kernel_matrix_rows(j->m, first, count);
+    if (!part.channel_stride)
+        return part;
+    void *rows = scratch + j->own - turned_floats(j->m);
+    cpu_turn_rows(rows, &part, 0, count);
+    part.data = rows;
+    part.channel_stride = 0;
+    return part;
+}
+
 /* Weight rows [first, first + count) times `rows` rows of packed x. */
 static void finished_block(const struct job *j, float *out, int64_t first, int64_t count, int rows,
                            float *scratch)
 {
     const struct kernel_epilogue *epilogue = j->epilogue;
-    struct kernel_matrix part = kernel_matrix_rows(j->m, first, count);
+    struct kernel_matrix part = block_of(j, first, count, scratch);
     float *from = out + first;
     int64_t stride = j->out_stride;
     if (epilogue->accumulate) {
@@ -69,10 +89,10 @@ static void finished_block(const struct job *j, float *out, int64_t first, int64
 static void gated_block(const struct job *j, float *out, int64_t first, int64_t count, int rows,
                         float *scratch)
 {
-    struct kernel_matrix gate_part = kernel_matrix_rows(j->m, first, count);
-    struct kernel_matrix up_part = kernel_matrix_rows(j->m, j->m->rows / 2 + first, count);
+    struct kernel_matrix gate_part = block_of(j, first, count, scratch);
     float *gate = scratch + j->c->simd->gemm_scratch_floats(rows), *up = gate + results_floats(rows);
     j->c->simd->gemm_block(gate, SIMD_GEMM_BLOCK, &gate_part, j->packed, rows, scratch);
+    struct kernel_matrix up_part = block_of(j, j->m->rows / 2 + first, count, scratch);
     j->c->simd->gemm_block(up, SIMD_GEMM_BLOCK, &up_part, j->packed, rows, scratch);
     for (int r = 0; r < rows; r++)
         j->c->simd->multiply_silu(out + r * j->out_stride + first, gate + r * SIMD_GEMM_BLOCK,
@@ -117,8 +137,8 @@ void product_own(const struct cpu *c, float *out, int64_t out_stride, const floa
                  const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                  void *workspace)
 {
-    struct job j = {c,   m, epilogue, out, workspace, NULL, x, out_stride, x_stride, thread_floats(c, rows),
-                    rows};
+    struct job j = {
+        c, m, epilogue, out, workspace, NULL, x, out_stride, x_stride, thread_floats(c, m, rows), rows};
     j.scratch = j.packed + packed_floats(c, m, rows);
     run(&j, m->rows);
 }
@@ -126,7 +146,8 @@ void product_own(const struct cpu *c, float *out, int64_t out_stride, const floa
 void product_own_gate_up(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
                          int rows, void *workspace)
 {
-    struct job j = {c, m, NULL, out, workspace, NULL, x, m->rows / 2, m->cols, thread_floats(c, rows), rows};
+    struct job j = {c,   m, NULL, out, workspace, NULL, x, m->rows / 2, m->cols, thread_floats(c, m, rows),
+                    rows};
     j.scratch = j.packed + packed_floats(c, m, rows);
     run(&j, m->rows / 2);
 }

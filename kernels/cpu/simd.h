@@ -63,6 +63,15 @@ struct simd {
     /* out[b] += sum over t < tokens of weight[b, t] * row t of values [tokens, width]; b < rows */
     void (*weighted_rows)(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
                           const void *values, enum kernel_dtype dtype, int tokens, int width, int rows);
+    /* sum[r] += sum over i < count of value[i] * element (r, channel[i]) of m, for all m->rows; m by channel,
+     * int8 without its scales. `more` entries of the lists follow the last: what will be read next. */
+    void (*sparse)(float *sum, const struct kernel_matrix *m, const int32_t *channel, const float *value,
+                   int count, int more);
+    /* The smallest magnitude, as bits, among the `keep` largest of n; *above: how many are larger. */
+    uint32_t (*threshold)(const float *x, int n, int keep, int *above);
+    /* Lists what is above the magnitude, and the first `equal` at it. */
+    void (*list)(int32_t *channel, float *value, const float *x, int n, int keep, uint32_t magnitude,
+                 int equal);
     void (*attention)(const struct simd_attention *a);
 
     /* Our own large product. x is packed in panels of `lanes` rows, each lanes * cols floats apart at most

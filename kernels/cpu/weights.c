@@ -152,11 +152,85 @@ void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, i
     }
 }
 
+/* ---- matrices by channel ---- */
+
+#define TURN(type)                                                                                           \
+    for (int64_t c = 0; c < m->cols; c++)                                                                    \
+        for (int64_t r = 0; r < rows; r++)                                                                   \
+            ((type *)out)[r * m->cols + c] = ((const type *)m->data)[c * m->channel_stride + first + r];
+
+void cpu_turn_rows(void *out, const struct kernel_matrix *m, int64_t first, int64_t rows)
+{
+    switch (kernel_dtype_bytes(m->dtype)) {
+    case 4:
+        TURN(uint32_t)
+        break;
+    case 2:
+        TURN(uint16_t)
+        break;
+    default:
+        TURN(uint8_t)
+    }
+}
+#undef TURN
+
+enum { TURN_ROWS = 32 };
+
+/* Rows [first, first + rows) of a matrix by channel as fp32, TURN_ROWS at a time. */
+static void read_channels(const struct cpu *c, const struct kernel_matrix *m, int64_t first, int64_t rows,
+                          float *out)
+{
+    size_t element = kernel_dtype_bytes(m->dtype);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows * m->cols))
+    for (int64_t at = 0; at < rows; at += TURN_ROWS) {
+        float value[TURN_ROWS];
+        int64_t n = rows - at < TURN_ROWS ? rows - at : TURN_ROWS;
+        for (int64_t col = 0; col < m->cols; col++) {
+            size_t from = (size_t)(col * m->channel_stride + first + at);
+            c->simd->widen(value, (const char *)m->data + from * element, m->dtype, 1, n);
+            for (int64_t r = 0; r < n; r++)
+                out[(at + r) * m->cols + col] = m->scales ? value[r] * m->scales[first + at + r] : value[r];
+        }
+    }
+}
+
 void cpu_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
                      float *out)
 {
     const struct cpu *c = cpu_of(k);
+    if (m->channel_stride) {
+        read_channels(c, m, first, rows, out);
+        return;
+    }
 #pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows * m->cols))
     for (int64_t row = 0; row < rows; row++)
         cpu_widen(c, out + row * m->cols, m, first + row, 0, m->cols);
+}
+
+void cpu_write_matrix(struct kernels *k, struct kernel_matrix *m, int64_t first, int64_t rows,
+                      const float *from)
+{
+    const struct cpu *c = cpu_of(k);
+    size_t element = kernel_dtype_bytes(m->dtype);
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, rows * m->cols))
+    for (int64_t at = 0; at < rows; at += TURN_ROWS) {
+        int64_t n = rows - at < TURN_ROWS ? rows - at : TURN_ROWS;
+        float inverse[TURN_ROWS], value[TURN_ROWS];
+        for (int64_t r = 0; r < n; r++) {
+            const float *row = from + (at + r) * m->cols;
+            float largest = m->dtype == KERNEL_INT8 ? c->simd->absmax(row, m->cols) : 127;
+            inverse[r] = largest > 0 ? 127 / largest : 0;
+            if (m->dtype == KERNEL_INT8)
+                m->scales[first + at + r] = largest / 127;
+            if (!m->channel_stride)
+                c->simd->narrow((char *)m->data + (size_t)((first + at + r) * m->cols) * element, m->dtype,
+                                row, inverse[r], m->cols);
+        }
+        for (int64_t col = 0; m->channel_stride && col < m->cols; col++) {
+            for (int64_t r = 0; r < n; r++)
+                value[r] = from[(at + r) * m->cols + col] * inverse[r];
+            c->simd->narrow((char *)m->data + (size_t)(col * m->channel_stride + first + at) * element,
+                            m->dtype, value, 1, n);
+        }
+    }
 }
