@@ -165,7 +165,7 @@ const struct action_info action_table[] = {
      "v",
      {'v'},
      LIVE | DUEL | RESULTS | SESSIONS,
-     6,
+     2,
      "view",
      "Show the next quantity or picture."},
     {ACTION_OPEN,

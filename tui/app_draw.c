@@ -10,20 +10,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "throughput-vs-batch   cell 9 of 21   ≤ 6:12" while a run is on, the device else. */
-static void corner_text(const struct app *a, char *out, size_t size)
+/* Where the last part of "a · b · c" begins, with the blank before its dot; NULL: there is one part. */
+static char *last_dot(char *text)
+{
+    char *found = NULL;
+    for (char *at = text; (at = strstr(at, " \xc2\xb7 ")) != NULL; at++)
+        found = at;
+    return found;
+}
+
+/* "throughput-vs-batch · cell 9 of 21 · ≤ 6:12" while a run is on, the device else. Where that is too long
+ * for `room` columns the name goes first: what is left of the time matters more. */
+static void corner_text(const struct app *a, int room, char *out, size_t size)
 {
     if (app_running(a)) {
         double eta = engine_eta_s(a->engine);
         char left[FORMAT_TEXT] = "";
         if (isfinite(eta) && eta >= 0.05)
             format_duration(left, eta);
-        snprintf(out, size, "%.40s \xc2\xb7 cell %d of %d%s%s%s", engine_preset(a->engine)->name, a->cell + 1,
+        int named = snprintf(out, size, "%.40s \xc2\xb7 ", engine_preset(a->engine)->name);
+        snprintf(out + named, size - (size_t)named, "cell %d of %d%s%s%s", a->cell + 1,
                  a->live_session ? a->live_session->n_cells : 0, left[0] ? " \xc2\xb7 \xe2\x89\xa4 " : "",
                  left, a->paused ? " \xc2\xb7 paused" : "");
+        if (grid_columns(out) > room)
+            memmove(out, out + named, strlen(out + named) + 1);
     } else {
         bool tell = a->view == VIEW_SETUP && a->no_gpu[0];
         snprintf(out, size, "%s%s%s", a->device.title, tell ? " \xc2\xb7 " : "", tell ? a->no_gpu : "");
+        for (char *dot; grid_columns(out) > room && (dot = last_dot(out)) != NULL;)
+            *dot = 0;
     }
 }
 
@@ -45,8 +60,8 @@ static void draw_tabs(struct app *a, struct grid *g, struct rect r)
         x += r.width >= 60;
     }
     char corner[256];
-    corner_text(a, corner, sizeof corner);
     int room = end - x - 3;
+    corner_text(a, room, corner, sizeof corner);
     if (room >= 12)
         grid_text_right(g, end - 1, r.y, room, app_running(a) ? STYLE_TEXT : STYLE_DIM, corner);
 }

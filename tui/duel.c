@@ -125,8 +125,8 @@ static void tell_budget(struct duel *d, const char *name, const struct stats_var
     const struct {
         double share;
         const char *where, *remedy;
-    } part[] = {{b->between, "between blocks", "more rounds help, longer ones do not"},
-                {b->within, "within blocks", "longer rounds help too"},
+    } part[] = {{b->between, "between blocks", "more rounds help"},
+                {b->within, "within", "longer rounds help too"},
                 {b->clock, "along the clock", "lock it or let it settle"},
                 {b->outliers, "in outliers", "close what disturbs"}};
     char text[160], percent[FORMAT_TEXT];

@@ -277,12 +277,20 @@ static void watched_words(const struct duel *d, char *out, size_t size)
         snprintf(out, size, "always-valid: %s since round %d", said[d->watched], d->watched_round);
 }
 
-static void left_words(const struct duel *d, char *out, size_t size)
+/* However narrow the interval is, a run that goes on unwatched gives its verdict at the planned round;
+ * planned 0: it does not go on. */
+static void left_words(const struct duel *d, int planned, char *out, size_t size)
 {
     char time[FORMAT_TEXT], margin[FORMAT_TEXT];
+    double wait = d->of->preset.watch ? 0 : planned - d->n, pace = d->comparison.spoilers.seconds_per_round;
     out[0] = 0;
     if (!(d->rounds_left > 0))
         return;
+    if (d->compared && wait >= d->rounds_left) {
+        snprintf(out, size, "verdict at round %d%s%s", planned, isfinite(pace) ? ", in about " : "",
+                 isfinite(pace) ? format_duration(time, wait * pace) : "");
+        return;
+    }
     format_percent(margin, d->margin);
     if (d->rounds_left > 9999)
         snprintf(out, size, "too noisy to settle \xc2\xb1 %s", margin);
@@ -305,7 +313,7 @@ static void draw_progress(const struct app *a, struct grid *g, struct rect r)
     else if (app_running(a) && a->paused)
         x += grid_text(g, x, r.y, end - x, STYLE_CURSOR, " paused ") + 1;
     snprintf(part[0], sizeof part[0], "round %d of %d", s->duel.n, planned > s->duel.n ? planned : s->duel.n);
-    left_words(&s->duel, part[1], sizeof part[1]);
+    left_words(&s->duel, app_running(a) && s->of == a->live_session ? planned : 0, part[1], sizeof part[1]);
     snprintf(part[2], sizeof part[2], "margin \xc2\xb1 %s", format_percent(margin, s->duel.margin));
     watched_words(&s->duel, part[3], sizeof part[3]);
     for (int i = 0; i < 4; i++)
