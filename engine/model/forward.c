@@ -130,6 +130,7 @@ struct forward *forward_create(struct kernels *k, struct weights *weights, const
     f->model = *shape->model;
     f->implementation = *shape->implementation;
     f->fusion = shape->implementation->fusion;
+    f->keep_logits = shape->keep_logits;
     f->quantize_inputs = shape->implementation->precision == PRECISION_W8A8;
     f->sequences = shape->sequences;
     f->longest = shape->length;
@@ -188,6 +189,10 @@ static int run_pass(struct forward *f, const struct forward_pass *p, struct erro
             return error_set(e, ERROR_CANCELLED, "stopped between layers: run again for a whole pass");
         f->family->layer(f, p, l);
     }
+    if (f->rows_hidden) {
+        forward_keep_rows(f, p);
+        return 0;
+    }
     if (!p->out_row || p->outs == 0)
         return 0;
     int64_t at = (int64_t)p->first_out * d;
@@ -203,6 +208,10 @@ static void choose(struct forward *f, int32_t *ids)
     const struct weights *w = f->w;
     if (forward_has_pooler(&f->model))
         return;
+    if (f->keep_logits) {
+        forward_head(f, f->logits);
+        return;
+    }
     if (forward_fuses(f, FUSION_HEAD_ARGMAX)) {
         f->ops->head_argmax(f->k, ids, f->hidden, f->model.d_model, &w->head, w->head_bias, f->sequences,
                             f->product_workspace);
@@ -269,6 +278,8 @@ int forward_prefill(struct forward *f, struct error *e)
         if (f->progress)
             f->progress(f->who, "prompt", (double)(i + 1) / f->pieces);
     }
+    if (f->rows_hidden)
+        return 0;
     f->family->finish(f, f->last, f->last_branch);
     choose(f, after_prompt(f));
     return 0;
@@ -376,7 +387,8 @@ int forward_logits(struct forward *f, float *out, struct error *e)
     if (!logits)
         return error_set(e, ERROR_MEMORY, "no memory for the logits of %d sequences: choose a smaller batch",
                          f->sequences);
-    forward_head(f, logits);
+    if (!f->keep_logits) /* else they are those of the last pass already */
+        forward_head(f, logits);
     f->ops->download(f->k, out, logits, bytes);
     if (!f->logits)
         f->ops->free(f->k, logits, bytes);

@@ -27,6 +27,10 @@ struct forward_shape {
     int length;         /* tokens of every prompt, or of the longest */
     const int *lengths; /* [sequences] of ragged prompts, each >= 1; NULL: all `length` */
     int steps;          /* decode steps that must fit behind the prompts */
+    bool all_rows;    /* decoders, steps 0: the prompt pass keeps the hidden state of every row, and the head
+                         runs only when rows are asked for (forward_queue_rows); no next token is chosen */
+    bool keep_logits; /* the head gives logits and the caller chooses (forward_logits, forward_set_next):
+                         fusion head_argmax cannot be used */
 };
 
 struct forward_sizes {
@@ -66,6 +70,16 @@ void forward_next(struct forward *f, int32_t *out);
 void forward_set_next(struct forward *f, const int32_t *ids);
 /* Logits of the last pass, [sequences, forward_width]; may allocate. Synchronizes. */
 int forward_logits(struct forward *f, float *out, struct error *e);
+/* all_rows: other prompts of the same lengths, packed; clears the sequences. */
+int forward_load(struct forward *f, const int32_t *ids, struct error *e);
+/* all_rows, after forward_prefill: rows of logits that one call gives. Rows are those of the packed prompts.
+ */
+int forward_rows_at_once(const struct forward *f);
+/* Queues the logits of rows [first, first + n), 1 <= n <= forward_rows_at_once. Always the same number of
+ * rows goes through the head; what was queued before is overwritten. */
+void forward_queue_rows(struct forward *f, int first, int n);
+/* The same, into host memory [n, forward_width]. Synchronizes. */
+int forward_row_logits(struct forward *f, int first, int n, float *out, struct error *e);
 int forward_width(const struct forward *f);  /* vocabulary; an encoder with a pooler: d */
 int forward_length(const struct forward *f); /* tokens now cached of the longest sequence */
 int64_t forward_kv_used(const struct forward *f);

@@ -44,6 +44,10 @@ struct forward {
     void *last, *last_branch; /* [sequences, d]: rows the head needs */
     void *hidden;             /* [sequences, d] what the head multiplies */
     float *logits;            /* [sequences, vocab]; NULL when the head finds the largest itself */
+    bool keep_logits;
+    void *rows_hidden; /* all_rows: [tokens, d] what the head multiplies; else NULL */
+    float *row_logits; /* [rows_at_once, vocab] */
+    int rows, rows_at_once;
     void *attention_workspace, *product_workspace;
     bool pending; /* the branch still has to be added to the residual */
 
@@ -96,13 +100,19 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
                     const float *bias, enum kernel_activation activation, int rows);
 /* logits[sequences, vocab] in fp32 from `hidden`; inputs of the head are never quantized. */
 void forward_head(struct forward *f, float *logits);
+/* The same of `rows` other rows. */
+void forward_head_rows(struct forward *f, float *logits, const void *hidden, int rows);
 /* h = norm(x), adding the pending branch first. */
 void forward_normalize(struct forward *f, const struct kernel_norm *norm, int rows);
 /* The branch goes to the residual: now, or with the next norm (fusion residual_norm). */
 void forward_close_branch(struct forward *f, int rows);
 /* mixed = attention over q, k, v of `from`, which are written to the layer's cache. */
 void forward_attend(struct forward *f, const struct forward_pass *p, int layer, const void *from);
-/* The decoders' finish: hidden = final norm. */
+/* out [rows, d] = final norm of x, adding the branch first where it is pending: the decoders' finish. */
+void forward_finish_rows(struct forward *f, void *out, void *x, const void *branch, int rows);
+/* forward_rows.c: the last step of a pass where every row's hidden state is kept. */
+void forward_keep_rows(struct forward *f, const struct forward_pass *p);
+/* The same for the rows of the last tokens: hidden. */
 void forward_finish(struct forward *f, void *x, const void *branch);
 
 /* ---- forward_shape.c ---- */

@@ -102,6 +102,16 @@ static size_t layer_need(const struct kernels *k, const struct forward_shape *s,
     return need;
 }
 
+/* Rows of logits at once: enough for a product of matrices, few enough for any vocabulary. */
+static int head_rows(const struct forward_shape *s)
+{
+    enum { AT_ONCE = 64 };
+    int64_t tokens = 0;
+    for (int i = 0; i < s->sequences && tokens < AT_ONCE; i++)
+        tokens += forward_length_of(s, i);
+    return tokens < AT_ONCE ? (int)tokens : AT_ONCE;
+}
+
 static size_t head_need(const struct kernels *k, const struct forward_shape *s)
 {
     const struct model_spec *m = s->model;
@@ -113,6 +123,8 @@ static size_t head_need(const struct kernels *k, const struct forward_shape *s)
         need = larger(need, k->ops->product_workspace(k, &transform, s->sequences));
     if (s->implementation->fusion & FUSION_HEAD_ARGMAX)
         need = larger(need, k->ops->head_argmax_workspace(k, &head, s->sequences));
+    if (s->all_rows)
+        need = larger(need, k->ops->product_workspace(k, &head, head_rows(s)));
     return need;
 }
 
@@ -168,8 +180,14 @@ void forward_place(struct forward *f, const struct kernels *k, const struct forw
     f->last = forward_take(activations, n * d, element);
     f->last_branch = forward_take(activations, n * d, element);
     f->hidden = forward_take(activations, n * d, element);
-    bool logits = !(fusion & FUSION_HEAD_ARGMAX) && !forward_has_pooler(m);
+    bool logits =
+        (s->keep_logits || !(fusion & FUSION_HEAD_ARGMAX)) && !forward_has_pooler(m) && !s->all_rows;
     f->logits = logits ? forward_take(activations, n * m->vocab, sizeof(float)) : NULL;
+    f->rows = s->all_rows ? (int)need->tokens : 0;
+    f->rows_at_once = s->all_rows ? head_rows(s) : 0;
+    f->rows_hidden = s->all_rows ? forward_take(activations, f->rows * d, element) : NULL;
+    f->row_logits =
+        s->all_rows ? forward_take(activations, (int64_t)f->rows_at_once * m->vocab, sizeof(float)) : NULL;
     f->attention_workspace = forward_take(activations, (int64_t)need->attention, 1);
 
     f->product_workspace = forward_take(tables, (int64_t)need->product, 1);

@@ -25,16 +25,20 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
         f->ops->activate(f->k, out, activation, (int64_t)rows * width);
 }
 
-void forward_head(struct forward *f, float *logits)
+void forward_head_rows(struct forward *f, float *logits, const void *hidden, int rows)
 {
     const struct weights *w = f->w;
     int d = f->model.d_model, vocab = f->model.vocab;
     bool in_epilogue = forward_fuses(f, FUSION_BIAS_GELU);
     struct kernel_epilogue epilogue = {.bias = in_epilogue ? w->head_bias : NULL, .fp32 = true};
-    f->ops->product(f->k, logits, vocab, f->hidden, d, &w->head, &epilogue, f->sequences,
-                    f->product_workspace);
+    f->ops->product(f->k, logits, vocab, hidden, d, &w->head, &epilogue, rows, f->product_workspace);
     if (w->head_bias && !in_epilogue)
-        f->ops->add_bias(f->logits_k, logits, vocab, w->head_bias, f->sequences, vocab);
+        f->ops->add_bias(f->logits_k, logits, vocab, w->head_bias, rows, vocab);
+}
+
+void forward_head(struct forward *f, float *logits)
+{
+    forward_head_rows(f, logits, f->hidden, f->sequences);
 }
 
 void forward_normalize(struct forward *f, const struct kernel_norm *norm, int rows)
@@ -106,12 +110,17 @@ void forward_attend(struct forward *f, const struct forward_pass *p, int layer, 
         f->ops->attention_naive(f->k, f->mixed, f->qkv, stride, &kv, a, &p->batch, f->attention_workspace);
 }
 
-void forward_finish(struct forward *f, void *x, const void *branch)
+void forward_finish_rows(struct forward *f, void *out, void *x, const void *branch, int rows)
 {
     const struct kernel_norm *norm = &f->w->final_norm;
     if (f->pending)
-        f->ops->add_norm(f->k, f->hidden, x, branch, norm, f->sequences);
+        f->ops->add_norm(f->k, out, x, branch, norm, rows);
     else
-        f->ops->norm(f->k, f->hidden, x, norm, f->sequences);
+        f->ops->norm(f->k, out, x, norm, rows);
     f->pending = false;
+}
+
+void forward_finish(struct forward *f, void *x, const void *branch)
+{
+    forward_finish_rows(f, f->hidden, x, branch, f->sequences);
 }
