@@ -305,6 +305,16 @@ void tokenizer_free(struct tokenizer *t)
     free(t);
 }
 
+int32_t tokenizer_begin(const struct tokenizer *t)
+{
+    return t->add_bos ? t->bos : -1;
+}
+
+int32_t tokenizer_end(const struct tokenizer *t)
+{
+    return t->eos;
+}
+
 int tokenizer_size(const struct tokenizer *t)
 {
     return t->size;

@@ -30,5 +30,8 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool
  * Caller frees. NULL: an id outside the vocabulary, MEMORY. */
 char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, size_t *size, struct error *e);
 
+/* What stands before every text, and what ends one; -1: nothing. */
+int32_t tokenizer_begin(const struct tokenizer *t);
+int32_t tokenizer_end(const struct tokenizer *t);
 int tokenizer_size(const struct tokenizer *t);         /* ids are 0 .. size - 1 */
 const char *tokenizer_kind(const struct tokenizer *t); /* "llama", "gpt2, llama-bpe", "bert" */

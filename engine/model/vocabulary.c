@@ -104,6 +104,16 @@ char *vocabulary_decode(const struct vocabulary *v, const int32_t *id, size_t n,
     return text;
 }
 
+int32_t vocabulary_begin(const struct vocabulary *v)
+{
+    return tokenizer_begin(v->base);
+}
+
+int32_t vocabulary_end(const struct vocabulary *v)
+{
+    return tokenizer_end(v->base);
+}
+
 int vocabulary_size(const struct vocabulary *v)
 {
     return v->size;

@@ -25,5 +25,8 @@ int vocabulary_encode(const struct vocabulary *v, const char *text, size_t n, bo
 char *vocabulary_decode(const struct vocabulary *v, const int32_t *id, size_t n, size_t *size,
                         struct error *e);
 
+/* What stands before every text, and what ends one; -1: nothing. */
+int32_t vocabulary_begin(const struct vocabulary *v);
+int32_t vocabulary_end(const struct vocabulary *v);
 int vocabulary_size(const struct vocabulary *v);         /* rows of the embedding, padding counted */
 const char *vocabulary_kind(const struct vocabulary *v); /* "gpt2, gpt-2" */
