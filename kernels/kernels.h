@@ -154,6 +154,30 @@ struct kernel_attention {
     bool causal; /* false: every row of a sequence sees all its rows (encoder) */
 };
 
+/* One layer of a state-space model (Mamba: Gu and Dao 2023, section 3) and the state of the batch's
+ * sequences, which the operations below go on from and leave behind. A sequence whose context is 0 starts
+ * from zeros, whatever stands there. All arrays have the channels side by side. */
+struct kernel_ssm {
+    int inner, states, taps;       /* E channels, N states of each, K taps of the convolution */
+    const float *conv, *conv_bias; /* [K, E], the last tap is the row's own; [E] */
+    const float *dt_bias;          /* [E] */
+    const float *a, *d;            /* [N, E], negative; [E] */
+    void *window; /* activations [sequences, K - 1, E]: the convolution's last inputs, the oldest first */
+    float *h;     /* [sequences, N, E] */
+};
+enum { KERNEL_SSM_STATES = 128, KERNEL_SSM_TAPS = 64 }; /* at most; K at least 2 */
+
+/* What a scan reads: rows of activations, strides in elements. */
+struct kernel_ssm_rows {
+    const void *x; /* [rows, E] dense: convolved */
+    void *dt;      /* [rows, E] dense: step sizes; with `softplus` softplus(dt + dt_bias) are, which may be
+                      left in their place */
+    const void *b, *c; /* [rows, N] */
+    const void *z;     /* [rows, E] the gate; NULL: none */
+    int bc_stride, z_stride;
+    bool softplus;
+};
+
 enum kernel_weight_law { KERNEL_UNIFORM, KERNEL_CONSTANT }; /* constant: norms = 1, biases may be uniform */
 
 struct kernels; /* an opened backend: one per run; not shared between threads */
@@ -354,6 +378,32 @@ struct kernel_ops {
                             const struct kernel_batch *batch, void *workspace);
     size_t (*attention_flash_workspace)(const struct kernels *k, const struct kernel_attention *a,
                                         const struct kernel_batch *batch);
+
+    /* State-space layers. ssm_conv: out[rows, E] (dense) = the causal depthwise convolution of x's rows along
+     * each sequence, plus bias, through SiLU where asked; the window takes what the next rows need. out is
+     * not x. */
+    void (*ssm_conv)(struct kernels *k, void *out, const void *x, int x_stride, const struct kernel_ssm *s,
+                     bool silu, const struct kernel_batch *batch);
+    void (*ssm_softplus)(struct kernels *k, void *dt, const float *bias, int rows,
+                         int width); /* dt = softplus(dt + bias), dense */
+    void (*ssm_gate)(struct kernels *k, void *y, const void *z, int z_stride, int rows,
+                     int width); /* y *= silu(z), y dense */
+    /* Along each sequence h = exp(dt a) h + dt b x, y = c h + d x, out = y silu(z); out [rows, E] dense, may
+     * be x. naive stores exp(dt a) and dt b x of every (row, channel, state), [2, rows, N, E] fp32, in the
+     * workspace and runs the recurrence over them token by token, as unfused implementations do. scan keeps
+     * them in registers: time is cut into chunks that run side by side, joined by the associative rule
+     * (a1, b1) o (a0, b0) = (a1 a0, a1 b0 + b1) where channels alone do not fill the device; a single row is
+     * one step of the recurrence. */
+    void (*ssm_naive)(struct kernels *k, void *out, const struct kernel_ssm_rows *rows,
+                      const struct kernel_ssm *s, const struct kernel_batch *batch, void *workspace);
+    size_t (*ssm_naive_workspace)(const struct kernels *k, const struct kernel_ssm *s,
+                                  const struct kernel_batch *batch);
+    void (*ssm_scan)(struct kernels *k, void *out, const struct kernel_ssm_rows *rows,
+                     const struct kernel_ssm *s, const struct kernel_batch *batch, void *workspace);
+    size_t (*ssm_scan_workspace)(const struct kernels *k, const struct kernel_ssm *s,
+                                 const struct kernel_batch *batch);
+    void (*copy)(struct kernels *k, void *to, const void *from,
+                 size_t bytes); /* backend memory both, queued */
 
     /* context[s] += by for every sequence, in queue order: the step of free-running decode. */
     void (*advance)(struct kernels *k, int32_t *context, int sequences, int by);

@@ -79,7 +79,7 @@ static void rms_norm(double *y, const double *x, const double *weight, double ep
 static void normalize(const struct reference_model *m, double *y, const double *x, const double *weight,
                       const double *bias)
 {
-    if (m->family == REFERENCE_LLAMA)
+    if (m->family == REFERENCE_LLAMA || m->family == REFERENCE_MAMBA)
         rms_norm(y, x, weight, m->eps, m->d);
     else
         layer_norm(y, x, weight, bias, m->eps, m->d);
@@ -251,9 +251,13 @@ int reference_forward(const struct reference_model *m, const int *ids, int n, do
     int result = allocate(&r);
     if (result == 0) {
         embed(&r, ids);
-        for (int l = 0; l < m->layers; l++)
-            (m->family == REFERENCE_BERT ? post_norm_layer : pre_norm_layer)(&r, &m->layer[l]);
-        for (int t = 0; t < n; t++)
+        for (int l = 0; l < m->layers && result == 0; l++) {
+            if (m->family == REFERENCE_MAMBA)
+                result = reference_mamba_layer(m, &m->layer[l], r.x, n);
+            else
+                (m->family == REFERENCE_BERT ? post_norm_layer : pre_norm_layer)(&r, &m->layer[l]);
+        }
+        for (int t = 0; t < n && result == 0; t++)
             logits_of(&r, t, logits + (size_t)t * (size_t)m->vocab);
     }
     release(&r);

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-enum reference_family { REFERENCE_LLAMA, REFERENCE_GPT2, REFERENCE_PHI2, REFERENCE_BERT };
+enum reference_family { REFERENCE_LLAMA, REFERENCE_GPT2, REFERENCE_PHI2, REFERENCE_BERT, REFERENCE_MAMBA };
 
 struct reference_layer {
     const double *norm1, *norm1_bias, *norm2, *norm2_bias; /* [d]; phi-2 has norm1 alone */
@@ -16,13 +16,18 @@ struct reference_layer {
     const double *q_bias, *k_bias, *v_bias, *o_bias;       /* NULL for llama */
     const double *gate, *up, *down;                        /* llama: [f, d] x2, [d, f]; others: up, down */
     const double *up_bias, *down_bias;
+    /* mamba, beside norm1 and o [d, inner]: [2 inner, d] (channels, then gates), [rank + 2 states, inner],
+     * [inner, rank]; [taps, inner], the last tap the token's own; [inner] x2; [states, inner] negative;
+     * [inner] */
+    const double *in, *select, *dt, *conv, *conv_bias, *dt_bias, *a, *skip;
 };
 
 struct reference_model {
     enum reference_family family;
     int layers, d, heads, kv_heads, head_dim, ffn, vocab;
-    int rotary_dims; /* 0: learned positions */
-    int window;      /* 0: none */
+    int rotary_dims;               /* 0: learned positions */
+    int window;                    /* 0: none */
+    int inner, rank, states, taps; /* mamba */
     double eps;
     bool gelu_erf;                                      /* bert; else tanh approximation */
     const double *rope_frequency;                       /* [rotary_dims / 2], scaling applied */
@@ -36,5 +41,7 @@ struct reference_model {
     const struct reference_layer *layer;
 };
 
+/* A mamba layer on the residual x [n, d], in place (reference_mamba.c). -1: memory is short. */
+int reference_mamba_layer(const struct reference_model *m, const struct reference_layer *l, double *x, int n);
 /* logits [n, vocab] for the n tokens of one sequence. Returns -1 when memory is short. */
 int reference_forward(const struct reference_model *m, const int *ids, int n, double *logits);

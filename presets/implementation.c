@@ -8,9 +8,12 @@
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
 static const struct implementation_value attention_values[] = {
-    {"naive", ATTENTION_NAIVE, "stores all scores, then softmax, then the product with the values"},
+    {"naive", ATTENTION_NAIVE,
+     "stores all scores, then softmax, then the product with the values (state-space: stores every "
+     "token's discretized state matrices, then the recurrence token by token)"},
     {"flash", ATTENTION_FLASH,
-     "online softmax over tiles: scores never leave the caches; split over the context for decode"},
+     "online softmax over tiles: scores never leave the caches; split over the context for decode "
+     "(state-space: chunked scan, its states stay in registers)"},
     {"flash3", ATTENTION_FLASH3, "flash for Hopper: asynchronous copies and warp-group products"},
     {"ring", ATTENTION_RING, "keys and values passed around a ring of devices"},
 };
@@ -18,11 +21,13 @@ static const struct implementation_value fusion_values[] = {
     {"none", 0, "every step is a pass of its own"},
     {"full", FUSION_FULL, "all of the fusions below that the model has"},
     {"residual_norm", FUSION_RESIDUAL_NORM, "residual add and norm in one pass"},
-    {"qkv", FUSION_QKV, "one product for queries, keys and values"},
+    {"qkv", FUSION_QKV, "one product for queries, keys and values (state-space: for x and its gate)"},
     {"rope_cache", FUSION_ROPE_CACHE, "rotation and the write to the cache in one pass"},
     {"gate_up", FUSION_GATE_UP, "one product for gate and up, with SwiGLU"},
     {"bias_gelu", FUSION_BIAS_GELU, "bias and GELU in the product's epilogue"},
     {"head_argmax", FUSION_HEAD_ARGMAX, "argmax inside the head's product: logits are never stored"},
+    {"ssm", FUSION_SSM,
+     "state-space models: convolution with its SiLU, and softplus, scan and gate, one pass each"},
 };
 static const struct implementation_value launch_values[] = {
     {"eager", LAUNCH_EAGER, "every kernel is launched by the host"},
@@ -61,7 +66,8 @@ enum {
     AXIS_VOCABULARY
 };
 const struct implementation_axis implementation_axes[] = {
-    {"attention", "how scores and softmax are computed", attention_values, COUNT(attention_values), false},
+    {"attention", "how scores and softmax are computed (state-space: how the scan is)", attention_values,
+     COUNT(attention_values), false},
     {"fusion", "which steps are fused into one pass; several are joined with +", fusion_values,
      COUNT(fusion_values), true},
     {"launch", "how work reaches the device", launch_values, COUNT(launch_values), false},

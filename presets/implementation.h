@@ -39,7 +39,8 @@ enum fusion_bit {
     FUSION_GATE_UP = 1 << 3,       /* one product and SwiGLU */
     FUSION_BIAS_GELU = 1 << 4,     /* bias and GELU in the product's epilogue */
     FUSION_HEAD_ARGMAX = 1 << 5,   /* argmax inside the head's product */
-    FUSION_FULL = (1 << 6) - 1
+    FUSION_SSM = 1 << 6, /* state-space: convolution and SiLU in one pass; steps, scan and gate in one */
+    FUSION_FULL = (1 << 7) - 1
 };
 
 struct implementation {

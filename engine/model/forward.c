@@ -15,6 +15,8 @@ static const struct forward_family *family_of(const struct model_spec *m)
         return &forward_phi2;
     case MODEL_BERT:
         return &forward_bert;
+    case MODEL_MAMBA:
+        return &forward_mamba;
     default:
         return &forward_llama;
     }
@@ -108,6 +110,11 @@ static int allocate(struct forward *f, const struct forward_shape *s, const int3
     int32_t *ints = forward_take(&tables, need.piece_ints, sizeof(int32_t));
     if (fill_pieces(f, s, need.piece_ints, ints) || fill_tables(f, ids, need.tokens))
         return error_set(e, ERROR_MEMORY, "no memory for the tables of a batch: choose a smaller batch");
+    if (s->model->family == MODEL_MAMBA) {
+        struct state_cache_shape states = forward_state_shape(f->k, s);
+        f->states = state_cache_create(f->k, &states, e);
+        return f->states ? 0 : -1;
+    }
     struct kv_cache_shape cache = forward_cache_shape(f->k, s);
     f->kv = kv_cache_create(f->k, &cache, e);
     return f->kv ? 0 : -1;
@@ -153,6 +160,7 @@ void forward_free(struct forward *f)
     if (f->graph)
         f->ops->graph_destroy(f->k, f->graph);
     kv_cache_free(f->kv);
+    state_cache_free(f->states);
     if (f->activations)
         f->ops->free(f->k, f->activations, f->activation_bytes);
     if (f->tables)
@@ -243,9 +251,32 @@ static int restore_next(struct forward *f, struct error *e)
     return 0;
 }
 
+/* Room for these tokens of n sequences; a state's room is the same for any number. */
+static int resize(struct forward *f, int first, int n, const int *length, struct error *e)
+{
+    if (f->kv)
+        return kv_cache_resize(f->kv, first, n, length, e);
+    state_cache_note(f->states, first, n, length);
+    return 0;
+}
+
+/* States as the prompt left them: a step overwrites them, so they are copied before the first one. */
+static int restore_states(struct forward *f, struct error *e)
+{
+    if (f->states_kept)
+        state_cache_restore(f->states);
+    else if (f->taken == 0)
+        state_cache_keep(f->states);
+    else
+        return error_set(e, ERROR_FAILED,
+                         "a step overwrote the states after the prompt: rewind once before the first step");
+    f->states_kept = true;
+    return 0;
+}
+
 static int resize_all(struct forward *f, const int *length, struct error *e)
 {
-    if (kv_cache_resize(f->kv, 0, f->sequences, length, e))
+    if (resize(f, 0, f->sequences, length, e))
         return -1;
     f->ops->upload(f->k, f->context, f->length, (size_t)f->sequences * sizeof *f->length);
     f->fed = after_prompt(f);
@@ -261,19 +292,20 @@ int forward_clear(struct forward *f, struct error *e)
 
 int forward_rewind(struct forward *f, struct error *e)
 {
-    if (f->graph && restore_next(f, e))
+    bool keeps = f->states && f->steps > 0; /* without steps nothing overwrites them */
+    if ((f->graph && restore_next(f, e)) || (keeps && restore_states(f, e)))
         return -1;
     return resize_all(f, f->length, e);
 }
 
 int forward_prefill(struct forward *f, struct error *e)
 {
-    f->kept = false;
+    f->kept = f->states_kept = false;
     for (int i = 0; i < f->pieces; i++) {
         const struct forward_pass *p = &f->piece[i];
         for (int s = 0; s < p->batch.sequences; s++)
             f->grown[s] = s < p->outs ? f->length[p->first_sequence + s] : p->batch.max_context;
-        if (kv_cache_resize(f->kv, p->first_sequence, p->batch.sequences, f->grown, e) || run_pass(f, p, e))
+        if (resize(f, p->first_sequence, p->batch.sequences, f->grown, e) || run_pass(f, p, e))
             return -1;
         if (f->progress)
             f->progress(f->who, "prompt", (double)(i + 1) / f->pieces);
@@ -346,7 +378,7 @@ int forward_step(struct forward *f, struct error *e)
             f->steps);
     for (int s = 0; s < f->sequences; s++)
         f->grown[s] = f->length[s] + f->taken + 1;
-    if (kv_cache_resize(f->kv, 0, f->sequences, f->grown, e))
+    if (resize(f, 0, f->sequences, f->grown, e))
         return -1;
     if (f->graph)
         f->ops->graph_launch(f->k, f->graph);
@@ -422,19 +454,20 @@ void forward_report(const struct forward *f, struct forward_step_report *out)
 
 bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out)
 {
-    return kv_cache_pages(f->kv, settle, out);
+    return f->kv && kv_cache_pages(f->kv, settle, out);
 }
 
 int forward_length(const struct forward *f)
 {
     int longest = 0;
-    for (int s = 0; s < f->sequences; s++)
-        if (kv_cache_length(f->kv, s) > longest)
-            longest = kv_cache_length(f->kv, s);
+    for (int s = 0; s < f->sequences; s++) {
+        int length = f->kv ? kv_cache_length(f->kv, s) : state_cache_length(f->states, s);
+        longest = length > longest ? length : longest;
+    }
     return longest;
 }
 
 int64_t forward_kv_used(const struct forward *f)
 {
-    return kv_cache_used_bytes(f->kv);
+    return f->kv ? kv_cache_used_bytes(f->kv) : state_cache_used_bytes(f->states);
 }

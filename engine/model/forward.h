@@ -58,9 +58,10 @@ int forward_clear(struct forward *f, struct error *e);
 /* Runs the prompts of cleared sequences and chooses each one's next token. Queued: results after synchronize.
  */
 int forward_prefill(struct forward *f, struct error *e);
-/* Back to where forward_prefill ended: lengths and next tokens. The cache keeps what it holds. Launch graph:
- * to be called once before the first step, for the replayed step overwrites the prompt's choice, which is
- * then kept by the host; else FAILED. */
+/* Back to where forward_prefill ended: lengths and next tokens. The cache keeps what it holds. Launch graph
+ * and state-space models: to be called once before the first step, for the replayed step overwrites the
+ * prompt's choice, which is then kept by the host, and any step the states, which are then kept beside; else
+ * FAILED. */
 int forward_rewind(struct forward *f, struct error *e);
 /* One token per sequence; FAILED when the prepared steps are used up. Queued. */
 int forward_step(struct forward *f, struct error *e);

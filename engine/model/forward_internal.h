@@ -4,6 +4,7 @@
 
 #include "engine/model/forward.h"
 #include "engine/model/kv_cache.h"
+#include "engine/model/state_cache.h"
 
 /* Consecutive rows of consecutive sequences that go through all layers together. */
 struct forward_pass {
@@ -32,15 +33,18 @@ struct forward {
     int *grown;       /* [sequences] scratch: what the cache shall hold */
     struct kernel_attention attention;
     struct kernel_rope rope;
-    struct kv_cache *kv;
+    struct kv_cache *kv;        /* all but mamba */
+    struct state_cache *states; /* mamba */
+    bool states_kept;           /* as the prompt left them */
 
     /* activations, one row per token of a pass: */
-    void *x;                  /* [d] residual stream */
-    void *h;                  /* [d] normalized */
-    void *qkv;                /* [(heads + 2 kv_heads) head_dim] */
-    void *mixed;              /* [heads head_dim] what attention gives */
-    void *branch;             /* [d] what a branch gives back to the residual */
-    void *ffn;                /* [f]; unfused llama: gate [rows, f], then up [rows, f] */
+    void *x;           /* [d] residual stream */
+    void *h;           /* [d] normalized */
+    void *qkv;         /* [(heads + 2 kv_heads) head_dim]; mamba: x and its gate [2 inner] */
+    void *mixed;       /* [heads head_dim] what attention gives; mamba: [inner] the scan */
+    void *branch;      /* [d] what a branch gives back to the residual */
+    void *ffn;         /* [f]; unfused llama: gate [rows, f], then up [rows, f]; mamba: convolved [inner] */
+    void *select, *dt; /* mamba: [dt_rank + 2 state] step, input and output vectors; [inner] step sizes */
     void *last, *last_branch; /* [sequences, d]: rows the head needs */
     void *hidden;             /* [sequences, d] what the head multiplies */
     float *logits;            /* [sequences, vocab]; NULL when the head finds the largest itself */
@@ -75,7 +79,7 @@ struct forward_family {
     /* hidden from the rows the head needs: their residual and, when pending, their branch */
     void (*finish)(struct forward *f, void *x, const void *branch);
 };
-extern const struct forward_family forward_llama, forward_gpt2, forward_phi2, forward_bert;
+extern const struct forward_family forward_llama, forward_gpt2, forward_phi2, forward_bert, forward_mamba;
 
 static inline bool forward_fuses(const struct forward *f, enum fusion_bit bit)
 {
@@ -95,6 +99,10 @@ static inline struct kernel_matrix forward_matrix(const struct forward *f, const
     return w;
 }
 
+/* out[rows, m->rows] = act(x m^T + bias) in one pass. */
+void forward_product(struct forward *f, void *out, int out_stride, const void *x, int x_stride,
+                     const struct kernel_matrix *m, const float *bias, enum kernel_activation activation,
+                     int rows);
 /* out[rows, m->rows] = act(x m^T + bias). Without fusion bias_gelu: product, bias and activation apart. */
 void forward_linear(struct forward *f, void *out, const void *x, const struct kernel_matrix *m,
                     const float *bias, enum kernel_activation activation, int rows);
@@ -157,6 +165,7 @@ struct kernel_attention forward_attention_of(const struct model_spec *m);
 struct kernels *forward_view_of(const struct kernels *base, enum kernel_dtype activation);
 struct kernels *forward_view(const struct kernels *base, const struct forward_shape *s);
 struct kv_cache_shape forward_cache_shape(const struct kernels *k, const struct forward_shape *s);
+struct state_cache_shape forward_state_shape(const struct kernels *k, const struct forward_shape *s);
 
 static inline bool forward_has_pooler(const struct model_spec *m)
 {

@@ -68,18 +68,50 @@ struct kernel_attention forward_attention_of(const struct model_spec *m)
     };
 }
 
+static size_t scan_need(const struct kernels *k, const struct forward_shape *s,
+                        const struct kernel_batch *batch)
+{
+    struct kernel_ssm ssm = {
+        .inner = s->model->mamba.inner, .states = s->model->mamba.state, .taps = s->model->mamba.conv};
+    return s->implementation->attention == ATTENTION_FLASH ? k->ops->ssm_scan_workspace(k, &ssm, batch)
+                                                           : k->ops->ssm_naive_workspace(k, &ssm, batch);
+}
+
 static size_t attention_need(const struct kernels *k, const struct forward_shape *s,
                              const struct kernel_batch *batch)
 {
+    if (s->model->family == MODEL_MAMBA)
+        return scan_need(k, s, batch);
     struct kernel_attention a = forward_attention_of(s->model);
     return s->implementation->attention == ATTENTION_FLASH ? k->ops->attention_flash_workspace(k, &a, batch)
                                                            : k->ops->attention_naive_workspace(k, &a, batch);
+}
+
+static size_t mamba_layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
+{
+    const struct model_spec *m = s->model;
+    enum kernel_dtype t = weights_dtype(s->implementation->precision);
+    int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank;
+    bool quantize = s->implementation->precision == PRECISION_W8A8;
+    int64_t halves = s->implementation->fusion & FUSION_QKV ? 2 : 1;
+    struct kernel_matrix shapes[] = {
+        {.dtype = t, .rows = halves * inner, .cols = d, .quantize_input = quantize},
+        {.dtype = t, .rows = rank + 2 * (int64_t)m->mamba.state, .cols = inner, .quantize_input = quantize},
+        {.dtype = t, .rows = inner, .cols = rank, .quantize_input = quantize},
+        {.dtype = t, .rows = d, .cols = inner, .quantize_input = quantize},
+    };
+    size_t need = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        need = larger(need, k->ops->product_workspace(k, &shapes[i], rows));
+    return need;
 }
 
 /* Product workspace of one layer's products at `rows`. */
 static size_t layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
 {
     const struct model_spec *m = s->model;
+    if (m->family == MODEL_MAMBA)
+        return mamba_layer_need(k, s, rows);
     enum kernel_dtype t = weights_dtype(s->implementation->precision);
     unsigned fusion = s->implementation->fusion;
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim,
@@ -171,12 +203,19 @@ void forward_place(struct forward *f, const struct kernels *k, const struct forw
     int64_t rows = need->rows, d = m->d_model, q = (int64_t)m->heads * m->head_dim;
     int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim, n = s->sequences;
     bool two_ffn = m->family == MODEL_LLAMA && !(fusion & FUSION_GATE_UP);
+    int64_t ffn = (int64_t)m->ffn * (two_ffn ? 2 : 1);
+    if (m->family == MODEL_MAMBA) {
+        q = ffn = m->mamba.inner;
+        qkv = 2 * q;
+        f->select = forward_take(activations, rows * (m->mamba.dt_rank + 2 * m->mamba.state), element);
+        f->dt = forward_take(activations, rows * q, element);
+    }
     f->x = forward_take(activations, rows * d, element);
     f->h = forward_take(activations, rows * d, element);
     f->qkv = forward_take(activations, rows * qkv, element);
     f->mixed = forward_take(activations, rows * q, element);
     f->branch = forward_take(activations, rows * d, element);
-    f->ffn = forward_take(activations, rows * m->ffn * (two_ffn ? 2 : 1), element);
+    f->ffn = forward_take(activations, rows * ffn, element);
     f->last = forward_take(activations, n * d, element);
     f->last_branch = forward_take(activations, n * d, element);
     f->hidden = forward_take(activations, n * d, element);
@@ -237,15 +276,40 @@ struct kv_cache_shape forward_cache_shape(const struct kernels *k, const struct 
     };
 }
 
+struct state_cache_shape forward_state_shape(const struct kernels *k, const struct forward_shape *s)
+{
+    const struct model_spec *m = s->model;
+    return (struct state_cache_shape){
+        .window = k->activation,
+        .layers = m->layers,
+        .sequences = s->sequences,
+        .inner = m->mamba.inner,
+        .states = m->mamba.state,
+        .taps = m->mamba.conv,
+        .keeps = s->steps > 0,
+    };
+}
+
+/* Of keys and values, or of states; beside them a block table, or the states after the prompt. */
+static void cache_sizes(const struct kernels *k, const struct forward_shape *s, int64_t *pool,
+                        int64_t *beside)
+{
+    struct kv_cache_shape cache = forward_cache_shape(k, s);
+    struct state_cache_shape states = forward_state_shape(k, s);
+    if (s->model->family == MODEL_MAMBA)
+        state_cache_sizes(&states, pool, beside);
+    else
+        kv_cache_sizes(&cache, pool, beside);
+}
+
 void forward_sizes(const struct kernels *base, const struct forward_shape *shape, struct forward_sizes *out)
 {
     const struct kernels *k = forward_view(base, shape);
     struct forward scratch = {0};
     struct forward_arena activations = {0}, tables = {0};
     struct forward_demand need = forward_demand_of(k, shape);
-    struct kv_cache_shape cache = forward_cache_shape(k, shape);
     int64_t pool, table;
-    kv_cache_sizes(&cache, &pool, &table);
+    cache_sizes(k, shape, &pool, &table);
     forward_place(&scratch, k, shape, &need, &activations, &tables);
     forward_take(&tables, need.piece_ints, sizeof(int32_t));
     bool encoder = shape->model->family == MODEL_BERT; /* its keys and values outlive no layer */

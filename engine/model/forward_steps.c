@@ -1,9 +1,9 @@
 /* The steps all families are made of, each in its unfused and its fused form. */
 #include "engine/model/forward_internal.h"
 
-static void product(struct forward *f, void *out, int out_stride, const void *x, int x_stride,
-                    const struct kernel_matrix *m, const float *bias, enum kernel_activation activation,
-                    int rows)
+void forward_product(struct forward *f, void *out, int out_stride, const void *x, int x_stride,
+                     const struct kernel_matrix *m, const float *bias, enum kernel_activation activation,
+                     int rows)
 {
     struct kernel_epilogue epilogue = {.bias = bias, .activation = activation};
     struct kernel_matrix w = forward_matrix(f, m);
@@ -15,10 +15,10 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
 {
     int width = (int)m->rows, inputs = (int)m->cols;
     if (forward_fuses(f, FUSION_BIAS_GELU)) {
-        product(f, out, width, x, inputs, m, bias, activation, rows);
+        forward_product(f, out, width, x, inputs, m, bias, activation, rows);
         return;
     }
-    product(f, out, width, x, inputs, m, NULL, KERNEL_LINEAR, rows);
+    forward_product(f, out, width, x, inputs, m, NULL, KERNEL_LINEAR, rows);
     if (bias)
         f->ops->add_bias(f->k, out, width, bias, rows, width);
     if (activation != KERNEL_LINEAR)
@@ -73,7 +73,7 @@ static void project(struct forward *f, const struct weights_layer *l, const void
         struct kernel_matrix part = kernel_matrix_rows(&l->qkv, first[i], count[i]);
         const float *bias = l->qkv_bias ? l->qkv_bias + first[i] : NULL;
         void *out = forward_at(f, f->qkv, first[i]);
-        product(f, out, width, from, d, &part, in_epilogue ? bias : NULL, KERNEL_LINEAR, rows);
+        forward_product(f, out, width, from, d, &part, in_epilogue ? bias : NULL, KERNEL_LINEAR, rows);
         if (bias && !in_epilogue)
             f->ops->add_bias(f->k, out, width, bias, rows, count[i]);
     }

@@ -54,6 +54,23 @@ static int axis_on_cpu(const struct implementation *i, struct error *e)
     return 0;
 }
 
+static int mamba_supports(const struct model_spec *m, const struct implementation *i, struct error *e)
+{
+    if (m->mamba.state > KERNEL_SSM_STATES)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "%s has %d states per channel, the scan holds at most %d: choose another model",
+                         m->name, m->mamba.state, KERNEL_SSM_STATES);
+    if (m->mamba.conv < 2 || m->mamba.conv > KERNEL_SSM_TAPS)
+        return error_set(e, ERROR_UNSUPPORTED, "%s convolves %d tokens, 2 to %d can be: choose another model",
+                         m->name, m->mamba.conv, KERNEL_SSM_TAPS);
+    if (i->kv_cache != KV_CACHE_CONTIGUOUS)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "%s keeps states of constant size, no keys and values that pages could hold: choose "
+                         "kv_cache contiguous",
+                         m->name);
+    return 0;
+}
+
 int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
                     enum workload w, struct error *e)
 {
@@ -64,9 +81,11 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (w == WORKLOAD_TOKENIZE || w == WORKLOAD_PERPLEXITY)
         return error_set(e, ERROR_UNSUPPORTED, "the workload %s is not built in: choose prefill",
                          workload_names[w]);
-    if (m->family == MODEL_MAMBA)
+    if (m->family == MODEL_MAMBA && !cpu)
         return error_set(e, ERROR_UNSUPPORTED,
-                         "state-space models arrive with real model files: choose a transformer");
+                         "state-space models have no CUDA kernels here: choose device cpu");
+    if (m->family == MODEL_MAMBA && mamba_supports(m, i, e))
+        return -1;
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
@@ -81,13 +100,15 @@ int native_shape(const struct model_spec *m, const struct implementation *i, enu
     if (batch < 1 || seq < 1 || least < 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "batch %d with sequences of %d cannot run: choose at least 1 of each", batch, seq);
-    if ((int64_t)seq + least > m->context)
+    /* a state-space model is told no context: its state holds any */
+    int context = m->context > 0 || m->family != MODEL_MAMBA ? m->context : INT32_MAX / 2;
+    if ((int64_t)seq + least > context)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s holds %d tokens, %s of %d needs %lld: choose a sequence of at most %d", m->name,
-                         m->context, workload_names[w], seq, (long long)seq + least,
-                         m->context - least > 0 ? m->context - least : 0);
-    if (steps > m->context - seq)
-        steps = m->context - seq;
+                         context, workload_names[w], seq, (long long)seq + least,
+                         context - least > 0 ? context - least : 0);
+    if (steps > context - seq)
+        steps = context - seq;
     *out = (struct forward_shape){
         .model = m,
         .implementation = i,
@@ -268,7 +289,9 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
         .activations = sizes.activations,
         .kv_cache = sizes.kv_cache,
         .overhead = sizes.overhead + program,
-        .kv_used = (int64_t)batch * (seq + shape.steps) * model_kv_bytes_per_token(m, i->precision),
+        .kv_used = m->family == MODEL_MAMBA /* a state is whole from the first token on */
+                       ? sizes.kv_cache
+                       : (int64_t)batch * (seq + shape.steps) * model_kv_bytes_per_token(m, i->precision),
     };
     out->peak = out->average = out->weights + out->activations + out->kv_cache + out->overhead;
     return 0;

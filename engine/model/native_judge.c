@@ -79,6 +79,13 @@ const struct model_spec judge_models[JUDGE_MODELS] = {
      .token_types = 2,
      .mlm_head = true,
      TINY_COMMON},
+    {.name = "mamba",
+     .family = MODEL_MAMBA,
+     .d_model = 40,
+     .vocab = 157,
+     .tied = true,
+     .mamba = {.inner = 80, .dt_rank = 3, .state = 16, .conv = 4},
+     TINY_COMMON},
 };
 
 /* fp32: sums of some hundred terms in another order. bf16 rounds keys, values and (where the product library
@@ -144,9 +151,31 @@ static const double *keep_vector(struct judge *j, const float *v, int64_t n)
     return keep_all(j, &m);
 }
 
+static void keep_mamba_layer(struct judge *j, struct reference_layer *to, const struct weights_layer *l)
+{
+    const struct model_spec *m = j->model;
+    int64_t inner = m->mamba.inner;
+    *to = (struct reference_layer){
+        .norm1 = keep_vector(j, l->norm1.weight, m->d_model),
+        .in = keep_all(j, &l->in),
+        .select = keep_all(j, &l->select),
+        .dt = keep_all(j, &l->dt),
+        .o = keep_all(j, &l->out),
+        .conv = keep_vector(j, l->conv, m->mamba.conv * inner),
+        .conv_bias = keep_vector(j, l->conv_bias, inner),
+        .dt_bias = keep_vector(j, l->dt_bias, inner),
+        .a = keep_vector(j, l->a, m->mamba.state * inner),
+        .skip = keep_vector(j, l->skip, inner),
+    };
+}
+
 static void keep_layer(struct judge *j, struct reference_layer *to, const struct weights_layer *l)
 {
     const struct model_spec *m = j->model;
+    if (m->family == MODEL_MAMBA) {
+        keep_mamba_layer(j, to, l);
+        return;
+    }
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
     int64_t kv = (int64_t)m->kv_heads * m->head_dim;
     bool llama = m->family == MODEL_LLAMA;
@@ -176,10 +205,8 @@ static void keep_layer(struct judge *j, struct reference_layer *to, const struct
 static void keep_model(struct judge *j)
 {
     static const enum reference_family families[] = {
-        [MODEL_LLAMA] = REFERENCE_LLAMA,
-        [MODEL_GPT2] = REFERENCE_GPT2,
-        [MODEL_PHI2] = REFERENCE_PHI2,
-        [MODEL_BERT] = REFERENCE_BERT,
+        [MODEL_LLAMA] = REFERENCE_LLAMA, [MODEL_GPT2] = REFERENCE_GPT2,   [MODEL_PHI2] = REFERENCE_PHI2,
+        [MODEL_BERT] = REFERENCE_BERT,   [MODEL_MAMBA] = REFERENCE_MAMBA,
     };
     const struct model_spec *m = j->model;
     const struct weights *w = j->weights;
@@ -198,6 +225,10 @@ static void keep_model(struct judge *j)
         .vocab = m->vocab,
         .rotary_dims = m->rotary_dims,
         .window = m->window,
+        .inner = m->mamba.inner,
+        .rank = m->mamba.dt_rank,
+        .states = m->mamba.state,
+        .taps = m->mamba.conv,
         .eps = m->norm_eps,
         .gelu_erf = m->family == MODEL_BERT,
         .rope_frequency = frequency,

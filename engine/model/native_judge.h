@@ -6,7 +6,7 @@
 #include "engine/model/forward.h"
 #include "kernels/reference.h"
 
-enum { JUDGE_MODELS = 6 };
+enum { JUDGE_MODELS = 7 };
 extern const struct model_spec judge_models[JUDGE_MODELS];
 
 /* Largest difference of logits, relative to the largest logit of the reference, that rounding explains: where

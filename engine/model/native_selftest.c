@@ -50,14 +50,22 @@ static void check_all(struct report *r, struct judge *j, enum precision_kind pre
                 i.attention = (enum attention_kind)attention;
                 i.kv_cache = (enum kv_cache_kind)cache;
                 i.fusion = fusions[f];
+                if (native_supports("cpu", j->model, &i, WORKLOAD_PREFILL, NULL))
+                    continue; /* a layout that this family has not */
                 check_implementation(r, j, &i);
             }
     if (precision != PRECISION_FP32)
         return;
-    for (unsigned bit = 1; bit < FUSION_FULL; bit <<= 1) {
-        i.fusion = bit;
-        check_implementation(r, j, &i);
-    }
+    bool states = j->model->family == MODEL_MAMBA;
+    i.kv_cache = states ? KV_CACHE_CONTIGUOUS : i.kv_cache;
+    for (unsigned bit = 1; bit < FUSION_FULL; bit <<= 1)
+        for (int attention = states ? ATTENTION_NAIVE : ATTENTION_FLASH; attention <= ATTENTION_FLASH;
+             attention++) {
+            i.attention = (enum attention_kind)attention;
+            i.fusion = bit;
+            if (bit != FUSION_SSM || states)
+                check_implementation(r, j, &i);
+        }
 }
 
 /* Where every check launches some hundred kernels: three implementations per model and precision, chosen so
@@ -69,6 +77,7 @@ static void check_pairs(struct report *r, struct judge *j, int model, enum preci
                                        FUSION_RESIDUAL_NORM, FUSION_QKV,
                                        FUSION_ROPE_CACHE,    FUSION_GATE_UP,
                                        FUSION_BIAS_GELU,     FUSION_HEAD_ARGMAX};
+    bool states = j->model->family == MODEL_MAMBA;
     bool encoder = j->model->family == MODEL_BERT;
     for (int v = 0; v < PER_PRECISION; v++) {
         int n = PER_PRECISION * (int)precision + v + 5 * model;
@@ -77,8 +86,10 @@ static void check_pairs(struct report *r, struct judge *j, int model, enum preci
         i.precision = precision;
         i.attention = (n + n / 5) % 2 ? ATTENTION_FLASH : ATTENTION_NAIVE;
         i.fusion = fusions[(3 * n + n / 3) % 8];
+        if (states && (i.fusion == FUSION_ROPE_CACHE || i.fusion == FUSION_GATE_UP)) /* it has neither */
+            i.fusion = FUSION_SSM;
         i.launch = (n / 2 + n / 4) % 2 ? LAUNCH_GRAPH : LAUNCH_EAGER;
-        i.kv_cache = (enum kv_cache_kind)((n + n / 4) % KV_CACHES);
+        i.kv_cache = states ? KV_CACHE_CONTIGUOUS : (enum kv_cache_kind)((n + n / 4) % KV_CACHES);
         check(r, j, &i, "batch of 3, 12 and 5 tokens", 3, (const int[]){3, 12, 5}, encoder ? 0 : 2);
         if (v == 0)
             check(r, j, &i, "prefill 37", 1, (const int[]){37}, 0);

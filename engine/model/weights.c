@@ -1,6 +1,7 @@
 #include "engine/model/weights.h"
 
 #include "engine/figure.h"
+#include "kernels/generator.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct tensor {
     uint64_t id; /* of the generator's stream: stays the same for every precision */
     enum kernel_weight_law law;
     float amplitude;
+    void (*fill)(float *values, int64_t rows, int64_t cols, uint64_t key); /* instead of a law: by the host */
 };
 
 struct walk {
@@ -104,7 +106,7 @@ static int bias(struct walk *k, const float **to, int64_t n)
 static int norm(struct walk *k, struct kernel_norm *to)
 {
     const struct model_spec *m = &k->w->model;
-    bool rms = m->family == MODEL_LLAMA;
+    bool rms = m->family == MODEL_LLAMA || m->family == MODEL_MAMBA;
     to->kind = rms ? KERNEL_RMS_NORM : KERNEL_LAYER_NORM;
     to->eps = (float)m->norm_eps;
     to->width = m->d_model;
@@ -113,9 +115,57 @@ static int norm(struct walk *k, struct kernel_norm *to)
     return rms ? 0 : bias(k, &to->bias, m->d_model);
 }
 
+/* a of state n is -(n + 1) in every channel: A_log = log(1 .. N). */
+static void fill_decays(float *a, int64_t states, int64_t inner, uint64_t key)
+{
+    (void)key;
+    for (int64_t n = 0; n < states; n++)
+        for (int64_t e = 0; e < inner; e++)
+            a[n * inner + e] = (float)-(n + 1);
+}
+
+/* softplus(bias) log-uniform in [0.001, 0.1]: bias = dt + log(1 - exp(-dt)). */
+static void fill_step_biases(float *bias, int64_t rows, int64_t cols, uint64_t key)
+{
+    for (int64_t i = 0; i < rows * cols; i++) {
+        double dt = 0.01 * pow(10, (double)generator_value(key, (uint32_t)i, 1));
+        bias[i] = (float)(dt + log(-expm1(-dt)));
+    }
+}
+
+static int filled(struct walk *k, const float **to, int64_t rows, int64_t cols,
+                  void (*fill)(float *, int64_t, int64_t, uint64_t))
+{
+    return k->visit(k,
+                    &(struct tensor){NULL, to, KERNEL_FP32, rows, cols, k->id++, KERNEL_CONSTANT, 0, fill});
+}
+
+/* A unit input stays one through projection and convolution; SiLU leaves 0.36 of its square, with which the
+ * selecting projection and, by gate and skip, the output's (0.36 * 0.37) count. */
+static int walk_mamba_layer(struct walk *k, struct weights_layer *l)
+{
+    const struct model_spec *m = &k->w->model;
+    enum kernel_dtype t = weights_dtype(k->w->precision);
+    int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank, taps = m->mamba.conv;
+    double unit_inner = sqrt(3.0 / (double)inner);
+    return norm(k, &l->norm1) || matrix(k, &l->in, t, 2 * inner, d, sqrt(3.0 / (double)d)) ||
+                   vector(k, &l->conv, taps * inner, KERNEL_UNIFORM, sqrt(3.0 / (double)taps)) ||
+                   bias(k, &l->conv_bias, inner) ||
+                   matrix(k, &l->select, t, rank + 2 * (int64_t)m->mamba.state, inner, unit_inner / 0.6) ||
+                   matrix(k, &l->dt, t, inner, rank, 1 / sqrt((double)rank)) ||
+                   filled(k, &l->dt_bias, 1, inner, fill_step_biases) ||
+                   filled(k, &l->a, m->mamba.state, inner, fill_decays) ||
+                   vector(k, &l->skip, inner, KERNEL_CONSTANT, 1) ||
+                   matrix(k, &l->out, t, d, inner, unit_inner / 0.36 / sqrt(m->layers))
+               ? -1
+               : 0;
+}
+
 static int walk_layer(struct walk *k, struct weights_layer *l)
 {
     const struct model_spec *m = &k->w->model;
+    if (m->family == MODEL_MAMBA)
+        return walk_mamba_layer(k, l);
     enum kernel_dtype t = weights_dtype(k->w->precision);
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
     int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim;
@@ -145,7 +195,8 @@ static int walk_model(struct walk *k, bool one_layer)
     double unit = sqrt(3.0 / (double)d);
     if (matrix(k, &w->embedding, t, m->vocab, d, unit))
         return -1;
-    if (m->rotary_dims == 0 && matrix(k, &w->positions, rows, m->context, d, unit))
+    bool learned = m->rotary_dims == 0 && m->family != MODEL_MAMBA;
+    if (learned && matrix(k, &w->positions, rows, m->context, d, unit))
         return -1;
     for (int i = 0; i < m->layers; i++)
         if (walk_layer(k, &w->layer[one_layer ? 0 : i]))
@@ -222,7 +273,17 @@ static int make(struct walk *k, const struct tensor *t)
     else
         *t->matrix = m;
     k->w->bytes += (int64_t)bytes;
-    backend->ops->generate(backend, &m, k->w->seed, t->id, t->law, t->amplitude);
+    if (t->fill) {
+        float *values = malloc(bytes);
+        if (!values)
+            return error_set(k->e, ERROR_MEMORY, "no memory to make the weights of %s: close other programs",
+                             k->w->model.name);
+        t->fill(values, t->rows, t->cols, generator_key(k->w->seed, t->id, 0));
+        backend->ops->upload(backend, m.data, values, bytes);
+        free(values);
+    } else {
+        backend->ops->generate(backend, &m, k->w->seed, t->id, t->law, t->amplitude);
+    }
     k->bytes += (int64_t)bytes;
     if (k->progress)
         k->progress(k->who, "weights", (double)k->bytes / (double)k->total);
@@ -309,7 +370,7 @@ bool weights_same(const struct weights_request *a, const struct weights_request 
     return weights_dtype(a->precision) == weights_dtype(b->precision) && a->seed == b->seed &&
            strcmp(o->file, m->file) == 0 && strcmp(vocabulary_of(a), vocabulary_of(b)) == 0 &&
            fabs(a->sparsity - b->sparsity) <= 0 && memcmp(mine, asked, sizeof mine) == 0 &&
-           fabs(o->norm_eps - m->norm_eps) <= 0;
+           memcmp(&o->mamba, &m->mamba, sizeof o->mamba) == 0 && fabs(o->norm_eps - m->norm_eps) <= 0;
 }
 
 bool weights_match(const struct weights *w, const struct weights_request *q)

@@ -4,12 +4,15 @@
  * Products and embeddings stand in the precision of the implementation (int8 and nf4 keep the embedding so
  * too, so that a tied head is the same matrix); learned positions and token types in it or, where it is less
  * than 16 bits, in fp16; norms and biases always in fp32. w8a8 has the weights of int8: what it quantizes
- * beside them are the inputs of products. q, k and v are one matrix, rows [q | k | v]; gate and
- * up of llama are one matrix, rows [gate | up]: unfused implementations look at row ranges.
+ * beside them are the inputs of products. A state-space model's convolution, decays and skips are fp32 too.
+ * q, k and v are one matrix, rows [q | k | v]; gate and up of llama are one matrix, rows [gate | up]: unfused
+ * implementations look at row ranges.
  *
  * Amplitudes: a product with n inputs is uniform in +-sqrt(3 / n), which keeps the variance of unit inputs;
  * the two products that write to the residual are smaller by sqrt(2 layers) (Radford et al. 2019,
- * section 2.3). */
+ * section 2.3). A state-space layer begins as published (Gu and Dao 2023, section 3.6; their code): decays
+ * a = -1, -2, ..., step sizes log-uniform in [0.001, 0.1] through the bias of dt, skips 1; its projections
+ * count with what SiLU and the scan leave of the variance. */
 #pragma once
 
 #include "kernels/kernels.h"
@@ -32,6 +35,10 @@ struct weights_layer {
     struct kernel_norm norm1, norm2; /* phi-2: norm1 alone */
     struct kernel_matrix qkv, out, up, down;
     const float *qkv_bias, *out_bias, *up_bias, *down_bias; /* NULL for llama */
+    /* mamba, beside norm1 and out: projections of the hidden state [2 inner, d], of the convolved channels
+     * [dt_rank + 2 state, inner] (rows: step, input and output vectors) and of the step [inner, dt_rank] */
+    struct kernel_matrix in, select, dt;
+    const float *conv, *conv_bias, *dt_bias, *a, *skip; /* as struct kernel_ssm has them; skip: its d */
 };
 
 struct weights {

@@ -6,6 +6,7 @@
 #include "kernels/cpu/level_gemv.h"
 #include "kernels/cpu/level_nf4.h"
 #include "kernels/cpu/level_sparse.h"
+#include "kernels/cpu/level_ssm.h"
 
 const struct simd SIMD_TABLE = {
     .name = SIMD_NAME,
@@ -24,6 +25,11 @@ const struct simd SIMD_TABLE = {
     .argmax = argmax,
     .rotate = rotate,
     .softmax = softmax,
+    .softplus = softplus,
+    .convolve = convolve,
+    .discretize = discretize,
+    .recur = recur,
+    .scan = scan,
     .gemv = gemv,
     .weighted_rows = weighted_rows,
     .sparse = sparse,

@@ -32,6 +32,21 @@ static inline size_t simd_attention_scratch(int head_dim)
     return (size_t)head_dim * 2 * (SIMD_ATTENTION_ROWS + SIMD_ATTENTION_TILE) + 32 * SIMD_ATTENTION_TILE;
 }
 
+/* The selective scan (struct kernel_ssm) of one sequence's rows on some channels. */
+struct simd_scan {
+    const float *x, *dt, *b, *c, *z; /* of the first row; z NULL: no gate */
+    int64_t channels;                /* E: from row to row of x, dt and out, from state to state of a */
+    int64_t bc_stride, z_stride;
+    const float *a, *d, *dt_bias; /* dt_bias NULL: dt are the steps themselves */
+    int64_t rows;
+    int states;
+    float *h; /* in and out, from the first channel of the call on; states h_stride apart */
+    int64_t h_stride;
+    float *steps;   /* out: the sum of the steps of each channel of the call; NULL: not asked */
+    float *out;     /* first row; NULL: only the state is asked */
+    float *partial; /* width * rows floats of scratch where there are more than 16 states */
+};
+
 struct simd {
     const char *name;
     int width; /* floats per vector */
@@ -56,6 +71,18 @@ struct simd {
     int64_t (*argmax)(const float *x, int64_t n); /* first of the largest; NaN never wins */
     void (*rotate)(float *x, const float *table_row, int dims);
     void (*softmax)(float *x, float scale, int64_t n); /* x = softmax(x * scale) */
+
+    void (*softplus)(float *x, const float *bias, int64_t n); /* x = softplus(x + bias) */
+    /* out = bias + sum over taps of weight[tap] * in[tap] (NULL: zeros), weight [taps, n]; then SiLU */
+    void (*convolve)(float *out, const float *const *in, const float *weight, const float *bias, int taps,
+                     bool silu, int64_t n);
+    /* decay = exp(dt a), enter = dt b x, both [states, n], of one row */
+    void (*discretize)(float *decay, float *enter, const float *dt, const float *x, const float *b,
+                       const float *a, int states, int64_t n);
+    /* h = decay h + enter, out = c h + d x on n channels of one row; states are `stride` apart */
+    void (*recur)(float *out, float *h, const float *decay, const float *enter, const float *c,
+                  const float *d, const float *x, int states, int64_t stride, int64_t n);
+    void (*scan)(const struct simd_scan *s, int64_t channel, int64_t n); /* channels [channel, channel + n) */
 
     /* out[b, r] = x[b] . row r of m, for all m->rows and b < rows <= SIMD_GEMV_ROWS */
     void (*gemv)(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,

@@ -85,7 +85,8 @@ TEST(the_judge_sees_a_wrong_weight)
     for (int m = 0; m < JUDGE_MODELS; m++) {
         struct judge j;
         CHECK(judge_open(&j, k, &judge_models[m], PRECISION_FP32, NULL) == 0);
-        ((float *)j.weights->layer[1].down.data)[17] += 1;
+        bool states = judge_models[m].family == MODEL_MAMBA;
+        ((float *)(states ? j.weights->layer[1].dt : j.weights->layer[1].down).data)[17] += 1;
         CHECK(judge_run(&j, &i, 1, (const int[]){9}, 0, NULL) > judge_tolerance(PRECISION_FP32));
         judge_close(&j);
     }
@@ -159,6 +160,78 @@ TEST(decode_after_a_short_prompt_equals_the_whole_prompt)
         }
         weights_release(w);
     }
+    k->ops->close(k);
+}
+
+/* What is left on a state after a prompt that a chunked scan, a recurrence token by token and a decode step
+ * by step went through, in pieces and in one. */
+TEST(a_state_space_prompt_scanned_equals_its_recurrence)
+{
+    struct kernels *k = open_cpu();
+    enum { N = 700, VOCAB = 157 };
+    struct model_spec spec = judge_models[JUDGE_MODELS - 1];
+    static int32_t ids[N];
+    static float scanned[VOCAB], naive[VOCAB], stepped[VOCAB];
+    CHECK_INT(spec.family, MODEL_MAMBA);
+    spec.layers = 6;
+    spec.context = N;
+    for (int t = 0; t < N; t++)
+        ids[t] = (11 * t + t * t % 7) % VOCAB;
+    struct weights *w =
+        weights_create(k, &(struct weights_request){.model = &spec, .precision = PRECISION_FP32, .seed = 1},
+                       NULL, NULL, NULL, NULL);
+    struct implementation i;
+    implementation_default(&i);
+    run_once(k, w, &i, N, 0, ids, naive);
+    i.attention = ATTENTION_FLASH;
+    i.fusion = FUSION_FULL;
+    run_once(k, w, &i, N, 0, ids, scanned);
+    run_once(k, w, &i, 1, N - 1, ids, stepped);
+    float apart = 0, largest = 0;
+    for (int v = 0; v < VOCAB; v++) {
+        apart = fmaxf(apart, fmaxf(fabsf(scanned[v] - naive[v]), fabsf(scanned[v] - stepped[v])));
+        largest = fmaxf(largest, fabsf(scanned[v]));
+    }
+    printf("scan against recurrence after %d tokens and %d layers: %.1e of the largest logit\n", N,
+           spec.layers, (double)(apart / largest));
+    CHECK(apart > 0 && apart <= 1e-5f * largest);
+    weights_release(w);
+    k->ops->close(k);
+}
+
+TEST(states_come_back_to_where_the_prompt_ended)
+{
+    struct kernels *k = open_cpu();
+    const struct model_spec *m = &judge_models[JUDGE_MODELS - 1];
+    struct implementation i;
+    implementation_default(&i);
+    i.attention = ATTENTION_FLASH;
+    struct weights *w =
+        weights_create(k, &(struct weights_request){.model = m, .precision = PRECISION_FP32, .seed = 1}, NULL,
+                       NULL, NULL, NULL);
+    struct forward_shape shape = {.model = m, .implementation = &i, .sequences = 3, .length = 15, .steps = 9};
+    int32_t ids[45];
+    static float a[3 * 157], b[3 * 157];
+    for (int t = 0; t < 45; t++)
+        ids[t] = (13 * t) % 150;
+    struct error e = {0};
+    struct forward *f = forward_create(k, w, &shape, ids, NULL);
+    CHECK(forward_prefill(f, NULL) == 0 && forward_step(f, NULL) == 0);
+    CHECK_INT(forward_rewind(f, &e), -1); /* what the step overwrote was not kept */
+    CHECK_CONTAINS(e.text, "rewind once before the first step");
+    CHECK(forward_clear(f, NULL) == 0 && forward_prefill(f, NULL) == 0);
+    for (int round = 0; round < 3; round++) {
+        float *logits = round == 0 ? a : b;
+        CHECK(forward_rewind(f, NULL) == 0);
+        CHECK_INT(forward_length(f), 15);
+        for (int s = 0; s < 9; s++)
+            CHECK(forward_step(f, NULL) == 0);
+        CHECK(forward_logits(f, logits, NULL) == 0);
+        CHECK(round == 0 || memcmp(a, b, sizeof a) == 0);
+    }
+    CHECK(forward_kv_used(f) == 3 * 2 * 80 * (16 + 3) * (int64_t)sizeof(float));
+    forward_free(f);
+    weights_release(w);
     k->ops->close(k);
 }
 

@@ -255,9 +255,24 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         CHECK_CONTAINS(e.text, choices[k].words);
     }
     struct implementation i = baseline();
-    struct model_spec mamba = {.name = "mamba", .family = MODEL_MAMBA};
+    struct model_spec mamba = judge_models[JUDGE_MODELS - 1];
+    CHECK_INT(native_supports("cpu", &mamba, &i, WORKLOAD_GENERATE, &e), 0);
+    i.kv_cache = KV_CACHE_PAGED;
+    CHECK_INT(native_supports("cpu", &mamba, &i, WORKLOAD_GENERATE, &e), -1);
+    CHECK_CONTAINS(e.text, "choose kv_cache contiguous");
+    i.kv_cache = KV_CACHE_CONTIGUOUS;
+    mamba.mamba.state = 129;
     CHECK_INT(native_supports("cpu", &mamba, &i, WORKLOAD_PREFILL, &e), -1);
-    CHECK_CONTAINS(e.text, "state-space models arrive with real model files");
+    CHECK_CONTAINS(e.text, "holds at most 128");
+    mamba.mamba = judge_models[JUDGE_MODELS - 1].mamba;
+    mamba.mamba.conv = 1;
+    CHECK_INT(native_supports("cpu", &mamba, &i, WORKLOAD_PREFILL, &e), -1);
+    CHECK_CONTAINS(e.text, "2 to 64");
+    mamba.mamba.conv = 4;
+    mamba.context = 0; /* a state holds any length */
+    struct forward_shape shape;
+    CHECK_INT(native_shape(&mamba, &i, WORKLOAD_DECODE, 1, 1 << 20, 0, 7, &shape, &e), 0);
+    CHECK_INT(shape.steps, 7);
     CHECK(native_supports("cpu", &judge_models[5], &i, WORKLOAD_PREFILL, &e) == 0);
     CHECK_INT(native_supports("cpu", &judge_models[5], &i, WORKLOAD_GENERATE, &e), -1);
     CHECK_CONTAINS(e.text, "encoder");
