@@ -240,6 +240,8 @@ static int dispatch(const struct request *r, const char *argv_json)
         return command_tokenize(r);
     case COMMAND_MODEL:
         return model(r);
+    case COMMAND_VOCAB:
+        return command_vocab(r);
     case COMMAND_HELP:
         return help(r);
     case COMMAND_MANUAL:

@@ -3,10 +3,11 @@
 #include "engine/export_report.h"
 #include "engine/model/model_find.h"
 #include "engine/model/native.h"
-#include "engine/model/tokenizer.h"
+#include "engine/model/vocabulary.h"
 #include "engine/session_file.h"
 #include "engine/version.h"
 #include "presets/catalog.h"
+#include "presets/vocabulary_file.h"
 #include "tui/command.h"
 #include "tui/format.h"
 #include "tui/output.h"
@@ -140,24 +141,30 @@ static int list_implementations(const struct request *r)
 static void add_vocabulary(struct report *report, const struct catalog_entry *entry)
 {
     static const char *const keys[] = {"tokens", "kind"};
-    struct gguf g;
-    struct error e = {0};
+    struct vocabulary_file f = {0};
     struct tokenizer *t = NULL;
-    if (gguf_open(entry->path, &g, &e) == 0) {
-        t = tokenizer_open(&g, &e);
-        gguf_close(&g);
+    struct error e = {0};
+    char name[64], kind[224] = "";
+    size_t n = strlen(entry->path);
+    if (n > 5 && strcmp(entry->path + n - 5, ".json") == 0) {
+        if (vocabulary_file_load(entry->path, &f, NULL, &e) == 0)
+            snprintf(kind, sizeof kind, "%s adapted to %s", f.base, f.text);
+    } else if ((t = vocabulary_tokenizer(entry->path, name, sizeof name, &e))) {
+        snprintf(kind, sizeof kind, "%s", tokenizer_kind(t));
     }
-    if (!t) {
+    int tokens = t ? tokenizer_size(t) : f.base_tokens - f.n_removed + f.n_added;
+    tokenizer_free(t);
+    vocabulary_file_free(&f);
+    if (!kind[0]) {
         add_unreadable(report, entry, &e, keys, 2);
         return;
     }
     report_row(report);
     report_text(report, "name", entry->name, NULL);
-    report_number(report, "tokens", tokenizer_size(t), NULL);
-    report_text(report, "kind", tokenizer_kind(t), NULL);
+    report_number(report, "tokens", tokens, NULL);
+    report_text(report, "kind", kind, NULL);
     report_text(report, "path", entry->path, "");
     report_bool(report, "user", entry->user, "");
-    tokenizer_free(t);
 }
 
 static int list_vocabularies(const struct request *r)

@@ -420,6 +420,9 @@ static void offer_kind(const struct offer *o, enum complete_kind kind)
     case COMPLETE_MODEL_VERBS:
         offer_words(o, "show|write");
         break;
+    case COMPLETE_VOCAB_VERBS:
+        offer_words(o, "build|show");
+        break;
     }
 }
 

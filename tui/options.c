@@ -77,6 +77,13 @@ const struct command_info options_commands[COMMANDS] = {
                        "show prints the metadata and the tensors of a GGUF file. write is not part of this "
                        "version: it says so "
                        "and exits 1."},
+    [COMMAND_VOCAB] =
+        {COMMAND_VOCAB, "vocab", "build|show WHAT", 2, 2, COMPLETE_VOCAB_VERBS, false,
+         "adapt a vocabulary to a text",
+         "build takes the tokens that a text does not need out of a vocabulary, and puts in what "
+         "the text often says (AdaptiVocab). WHAT is a model, a vocabulary of the catalog or a "
+         "GGUF file. An arm runs with the result as axis vocabulary; without fine-tuned "
+         "embeddings its output is not equivalent. show tells what such a file holds."},
     [COMMAND_HELP] = {COMMAND_HELP, "help", "[COMMAND]", 0, 1, COMPLETE_COMMANDS, false,
                       "this, or one command", "Prints the same as COMMAND --help."},
     [COMMAND_MANUAL] = {COMMAND_MANUAL, "manual", "", 0, 0, COMPLETE_NOTHING, true, "the man page, as roff",
@@ -117,6 +124,7 @@ FLAG(ascii)
 FLAG(mouse)
 FLAG(start)
 FLAG(whole)
+FLAG(within_words)
 FLAG(no_special)
 #undef FLAG
 
@@ -133,6 +141,7 @@ WORD(resume, "--resume")
 WORD(format, "--to")
 WORD(device, "--device")
 WORD(since, "--since")
+WORD(text, "--text")
 WORD(vocabulary, "--model")
 #undef WORD
 
@@ -156,6 +165,24 @@ static int set_regression(struct request *r, const char *value, struct error *e)
     r->regression_pct = v;
     return 0;
 }
+
+/* What is too small is the builder's to tell. */
+#define COUNT(field, option, most)                                                                           \
+    static int set_##field(struct request *r, const char *value, struct error *e)                            \
+    {                                                                                                        \
+        char *end;                                                                                           \
+        long v = strtol(value, &end, 10);                                                                    \
+        if (end == value || *end || v < 0 || v > (most))                                                     \
+            return override_expected(e, option, value, "a whole number from 0 to " #most);                   \
+        r->field = (int)v;                                                                                   \
+        return 0;                                                                                            \
+    }
+COUNT(remove, "--remove", 1000000)
+COUNT(add, "--add", 1000000)
+COUNT(max_ngram, "--max-ngram", 8)
+COUNT(min_frequency, "--min-frequency", 1000000)
+COUNT(split, "--split", 100)
+#undef COUNT
 
 enum {
     ANY = (1 << COMMANDS) - 1,
@@ -215,8 +242,8 @@ const struct option_info options_table[] = {
     {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
      "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL,
      override_set},
-    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT, COMPLETE_FILES, false,
-     "where the session or the export is written", set_out, NULL},
+    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT | 1 << COMMAND_VOCAB, COMPLETE_FILES, false,
+     "where the session, the export or the vocabulary is written", set_out, NULL},
     {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,
      "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
     {"--fail-on-criteria", 0, NULL, RUN, COMPLETE_NOTHING, false,
@@ -257,6 +284,21 @@ const struct option_info options_table[] = {
      set_whole, NULL},
     {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",
      set_no_special, NULL},
+    {"--text", 0, "FILE", 1 << COMMAND_VOCAB, COMPLETE_FILES, false,
+     "the text: a file, or a name of `benchtop list texts`", set_text, NULL},
+    {"--split", 0, "PCT", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "build from the first PCT percent of the text and judge by the rest (default 100: all of it)", set_split,
+     NULL},
+    {"--remove", 0, "N", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "tokens to take out, at most (default 10000)", set_remove, NULL},
+    {"--add", 0, "N", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "n-grams to put in, at most (default 10000)", set_add, NULL},
+    {"--max-ngram", 0, "N", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "tokens of the longest n-gram, 2 to 8 (default 3)", set_max_ngram, NULL},
+    {"--min-frequency", 0, "N", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "how often an n-gram must stand in the text (default 2)", set_min_frequency, NULL},
+    {"--within-words", 0, NULL, 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
+     "no n-gram crosses the beginning of a word", set_within_words, NULL},
     {"--help", 'h', NULL, ANY, COMPLETE_NOTHING, false, "the options of a command", set_help, NULL},
     {"--version", 'V', NULL, ANY, COMPLETE_NOTHING, false, "version, commit and build", set_version, NULL},
 };
@@ -433,6 +475,10 @@ int options_parse(int argc, char *const *argv, struct request *r, struct error *
 {
     memset(r, 0, sizeof *r);
     r->regression_pct = NAN;
+    r->remove = r->add = 10000;
+    r->max_ngram = 3;
+    r->min_frequency = 2;
+    r->split = 100;
     struct scan find = {.r = r, .e = e}, judge = {.r = r, .e = e, .command_known = true};
     scan(&find, argc, argv);
     struct error found = {0};

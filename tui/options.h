@@ -19,6 +19,7 @@ enum command_id {
     COMMAND_SELFTEST,
     COMMAND_TOKENIZE,
     COMMAND_MODEL,
+    COMMAND_VOCAB,
     COMMAND_HELP,
     COMMAND_MANUAL,
     COMMAND_COMPLETION,
@@ -41,7 +42,8 @@ enum complete_kind {
     COMPLETE_WORKLOADS,
     COMPLETE_PRECISIONS,
     COMPLETE_COLORS,
-    COMPLETE_MODEL_VERBS
+    COMPLETE_MODEL_VERBS,
+    COMPLETE_VOCAB_VERBS
 };
 
 struct command_info {
@@ -108,7 +110,10 @@ struct request {
         start;
     enum request_color color;
     const char *out, *resume, *format, *device, *since, *vocabulary; /* NULL: not given */
-    double regression_pct;                                           /* NAN: not given */
+    const char *text;                                                /* a file, or a text of the catalog */
+    int remove, add, max_ngram, min_frequency, split;                /* of vocab build */
+    bool within_words;
+    double regression_pct; /* NAN: not given */
 };
 
 /* Everything that is wrong is told at once, with the nearest names: -1 USAGE. With --help or --version among

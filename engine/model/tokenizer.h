@@ -20,6 +20,7 @@ struct token_ids { /* grows; zeroed is empty */
     int32_t *id;
     size_t n, room;
 };
+int token_ids_add(struct token_ids *ids, int32_t id); /* -1: no memory */
 void token_ids_free(struct token_ids *ids);
 
 /* Appends the ids of text (any bytes). special: begin and end tokens as the file asks for them. -1: MEMORY.
@@ -35,3 +36,17 @@ int32_t tokenizer_begin(const struct tokenizer *t);
 int32_t tokenizer_end(const struct tokenizer *t);
 int tokenizer_size(const struct tokenizer *t);         /* ids are 0 .. size - 1 */
 const char *tokenizer_kind(const struct tokenizer *t); /* "llama", "gpt2, llama-bpe", "bert" */
+
+/* ---- single tokens ---- */
+
+/* The bytes that id stands for in a text, not terminated, into out (tokenizer_longest bytes and one more);
+ * control tokens and strange ids: 0. */
+size_t tokenizer_piece(const struct tokenizer *t, int32_t id, char *out);
+int tokenizer_longest(const struct tokenizer *t);
+bool tokenizer_is_text(const struct tokenizer *t, int32_t id); /* no byte, control or user-defined token */
+bool tokenizer_starts_word(const struct tokenizer *t, int32_t id); /* with a blank */
+/* Which two tokens each token is merged from: left and right are [tokenizer_size], -1: none. The parts are
+ * shorter than the token, and their bytes one after the other are its own. -1: MEMORY. */
+int tokenizer_splits(const struct tokenizer *t, int32_t *left, int32_t *right, struct error *e);
+/* Same tokens, types, scores and merges: the same number. */
+uint64_t tokenizer_fingerprint(const struct tokenizer *t);

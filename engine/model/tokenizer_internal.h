@@ -44,7 +44,6 @@ struct tokenizer {
 };
 
 int32_t token_find(const struct tokenizer *t, const char *text, size_t n); /* -1: not there */
-int token_ids_add(struct token_ids *ids, int32_t id);                      /* -1: no memory */
 
 /* A text piece between special tokens. -1: no memory. */
 int tokenizer_encode_spm(const struct tokenizer *t, const char *text, size_t n, bool prefix,

@@ -101,3 +101,61 @@ TEST(vocabularies_and_texts_are_found_by_name_and_by_path)
     CHECK_INT(catalog_find(CATALOG_VOCABULARIES, "gpt2", path, sizeof path, &e), -1);
     CHECK_CONTAINS(e.text, "did you mean gpt-2?");
 }
+
+TEST(an_adapted_vocabulary_has_rows_of_its_own_and_says_that_output_differs)
+{
+    static const char text[] = "KING RICHARD III:\nNow is the winter of our discontent,\n";
+    struct model_spec m, adapted;
+    struct error e = {0};
+    struct token_ids ids = {0}, standard = {0};
+    struct vocabulary *v = open_of("gpt2-124m", "shakespeare-gpt-2"), *s = open_of("gpt2-124m", NULL);
+    size_t size = 0;
+    if (!v || !s)
+        return;
+    CHECK_STRING(vocabulary_label(v), "output not equivalent (embeddings not fine-tuned)");
+    CHECK(vocabulary_label(s) == NULL);
+    CHECK_INT(catalog_model("gpt2-124m", &m, &e), 0);
+    for (int again = 0; again < 2; again++) {
+        CHECK_INT(vocabulary_model(&m, "shakespeare-gpt-2", &adapted, &e), 0);
+        CHECK_INT(adapted.vocab, vocabulary_size(v));
+        CHECK(m.tied && !adapted.tied);
+    }
+    CHECK_INT(vocabulary_encode(v, text, strlen(text), false, &ids, &e), 0);
+    CHECK_INT(vocabulary_encode(s, text, strlen(text), false, &standard, &e), 0);
+    CHECK(ids.n < standard.n);
+    char *back = vocabulary_decode(v, ids.id, ids.n, &size, &e);
+    CHECK(back && strcmp(back, text) == 0);
+    const int32_t *part;
+    CHECK_INT(vocabulary_parts(v, vocabulary_end(v), &part), 1);
+    CHECK_INT(*part, vocabulary_end(s)); /* the same token under its new number */
+    CHECK(vocabulary_parts(v, vocabulary_size(v) - 1, &part) >= 2);
+    CHECK_INT(vocabulary_parts(s, 17, &part), 1);
+    CHECK_INT(*part, 17);
+    double mine = 0, theirs = 0;
+    CHECK_INT(vocabulary_bytes_per_token(v, text, strlen(text), &mine, &e), 0);
+    CHECK_INT(vocabulary_bytes_per_token(s, text, strlen(text), &theirs, &e), 0);
+    CHECK_CLOSE(mine, (double)strlen(text) / (double)ids.n, 1e-12);
+    CHECK(mine > theirs);
+    free(back);
+    token_ids_free(&ids);
+    token_ids_free(&standard);
+    vocabulary_free(v);
+    vocabulary_free(s);
+}
+
+TEST(an_unknown_or_unfitting_vocabulary_is_refused_with_what_to_do)
+{
+    struct model_spec m;
+    struct error e = {0};
+    CHECK_INT(catalog_model("gpt2-124m", &m, &e), 0);
+    CHECK(vocabulary_open(&m, "shakespear-gpt-2", &e) == NULL);
+    CHECK_CONTAINS(e.text, "did you mean shakespeare-gpt-2");
+    CHECK_CONTAINS(e.text, "benchtop vocab build MODEL --text FILE --out shakespear-gpt-2.json");
+    CHECK_INT(vocabulary_model(&m, "shakespear-gpt-2", &m, &e), -1);
+    CHECK_INT(m.vocab, 50257);
+    CHECK(vocabulary_open(&m, "gpt-2", &e) == NULL);
+    CHECK_CONTAINS(e.text, "not an adapted one");
+    CHECK_INT(catalog_model("llama-7b", &m, &e), 0);
+    CHECK_INT(vocabulary_model(&m, "shakespeare-gpt-2", &m, &e), -1);
+    CHECK_CONTAINS(e.text, "llama-7b names no vocabulary");
+}

@@ -87,6 +87,17 @@ printf 'Hello world\n\n a' | b tokenize --model $vocabulary >"$work/out" 2>"$wor
 check 'tokenize gives a line of ids per line of text' test "$(cat "$work/out")" = $'15496 995\n\n257'
 printf 'a\nb' | b tokenize --model $vocabulary --whole >"$work/out" 2>"$work/err"
 check 'tokenize --whole takes one text' test "$(cat "$work/out")" = '64 198 65'
+check 'vocab build writes a vocabulary and tells what it saves' bash -c "'$BENCHTOP' vocab build gpt-2 --text tinyshakespeare --split 50 --out '$work/v.json' >'$work/out'"
+check 'held out' grep -Eq 'held out +170009 -> [0-9]+ tokens \(2[5-9]\.. % fewer\)' "$work/out"
+check 'and that output is not equivalent' grep -q 'output not equivalent (embeddings not fine-tuned)' "$work/out"
+check 'it is the one that is shipped but for its name' bash -c "diff <(grep -v '\"name\"' '$work/v.json') <(grep -v '\"name\"' presets/vocabularies/shakespeare-gpt-2.json)"
+expect 'vocab show tells what a file holds' 0 'KING RICH' '' vocab show shakespeare-gpt-2
+expect 'vocab show judges by a text given' 0 'text given +338025 -> ' '' vocab show shakespeare-gpt-2 --text tinyshakespeare
+expect 'vocab build needs a text' 2 '' 'needs a text and a file' vocab build gpt-2
+expect 'vocab build of a model without a vocabulary' 2 '' 'names no vocabulary' vocab build llama-7b --text tinyshakespeare --out "$work/w.json"
+check 'nothing was written' [ ! -e "$work/w.json" ]
+expect 'vocab show of a file that is none' 2 '' 'schema' vocab show presets/quick.json
+expect 'vocab biuld' 2 '' 'build' vocab biuld x
 expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
 expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
 check 'nothing but text was printed' lacks "$work/out" $'\033'
