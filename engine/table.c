@@ -3,17 +3,19 @@
 #include "engine/export.h"
 #include "engine/figure.h"
 #include "engine/nvml.h"
+#include "engine/worth.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const struct column results[] = {
-    {"model", true, 0},     {"workload", true, 0},  {"batch", false, 0},   {"seq", false, 0},
-    {"arm", true, 0},       {"n", false, 9},        {"blocks", false, 8},  {"mean ms", false, 0},
-    {"± ms", false, 4},     {"p50 ms", false, 10},  {"p90 ms", false, 12}, {"p95 ms", false, 11},
-    {"p99 ms", false, 7},   {"tok/s", false, 2},    {"GB/s", false, 6},    {"of limit", false, 5},
-    {"peak MiB", false, 3}, {"speed-up", false, 0}, {"interval", true, 1}, {"verdict", true, 0}};
+    {"model", true, 0},      {"workload", true, 0},  {"batch", false, 0},   {"seq", false, 0},
+    {"arm", true, 0},        {"n", false, 9},        {"blocks", false, 8},  {"mean ms", false, 0},
+    {"± ms", false, 4},      {"p50 ms", false, 10},  {"p90 ms", false, 12}, {"p95 ms", false, 11},
+    {"p99 ms", false, 7},    {"tok/s", false, 2},    {"GB/s", false, 6},    {"of limit", false, 5},
+    {"peak MiB", false, 3},  {"speed-up", false, 0}, {"interval", true, 1}, {"perplexity", false, 2},
+    {"bits/byte", false, 1}, {"KL nats", false, 1},  {"top-1", false, 3},   {"verdict", true, 0}};
 enum { RESULTS = sizeof results / sizeof results[0], LINE = 2048 };
 
 /* Which of a cell's coordinates are the same in every cell: they are told once, above the table. */
@@ -123,14 +125,27 @@ static void put_memory(struct columns *t, const struct session_arm *arm)
     columns_cell(t, text);
 }
 
-static void put_comparison(struct columns *t, const struct session_cell *cell, const struct session_arm *arm,
-                           const struct comparison *c, const struct arm_summary *a)
+/* Nothing where no arm differs in what its output is worth: then the columns are left out. */
+static void put_quality(struct columns *t, const struct session *s, const struct session_arm *arm)
 {
-    char number[FIGURE_TEXT * 12], interval[96];
+    for (int f = 0; f <= WORTH_TOP1; f++) {
+        char text[FIGURE_TEXT * 12] = "";
+        if (worth_has(s, (enum worth_figure)f))
+            worth_text(&arm->quality, (enum worth_figure)f, text, sizeof text);
+        columns_cell(t, text);
+    }
+}
+
+static void put_comparison(struct columns *t, const struct session *s, const struct session_cell *cell,
+                           const struct session_arm *arm, const struct comparison *c,
+                           const struct arm_summary *a)
+{
+    char number[FIGURE_TEXT * 12], interval[96], verdict[64];
     bool state = a->n == 0 && cell->status != CELL_RUNNING;
     if (c->verdict == VERDICT_NONE) {
         columns_cell(t, "");
         columns_cell(t, "");
+        put_quality(t, s, arm);
         enum cell_status status =
             arm->status == CELL_OK || arm->status == CELL_PENDING ? cell->status : arm->status;
         columns_cell(t, state ? cell_status_names[status] : "");
@@ -140,7 +155,10 @@ static void put_comparison(struct columns *t, const struct session_cell *cell, c
     int d = figure_scale_decimals(c->speedup, isfinite(half) ? half : 0.02);
     columns_cell(t, figure_fixed(c->speedup, d, number, sizeof number));
     columns_cell(t, figure_interval(c->speedup_ci.low, c->speedup_ci.high, d, interval, sizeof interval));
-    columns_cell(t, verdict_names[c->verdict]);
+    put_quality(t, s, arm);
+    snprintf(verdict, sizeof verdict, "%s%s", verdict_names[c->verdict],
+             worth_not_equivalent(arm) ? ", not equivalent" : "");
+    columns_cell(t, verdict);
 }
 
 static int print_results(const struct session *s, const struct comparison *comparisons, int width,
@@ -164,7 +182,7 @@ static int print_results(const struct session *s, const struct comparison *compa
             columns_cell(t, cell->arm[j].name);
             put_latency(t, &a);
             put_memory(t, &cell->arm[j]);
-            put_comparison(t, cell, &cell->arm[j], &comparisons[i * s->preset.n_arms + j], &a);
+            put_comparison(t, s, cell, &cell->arm[j], &comparisons[i * s->preset.n_arms + j], &a);
         }
     }
     columns_print(t, width, out);
@@ -260,6 +278,8 @@ static void print_notes(const struct session *s, int width, struct text *out)
             if (a.rejected > 0)
                 text_format(&line, "%s%d samples refused: clock fault", line.n > start ? "; " : "",
                             a.rejected);
+            if (arm->quality.note[0])
+                text_format(&line, "%s%s", line.n > start ? "; " : "", arm->quality.note);
             add_flags(arm, line.n > start ? "; " : "", &line);
             add_machinery(arm, start, &line);
             if (line.n > start)
@@ -297,11 +317,15 @@ static void print_sentences(const struct session *s, const struct comparison *co
             if (c->verdict == VERDICT_NONE)
                 continue;
             family = c->family > family ? c->family : family;
-            char where[400], buffer[LINE];
+            char where[400], buffer[LINE], cost[160], source[160];
             struct text line = text_in(buffer, sizeof buffer);
             if (cell_words(s, i, where, sizeof where)[0])
                 text_format(&line, "%s: ", where);
             text_add(&line, c->sentence);
+            if (worth_cost(s, i, j, cost, sizeof cost)[0])
+                text_format(&line, "; %s", cost);
+            if (cost[0] && worth_source(s, i, source, sizeof source)[0])
+                text_format(&line, " on %s", source);
             summary_calibration_text(s, i, c, buffer + line.n, sizeof buffer - line.n);
             columns_wrap(buffer, width, 2, out);
         }

@@ -1,4 +1,5 @@
 #include "tui/results.h"
+#include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/results_sentence.h"
 #include "tui/theme.h"
@@ -107,6 +108,21 @@ static enum cell_status status_of(const struct session_cell *cell, const struct 
     return arm->status == CELL_PENDING || (arm->status == CELL_STOPPED && kept) ? cell->status : arm->status;
 }
 
+static void find_quality(struct results *r, const struct session *s)
+{
+    r->quality = 0;
+    r->has_text_rate = r->not_equivalent = false;
+    for (int f = 0; f < WORTH_FIGURES; f++)
+        r->quality |= (unsigned)worth_has(s, (enum worth_figure)f) << f;
+    for (int i = 0; i < r->n; i++) {
+        const struct session_arm *arm = &s->cell[r->row[i].cell].arm[r->row[i].arm];
+        bool other = strcmp(arm->implementation.vocabulary, "standard") != 0;
+        r->not_equivalent = r->not_equivalent || worth_not_equivalent(arm);
+        r->has_text_rate =
+            r->has_text_rate || (other && r->row[i].has_summary && arm->text.known & TEXT_TOKENS);
+    }
+}
+
 static void sum_up(struct results *r, const struct session *s, struct results_row *row)
 {
     const struct arm_summary *kept = summary_cache_arm(r->cache, s, row->cell, row->arm);
@@ -137,6 +153,7 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         changed = true;
     }
     r->n_arms = s->preset.n_arms;
+    find_quality(r, s);
     if (changed) {
         r->comparison = summary_cache_comparisons(r->cache, s, e);
         if (!r->comparison)
@@ -146,6 +163,34 @@ int results_build(struct results *r, const struct session *s, struct error *e)
     results_sentence(r, s, r->sentence, sizeof r->sentence);
     results_arrange(r, s);
     return 0;
+}
+
+bool results_has_column(const struct results *r, enum results_column column)
+{
+    switch (column) {
+    case RESULTS_MODEL:
+        return !r->same_model;
+    case RESULTS_WORKLOAD:
+        return !r->same_workload;
+    case RESULTS_BATCH:
+        return !r->same_batch;
+    case RESULTS_SEQ:
+        return !r->same_seq;
+    case RESULTS_TEXT_RATE:
+        return r->has_text_rate;
+    case RESULTS_PERPLEXITY:
+    case RESULTS_BITS:
+    case RESULTS_KL:
+    case RESULTS_TOP1:
+    case RESULTS_REPLIES:
+        return r->quality >> (column - RESULTS_PERPLEXITY) & 1u;
+    case RESULTS_SPEEDUP:
+    case RESULTS_SPEEDUP_CI:
+    case RESULTS_VERDICT:
+        return r->n_arms > 1;
+    default:
+        return true;
+    }
 }
 
 /* the table's cells */
@@ -198,7 +243,12 @@ static enum style comparison_text(const struct results *r, const struct session 
                      format_digits(b, c->speedup_ci.high, 3));
         return STYLE_DIM;
     }
-    snprintf(out, RESULTS_TEXT, "%s", wrong ? "wrong output" : c->final ? verdict_names[c->verdict] : "open");
+    bool other = worth_not_equivalent(&s->cell[row->cell].arm[row->arm]);
+    snprintf(out, RESULTS_TEXT, "%s%s",
+             wrong      ? "wrong output"
+             : c->final ? verdict_names[c->verdict]
+                        : "open",
+             other ? ", not equivalent" : "");
     if (wrong)
         return STYLE_ERROR;
     return !c->final || c->verdict == VERDICT_INCONCLUSIVE ? STYLE_DIM
@@ -234,6 +284,9 @@ static enum style figure_text(const struct results_row *row, enum results_column
     case RESULTS_RATE:
         snprintf(out, RESULTS_TEXT, "%s", format_rate(text, a->tokens_per_second));
         return STYLE_TEXT;
+    case RESULTS_TEXT_RATE:
+        snprintf(out, RESULTS_TEXT, "%s", format_rate(text, a->text_bytes_per_second));
+        return STYLE_TEXT;
     case RESULTS_BANDWIDTH:
         digits(out, a->bandwidth / 1e9, 3);
         return STYLE_TEXT;
@@ -268,6 +321,14 @@ enum style results_text(const struct results *r, const struct session *s, const 
         return theme_arm(row->arm);
     case RESULTS_PEAK:
         return memory_text(&c->arm[row->arm], out);
+    case RESULTS_PERPLEXITY:
+    case RESULTS_BITS:
+    case RESULTS_KL:
+    case RESULTS_TOP1:
+    case RESULTS_REPLIES:
+        worth_text(&c->arm[row->arm].quality, (enum worth_figure)(column - RESULTS_PERPLEXITY), out,
+                   RESULTS_TEXT);
+        return STYLE_TEXT;
     case RESULTS_SPEEDUP:
     case RESULTS_SPEEDUP_CI:
     case RESULTS_VERDICT:
@@ -320,6 +381,16 @@ static double sort_number(const struct results *r, const struct session *s, cons
     case RESULTS_SPEEDUP:
     case RESULTS_SPEEDUP_CI:
         return k ? k->speedup : NAN;
+    case RESULTS_PERPLEXITY:
+        return arm->quality.known & QUALITY_PERPLEXITY ? arm->quality.perplexity : NAN;
+    case RESULTS_BITS:
+        return arm->quality.known & QUALITY_BITS ? arm->quality.bits_per_byte : NAN;
+    case RESULTS_KL:
+        return arm->quality.known & QUALITY_KL ? arm->quality.kl : NAN;
+    case RESULTS_TOP1:
+        return arm->quality.known & QUALITY_TOP1 ? arm->quality.top1_agreement : NAN;
+    case RESULTS_REPLIES:
+        return arm->quality.known & QUALITY_RESPONSES ? arm->quality.response_agreement : NAN;
     case RESULTS_VERDICT:
         return k ? (double)k->verdict + (k->final ? 0 : 8) : NAN;
     default:
@@ -342,6 +413,8 @@ static double sort_number(const struct results *r, const struct session *s, cons
         return a->latency.p99;
     case RESULTS_RATE:
         return a->tokens_per_second;
+    case RESULTS_TEXT_RATE:
+        return a->text_bytes_per_second;
     case RESULTS_BANDWIDTH:
         return a->bandwidth;
     case RESULTS_LIMIT:

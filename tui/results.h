@@ -22,11 +22,17 @@ enum results_column {
     RESULTS_P95,
     RESULTS_P99,
     RESULTS_RATE,
+    RESULTS_TEXT_RATE, /* bytes of text per second: what vocabularies have in common */
     RESULTS_BANDWIDTH,
     RESULTS_LIMIT,
     RESULTS_PEAK,
     RESULTS_SPEEDUP,
     RESULTS_SPEEDUP_CI,
+    RESULTS_PERPLEXITY, /* what it costs in quality: in worth's order */
+    RESULTS_BITS,
+    RESULTS_KL,
+    RESULTS_TOP1,
+    RESULTS_REPLIES,
     RESULTS_VERDICT,
     RESULTS_COLUMNS,
     RESULTS_PLAN_ORDER = RESULTS_COLUMNS /* sorted by nothing: as the session ran */
@@ -48,6 +54,9 @@ struct results {
     struct criterion_result criterion[SUMMARY_CRITERIA];
     int n_criteria;
     char sentence[640];
+    unsigned quality; /* bit per worth_figure that stands beside the speed */
+    bool has_text_rate;
+    bool not_equivalent;                                  /* an arm is: the verdicts say so */
     bool same_model, same_workload, same_batch, same_seq; /* in every cell: told once, above the table */
     int model_width, arm_width;                           /* columns of the longest names, bounded */
 
@@ -66,6 +75,8 @@ void results_free(struct results *r); /* keeps sort, reverse and filter, so that
 void results_arrange(struct results *r, const struct session *s);
 /* Of a candidate that was compared; NULL else. */
 const struct comparison *results_comparison(const struct results *r, const struct results_row *row);
+/* The column says something in this session that is not the same in every row. */
+bool results_has_column(const struct results *r, enum results_column column);
 /* The text of one cell of the table; "" where there is nothing to say. */
 enum { RESULTS_TEXT = 96 };
 enum style results_text(const struct results *r, const struct session *s, const struct results_row *row,

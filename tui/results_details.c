@@ -1,4 +1,6 @@
 #include "tui/results_details.h"
+#include "engine/figure.h"
+#include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/theme.h"
 
@@ -191,6 +193,61 @@ static void output(struct sheet *o, const struct output_check *check)
         format_percent(t[0], check->top1_agreement));
 }
 
+static void text_of(struct sheet *o, const struct session_arm *arm, const struct arm_summary *a)
+{
+    char t[4][FORMAT_TEXT];
+    const struct text_figures *x = &arm->text;
+    if (!(x->known & TEXT_TOKENS) || x->texts < 1)
+        return;
+    say(o, "text", STYLE_TEXT, "%lld %s of %s: %lld tokens, %s each", (long long)x->texts,
+        x->texts == 1 ? "text" : "texts", format_bytes(t[0], (double)x->bytes), (long long)x->tokens,
+        d(t[1], (double)x->tokens / (double)x->texts, 3));
+    if (x->known & TEXT_STANDARD && x->standard_tokens > 0)
+        say(o, "", STYLE_TEXT, "%lld in the standard vocabulary: %s %s", (long long)x->standard_tokens,
+            format_percent(t[0], fabs(1 - (double)x->tokens / (double)x->standard_tokens)),
+            x->tokens <= x->standard_tokens ? "fewer" : "more");
+    if (isfinite(a->texts_per_second))
+        say(o, "", STYLE_TEXT, "%s texts/s", format_rate(t[0], a->texts_per_second));
+    if (isfinite(a->text_bytes_per_second))
+        say(o, "", STYLE_TEXT, "%s bytes of text/s", format_rate(t[0], a->text_bytes_per_second));
+}
+
+static void quality(struct sheet *o, const struct session *s, int cell, const struct session_arm *arm)
+{
+    char t[WORTH_FIGURES][FIGURE_TEXT], more[3][FORMAT_TEXT], source[160];
+    const struct arm_quality *q = &arm->quality;
+    for (int f = 0; f < WORTH_FIGURES; f++)
+        worth_text(q, (enum worth_figure)f, t[f], sizeof t[f]);
+    if (worth_not_equivalent(arm))
+        say(o, "quality", STYLE_WARNING, "%s", worth_not_equivalent_words);
+    const char *label = worth_not_equivalent(arm) ? "" : "quality";
+    if (q->known & QUALITY_PERPLEXITY) {
+        say(o, label, STYLE_TEXT, "perplexity %s, log likelihood %s \xc2\xb1 %s nats a token%s%s",
+            t[WORTH_PERPLEXITY], d(more[0], q->nll, 4), d(more[1], q->nll_se, 2),
+            t[WORTH_BITS][0] ? DOT "bits per byte " : "", t[WORTH_BITS]);
+        label = "";
+    }
+    if (q->known & QUALITY_KL) {
+        say(o, label, STYLE_TEXT, "KL from the baseline %s nats, p99 %s, largest %s%s%s", t[WORTH_KL],
+            d(more[0], q->kl_p99, 2), d(more[1], q->kl_max, 2), t[WORTH_TOP1][0] ? DOT "same top token " : "",
+            t[WORTH_TOP1]);
+        label = "";
+    }
+    if (q->known & QUALITY_RESPONSES) {
+        say(o, label, STYLE_TEXT,
+            "replies: %s of the tokens are the baseline's, %s before the first that is not", t[WORTH_REPLIES],
+            format_percent(more[0], q->response_prefix));
+        label = "";
+    }
+    if (q->known && q->source[0] && q->window > 0)
+        say(o, label, STYLE_DIM, "on %s, windows of %d", worth_source(s, cell, source, sizeof source),
+            q->window);
+    else if (q->known && q->source[0])
+        say(o, label, STYLE_DIM, "on %s", q->source);
+    if (q->note[0])
+        say(o, q->known ? "" : "quality", STYLE_DIM, "%s", q->note);
+}
+
 static void memory(struct sheet *o, const struct session_arm *arm)
 {
     char t[7][FORMAT_TEXT];
@@ -295,6 +352,8 @@ int results_details_draw(struct grid *g, struct rect r, int top, const struct re
         latency(&o, s, &row->summary);
         rates(&o, s, arm, &row->summary);
         output(&o, &arm->output);
+        quality(&o, s, row->cell, arm);
+        text_of(&o, arm, &row->summary);
     }
     memory(&o, arm);
     if (row->has_summary) {

@@ -1,4 +1,5 @@
 #include "tui/results_sentence.h"
+#include "engine/worth.h"
 #include "tui/format.h"
 
 #include <math.h>
@@ -208,9 +209,37 @@ static void add_rates(char *out, size_t size, const struct results *r, const str
         add(out, size, "%s reaches %s to %s tok/s over %d cells", s->preset.arms[0].name, a, b, cells);
 }
 
+/* Tokens of another vocabulary are other pieces of text: what a reader gets per second is text. */
+static void add_text_rate(char *out, size_t size, const struct results *r, const struct session *s, int arm)
+{
+    double low = INFINITY, high = -INFINITY;
+    char text[FORMAT_TEXT], upper[FORMAT_TEXT];
+    if (strcmp(s->preset.arms[arm].implementation.vocabulary, s->preset.arms[0].implementation.vocabulary) ==
+        0)
+        return;
+    for (int i = 0; i < r->n; i++) {
+        const struct results_row *row = &r->row[i], *base = row - row->arm;
+        double ratio = row->arm == arm && row->has_summary && base->has_summary
+                           ? row->summary.text_bytes_per_second / base->summary.text_bytes_per_second
+                           : NAN;
+        if (!isfinite(ratio))
+            continue;
+        low = fmin(low, ratio);
+        high = fmax(high, ratio);
+    }
+    if (low > high)
+        return;
+    format_digits(text, low, 3);
+    format_digits(upper, high, 3);
+    bool one = strcmp(text, upper) == 0;
+    add(out, size, "; text per second %s%s%s" TIMES, text, one ? "" : DASH, one ? "" : upper);
+}
+
 void results_sentence(const struct results *r, const struct session *s, char *out, size_t size)
 {
     int told = 0;
+    bool judged = false;
+    char cost[224];
     out[0] = 0;
     for (int arm = 1; arm < r->n_arms; arm++) {
         struct tally t = tally_of(r, s, arm);
@@ -223,7 +252,13 @@ void results_sentence(const struct results *r, const struct session *s, char *ou
         else
             add_candidate(out, size, s, arm, &t, told == 0);
         told++;
+        if (worth_cost(s, -1, arm, cost, sizeof cost)[0])
+            add(out, size, "%s%s", r->n_arms > 2 ? ", " : "; ", cost);
+        judged = judged || cost[0];
+        add_text_rate(out, size, r, s, arm);
     }
+    if (judged && worth_source(s, -1, cost, sizeof cost)[0])
+        add(out, size, " (quality on %s)", cost);
     if (told == 0)
         add_rates(out, size, r, s);
     add_statuses(out, size, r, s);

@@ -1,4 +1,6 @@
 #include "tui/results_table.h"
+#include "engine/worth.h"
+#include "tui/theme.h"
 
 #include <stdio.h>
 
@@ -17,27 +19,47 @@ static const struct widget_column table[RESULTS_COLUMNS] = {
     [RESULTS_P95] = {"p95", 7, 11, true, false},
     [RESULTS_P99] = {"p99", 7, 6, true, false},
     [RESULTS_RATE] = {"tok/s", 6, 3, true, false},
+    [RESULTS_TEXT_RATE] = {"text B/s", 8, 4, true, false},
     [RESULTS_BANDWIDTH] = {"GB/s", 5, 9, true, false},
     [RESULTS_LIMIT] = {"of limit", 8, 8, true, false},
     [RESULTS_PEAK] = {"peak", 9, 7, true, false},
     [RESULTS_SPEEDUP] = {"speed-up", 8, 1, true, false},
     [RESULTS_SPEEDUP_CI] = {"95 % CI", 11, 5, true, false},
+    [RESULTS_PERPLEXITY] = {"perplexity", 10, 3, true, false},
+    [RESULTS_BITS] = {"bits/byte", 9, 1, true, false},
+    [RESULTS_KL] = {"KL nats", 8, 3, true, false},
+    [RESULTS_TOP1] = {"top-1", 7, 5, true, false},
+    [RESULTS_REPLIES] = {"replies", 7, 9, true, false},
     [RESULTS_VERDICT] = {"verdict", 12, 2, false, true},
 };
 
-static bool is_common(const struct results *r, int column)
+/* "C: output not equivalent": where the column of verdicts has no room to say it. */
+static void not_equivalent_title(const struct session *s, char *out, size_t size)
 {
-    return (column == RESULTS_MODEL && r->same_model) || (column == RESULTS_WORKLOAD && r->same_workload) ||
-           (column == RESULTS_BATCH && r->same_batch) || (column == RESULTS_SEQ && r->same_seq);
+    size_t used = 0;
+    for (int arm = 0; arm < s->preset.n_arms; arm++) {
+        bool other = false;
+        for (int c = 0; c < s->n_cells; c++)
+            other = other || (arm < s->cell[c].n_arms && worth_not_equivalent(&s->cell[c].arm[arm]));
+        if (other && used < size)
+            used +=
+                (size_t)snprintf(out + used, size - used, "%s%c", used ? ", " : "", theme_arm_letter(arm));
+    }
+    if (used < size)
+        snprintf(out + used, size - used, ": %s", worth_not_equivalent_words);
 }
 
-void results_table_title(const struct results *r, const struct session *s, char *out, size_t size)
+void results_table_title(const struct results *r, const struct session *s, int width, char *out, size_t size)
 {
     char part[4][72] = {{0}};
     const struct session_cell *c = &s->cell[0];
     snprintf(out, size, "Cells and arms");
     if (s->n_cells == 0)
         return;
+    if (r->not_equivalent && width < 64) {
+        not_equivalent_title(s, out, size);
+        return;
+    }
     if (r->same_model)
         snprintf(part[0], sizeof part[0], "%.60s", c->model);
     if (r->same_workload)
@@ -87,7 +109,7 @@ static int choose_columns(const struct results *r, const struct session *s, int 
     snprintf(titles->half, sizeof titles->half, "\xc2\xb1 %d %%", percent);
     snprintf(titles->interval, sizeof titles->interval, "%d %% CI", percent);
     for (int i = 0; i < RESULTS_COLUMNS; i++) {
-        if (is_common(r, i) || (r->n_arms < 2 && i >= RESULTS_SPEEDUP))
+        if (!results_has_column(r, (enum results_column)i))
             continue;
         struct widget_column *c = &column[n];
         *c = table[i];
@@ -95,6 +117,10 @@ static int choose_columns(const struct results *r, const struct session *s, int 
             c->width = r->model_width;
         if (i == RESULTS_ARM)
             c->width = r->arm_width;
+        if (i == RESULTS_PERPLEXITY && results_has_column(r, RESULTS_BITS))
+            c->priority = 8; /* of several vocabularies: bits per byte is what compares */
+        if (i == RESULTS_VERDICT && r->not_equivalent)
+            c->width = 22; /* "faster, not equivalent" is never cut */
         if (i == RESULTS_INTERVAL)
             c->title = titles->half;
         if (i == RESULTS_SPEEDUP_CI)

@@ -6,7 +6,7 @@
 #include "tui/widget.h"
 
 /* What is the same in every cell, for the panel's title: "gpt2-124m · decode · seq 128". */
-void results_table_title(const struct results *r, const struct session *s, char *out, size_t size);
+void results_table_title(const struct results *r, const struct session *s, int width, char *out, size_t size);
 /* Draws into the inside of a panel; returns where the rows are, the header left out. */
 struct rect results_table_draw(struct grid *g, struct rect in, const struct results *r,
                                const struct session *s, struct widget_scroll *scroll, bool focus);

@@ -1,14 +1,7 @@
 #include "tui/view_results.h"
-#include "tui/app.h"
-#include "tui/layout.h"
-#include "tui/results.h"
-#include "tui/results_ablation.h"
-#include "tui/results_details.h"
 #include "tui/results_pictures.h"
-#include "tui/results_table.h"
 #include "tui/screen.h"
-#include "tui/theme.h"
-#include "tui/widget.h"
+#include "tui/view_results_draw.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,37 +9,7 @@
 
 #define DOT " \xc2\xb7 "
 
-enum picture {
-    PICTURE_DETAILS,
-    PICTURE_SPEEDUP,
-    PICTURE_MEMORY,
-    PICTURE_ROOFLINE,
-    PICTURE_CRITERIA,
-    PICTURE_ABLATION,
-    PICTURES
-};
-static const char *const picture_names[PICTURES] = {"Details",  "Speed-up", "Memory",
-                                                    "Roofline", "Criteria", "Ablation"};
-
-enum { PANELS = 5, RUNNING_REFRESH_NS = 500000000 };
-
-struct results_state {
-    struct results data;
-    const struct session *of; /* what data was made from; NULL: nothing */
-    uint64_t version;
-    int64_t made_ns, cost_ns; /* when data was made last, and how long that took */
-    struct error error;
-    struct widget_scroll scroll;
-    struct widget_entry filter;
-    bool filtering;
-    enum picture picture; /* the first of those shown */
-    bool on_picture;      /* focus: arrows scroll or walk the picture, not the table */
-    bool small;           /* the screen has room for one panel alone; as of the last frame */
-    bool alone;           /* one panel takes the whole screen: the picture where on_picture, else the table */
-    int details_top, details_lines, details_height;
-    struct rect rows, table,
-        panel; /* as last drawn, for clicks and paging: rows of the table, it, the picture */
-};
+enum { RUNNING_REFRESH_NS = 500000000 };
 
 static int init(struct app *a, struct error *e)
 {
@@ -190,7 +153,7 @@ static bool text(struct app *a, int key)
 
 static void move(struct results_state *s, int by)
 {
-    if (s->on_picture && s->picture == PICTURE_DETAILS) {
+    if (s->on_picture && view_results_scrolls(s->picture)) {
         int most = s->details_lines - s->details_height;
         s->details_top += by;
         s->details_top = s->details_top > most ? most : s->details_top;
@@ -223,11 +186,9 @@ static void cycle_sort(struct app *a, int by)
     const struct results *r = &s->data;
     do {
         s->data.sort = (enum results_column)(((int)s->data.sort + by + choices) % choices);
-    } while ((s->data.sort == RESULTS_MODEL && r->same_model) ||
-             (s->data.sort == RESULTS_WORKLOAD && r->same_workload) ||
-             (s->data.sort == RESULTS_BATCH && r->same_batch) ||
-             (s->data.sort == RESULTS_SEQ && r->same_seq) || s->data.sort == RESULTS_SPEEDUP_CI ||
-             s->data.sort == RESULTS_N);
+    } while (s->data.sort != RESULTS_PLAN_ORDER &&
+             (!results_has_column(r, s->data.sort) || s->data.sort == RESULTS_SPEEDUP_CI ||
+              s->data.sort == RESULTS_N));
     arrange(a);
     s->scroll.cursor = 0; /* an order is asked for to see its extremes */
 }
@@ -236,9 +197,7 @@ static void next_picture(struct results_state *s)
 {
     do
         s->picture = (enum picture)(((int)s->picture + 1) % PICTURES);
-    while ((s->picture == PICTURE_CRITERIA && s->data.n_criteria == 0) ||
-           (s->picture == PICTURE_ABLATION && s->of->preset.design.n_factors == 0) ||
-           (s->picture == PICTURE_SPEEDUP && s->data.n_arms < 2));
+    while (!view_results_is_there(s, s->picture));
     s->details_top = 0;
 }
 
@@ -275,7 +234,7 @@ static bool steer(struct app *a, enum action what)
 {
     struct results_state *s = a->results;
     bool walks = s->on_picture && s->picture == PICTURE_SPEEDUP;
-    int rows = s->on_picture && s->picture == PICTURE_DETAILS ? s->details_height : s->rows.height;
+    int rows = s->on_picture && view_results_scrolls(s->picture) ? s->details_height : s->rows.height;
     int page = rows > 2 ? rows - 1 : 1;
     switch (what) {
     case ACTION_UP:
@@ -334,8 +293,9 @@ static bool action(struct app *a, enum action what)
     case ACTION_CHOOSE:
     case ACTION_TOGGLE:
         if (!s->alone) {
+            if (!s->on_picture || !view_results_scrolls(s->picture))
+                s->picture = PICTURE_DETAILS;
             s->alone = s->on_picture = true;
-            s->picture = PICTURE_DETAILS;
         } else {
             s->alone = s->on_picture = false;
         }
@@ -385,158 +345,6 @@ static void click(struct app *a, int x, int y)
     }
 }
 
-/* drawing */
-
-static void draw_filter(const struct results_state *s, struct grid *g, struct rect *in)
-{
-    if (!s->filtering && !s->filter.text[0])
-        return;
-    struct rect top = layout_top(in, 1);
-    grid_text(g, top.x, top.y, 1, STYLE_KEY, "/");
-    if (s->filtering)
-        widget_entry_draw(g, top.x + 2, top.y, top.width - 2, &s->filter);
-    else
-        grid_text(g, top.x + 2, top.y, top.width - 2, STYLE_KEY, s->filter.text);
-}
-
-static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
-{
-    struct results_state *s = a->results;
-    const struct results *data = &s->data;
-    char title[160], note[224];
-    results_table_title(data, a->session, title, sizeof title);
-    /* Which session this is, where the line has room for it. */
-    const char *id = a->session->id;
-    bool named = id[0] && grid_columns(title) + grid_columns(id) + 24 < r.width;
-    int used = snprintf(note, sizeof note, "%s%s", named ? id : "", named ? DOT : "");
-    if (data->n_shown < data->n)
-        snprintf(note + used, sizeof note - (size_t)used, "%d of %d shown", data->n_shown, data->n);
-    else
-        snprintf(note + used, sizeof note - (size_t)used, "%d of %d", data->n ? s->scroll.cursor + 1 : 0,
-                 data->n);
-    struct rect in = widget_panel(g, r, title, note, focus);
-    draw_filter(s, g, &in);
-    s->rows = results_table_draw(g, in, data, a->session, &s->scroll, focus);
-    s->table = r;
-    widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows.height);
-}
-
-static void draw_details(struct app *a, struct grid *g, struct rect in, const struct results_row *row)
-{
-    struct results_state *s = a->results;
-    s->details_height = in.height;
-    s->details_lines = results_details_draw(g, in, s->details_top, &s->data, a->session, row);
-    int most = s->details_lines - in.height;
-    if (s->details_top > most)
-        s->details_top = most > 0 ? most : 0;
-}
-
-static void draw_picture(struct app *a, struct grid *g, struct rect r, enum picture which, bool focus)
-{
-    struct results_state *s = a->results;
-    const struct results_row *row = selected(s);
-    char title[160], note[128] = "";
-    snprintf(title, sizeof title, "%s", picture_names[which]);
-    if (row && which == PICTURE_DETAILS) {
-        char name[128];
-        results_short_name(&s->data, a->session, row->cell, name, sizeof name);
-        snprintf(title, sizeof title, "%c %.40s" DOT "%.100s", theme_arm_letter(row->arm),
-                 a->session->cell[row->cell].arm[row->arm].name, name);
-    }
-    if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE || which == PICTURE_ABLATION))
-        results_short_name(&s->data, a->session, row->cell, note, sizeof note);
-    if (row && which == PICTURE_SPEEDUP)
-        results_speedup_title(a->session, row, note, sizeof note);
-    struct rect in = widget_panel(g, r, title, note, focus);
-    if (which == PICTURE_CRITERIA) {
-        results_criteria_draw(g, in, &s->data, a->session);
-        return;
-    }
-    if (!row) {
-        widget_paragraph(g, in, STYLE_DIM, "No row is chosen.");
-        return;
-    }
-    if (which == PICTURE_DETAILS) {
-        draw_details(a, g, in, row);
-        struct widget_scroll scroll = {.top = s->details_top, .cursor = s->details_top};
-        widget_scrollbar(g, r, &scroll, s->details_lines, in.height);
-    } else if (which == PICTURE_SPEEDUP) {
-        results_speedup_draw(g, in, &s->data, a->session, row);
-    } else if (which == PICTURE_ABLATION) {
-        results_ablation_draw(g, in, a->session, row->cell);
-    } else if (which == PICTURE_MEMORY) {
-        results_memory_draw(g, in, a->session, row);
-    } else {
-        results_roofline_draw(g, in, &s->data, a->session, row);
-    }
-}
-
-/* Which pictures have something to show, beginning with the current one. */
-static int choose_pictures(const struct results_state *s, int room, enum picture out[PANELS + 1])
-{
-    int n = 0;
-    for (int i = 0; i < PICTURES && n < room; i++) {
-        enum picture p = (enum picture)(((int)s->picture + i) % PICTURES);
-        if ((p == PICTURE_CRITERIA && s->data.n_criteria == 0 && room < PICTURES) ||
-            (p == PICTURE_ABLATION && s->of->preset.design.n_factors == 0) ||
-            (p == PICTURE_SPEEDUP && s->data.n_arms < 2))
-            continue;
-        out[n++] = p;
-    }
-    return n;
-}
-
-static void draw_panels(struct app *a, struct grid *g, struct rect r)
-{
-    struct results_state *s = a->results;
-    s->table = s->rows = s->panel = (struct rect){0};
-    s->small = r.height < 15 || r.width < 56;
-    if (s->alone || s->small) {
-        if (s->on_picture) {
-            s->panel = r;
-            draw_picture(a, g, r, s->picture, true);
-        } else
-            draw_table(a, g, r, true);
-        return;
-    }
-    int wanted = s->data.n_shown + 3 + (s->filtering || s->filter.text[0]), most = r.height - 9;
-    int half = r.height / 2;
-    most = r.height >= 30 && most > half + 2 ? half + 2 : most > half ? half : most;
-    struct rect top = layout_top(&r, wanted < 6 ? 6 : wanted < most ? wanted : most);
-    draw_table(a, g, top, !s->on_picture);
-    int room = r.width < 96 ? 1 : r.width < 150 ? 2 : r.width < 210 ? 3 : r.width < 270 ? 4 : 5;
-    enum picture shown[PANELS + 1];
-    bool stacked = room > 1 && room < PANELS && r.height >= 20;
-    int n = choose_pictures(s, room + stacked, shown), columns = n - (stacked && n > room);
-    for (int i = 0; i < columns; i++) {
-        struct rect panel = layout_left(&r, i == columns - 1 ? r.width : r.width / (columns - i));
-        if (i == columns - 1 && columns < n) { /* the last column has room for two */
-            struct rect under = layout_bottom(&panel, panel.height / 2);
-            draw_picture(a, g, under, shown[n - 1], false);
-        }
-        if (i == 0)
-            s->panel = panel;
-        draw_picture(a, g, panel, shown[i], s->on_picture && i == 0);
-    }
-}
-
-/* As many lines as the sentence takes, within what the screen can give. */
-static int sentence_lines(struct grid *g, struct rect r, const char *sentence)
-{
-    int room = r.height >= 24 ? 4 : r.height >= 20 ? 3 : r.height >= 15 ? 2 : 1;
-    /* Outside of the grid nothing is drawn: this only counts. */
-    int lines = widget_paragraph(g, (struct rect){0, -room, r.width - 2, room}, STYLE_TEXT, sentence);
-    return lines < 1 ? 1 : lines;
-}
-
-static void draw_sentence(struct grid *g, struct rect r, const char *sentence)
-{
-    if (r.height == 1)
-        grid_text(g, r.x + 1, r.y, r.width - 2, STYLE_SENTENCE, sentence);
-    else
-        widget_paragraph(g, (struct rect){r.x + 1, r.y, r.width - 2, r.height}, STYLE_SENTENCE, sentence);
-}
-
 static void draw(struct app *a, struct grid *g, struct rect r)
 {
     struct results_state *s = a->results;
@@ -552,8 +360,7 @@ static void draw(struct app *a, struct grid *g, struct rect r)
         widget_paragraph(g, in, STYLE_ERROR, s->error.text);
         return;
     }
-    draw_sentence(g, layout_top(&r, sentence_lines(g, r, s->data.sentence)), s->data.sentence);
-    draw_panels(a, g, r);
+    view_results_draw(a, g, r);
 }
 
 const struct view view_results = {.name = "Results",

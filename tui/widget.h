@@ -17,7 +17,7 @@ void widget_scroll_move(struct widget_scroll *s, int items, int by);  /* saturat
 /* A thumb on the right frame line of `panel`, where items do not all fit. */
 void widget_scrollbar(struct grid *g, struct rect panel, const struct widget_scroll *s, int items, int rows);
 
-enum { WIDGET_COLUMNS = 20 };
+enum { WIDGET_COLUMNS = 28 };
 struct widget_column {
     const char *title;
     int width;    /* least columns of content */

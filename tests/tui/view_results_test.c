@@ -341,6 +341,57 @@ TEST(a_reason_that_names_its_status_is_not_told_twice)
     session_free(&s);
 }
 
+/* quality beside speed */
+
+TEST(quality_stands_beside_the_speed_it_was_bought_with)
+{
+    struct app a;
+    open_with(&a, fixture_quality_session());
+    fixture_check(&a, "quality", 80, 24, false);
+    fixture_check(&a, "quality", 160, 45, false);
+    fixture_check(&a, "quality", 40, 10, false);
+    free(fixture_draw(&a, 80, 24, false));
+    fixture_keys(&a, "vvvv\t"); /* past speed-up, memory, roofline */
+    fixture_check(&a, "responses", 80, 24, false);
+    fixture_check(&a, "responses", 160, 45, true);
+    fixture_check(&a, "responses", 40, 10, false);
+    free(fixture_draw(&a, 40, 14, false));
+    fixture_keys(&a, "jjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjjj");
+    char *text = fixture_draw(&a, 40, 14, false);
+    CHECK_CONTAINS(text, "thou art");
+    free(text);
+    free(fixture_draw(&a, 80, 24, false));
+    fixture_keys(&a, "\n"); /* alone */
+    fixture_check(&a, "responses-alone", 80, 24, true);
+    app_free(&a);
+}
+
+TEST(the_sentence_names_what_the_speed_costs)
+{
+    struct session *s = fixture_quality_session();
+    struct results r = built(s);
+    char text[RESULTS_TEXT];
+    CHECK_CONTAINS(r.sentence, "int8 is 1.73\xc3\x97 faster than baseline, perplexity +0.8 %; adapted");
+    CHECK_CONTAINS(r.sentence,
+                   "slower, output not equivalent, bits per byte +59 %; text per second 1.42\xc3\x97");
+    CHECK_CONTAINS(r.sentence, " (quality on 2048 tokens of tinyshakespeare)");
+    results_text(&r, s, &r.row[2], RESULTS_VERDICT, text);
+    CHECK_CONTAINS(text, ", not equivalent");
+    results_text(&r, s, &r.row[1], RESULTS_KL, text);
+    CHECK_STRING(text, "0.0021");
+    results_text(&r, s, &r.row[2], RESULTS_KL, text);
+    CHECK_STRING(text, ""); /* other tokens: nothing to hold it against */
+    for (int arm = 0; arm < 3; arm++)
+        s->cell[0].arm[arm].quality = (struct arm_quality){0};
+    results_free(&r);
+    r = built(s);
+    CHECK_CONTAINS(r.sentence, "faster than baseline, quality not measured");
+    CHECK(!results_has_column(&r, RESULTS_PERPLEXITY) && !results_has_column(&r, RESULTS_TOP1));
+    results_free(&r);
+    session_free(s);
+    free(s);
+}
+
 /* keys */
 
 TEST(the_filter_narrows_the_table_and_escape_widens_it)
@@ -479,7 +530,7 @@ TEST(a_click_chooses_a_row_or_the_picture)
     fixture_keys(&a, "j");
     CHECK(view_results_selected(&a, &cell, &arm));
     CHECK_INT(arm, 1);
-    app_click(&a, 10, 5); /* the first row */
+    app_click(&a, 10, 6); /* the first row */
     fixture_keys(&a, "j");
     CHECK(view_results_selected(&a, &cell, &arm));
     CHECK_INT(a.session->cell[cell].batch, 1);
