@@ -12,6 +12,7 @@ struct run {
     double *h;             /* [n, d] normalized, or the sum of a block's outputs */
     double *q, *k, *v, *o; /* [n, heads hd], [n, kv_heads hd] x2, [n, heads hd] */
     double *up, *gate;     /* [ffn] */
+    double *thinned;       /* [the widest input of a product] */
     double *out;           /* [d] */
     double *score;         /* [n] */
 };
@@ -32,14 +33,18 @@ static int allocate(struct run *r)
     r->o = new_array(r->n, m->heads * m->head_dim);
     r->up = new_array(1, m->ffn);
     r->gate = new_array(1, m->ffn);
+    r->thinned = new_array(1, m->d + m->heads * m->head_dim + m->ffn);
     r->out = new_array(1, m->d);
     r->score = new_array(1, r->n);
-    return r->x && r->h && r->q && r->k && r->v && r->o && r->up && r->gate && r->out && r->score ? 0 : -1;
+    return r->x && r->h && r->q && r->k && r->v && r->o && r->up && r->gate && r->thinned && r->out &&
+                   r->score
+               ? 0
+               : -1;
 }
 
 static void release(struct run *r)
 {
-    double *all[] = {r->x, r->h, r->q, r->k, r->v, r->o, r->up, r->gate, r->out, r->score};
+    double *all[] = {r->x, r->h, r->q, r->k, r->v, r->o, r->up, r->gate, r->thinned, r->out, r->score};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
@@ -85,6 +90,17 @@ static void normalize(const struct reference_model *m, double *y, const double *
         layer_norm(y, x, weight, bias, m->eps, m->d);
 }
 
+/* All but the `keep` entries of largest magnitude to 0, found by counting; of equals the later ones go. */
+static void thin(double *y, const double *x, int n, int keep)
+{
+    for (int i = 0; i < n; i++) {
+        int larger = 0;
+        for (int j = 0; j < n; j++)
+            larger += fabs(x[j]) > fabs(x[i]) || (j < i && fabs(x[j]) >= fabs(x[i]));
+        y[i] = larger < keep ? x[i] : 0;
+    }
+}
+
 static double gelu(const struct reference_model *m, double x)
 {
     if (m->gelu_erf)
@@ -105,12 +121,21 @@ static void rotate(const struct reference_model *m, double *x, int heads, int po
         }
 }
 
+/* What a product sees of its input. */
+static const double *seen(struct run *r, const double *x, int n, int keep)
+{
+    if (keep == 0)
+        return x;
+    thin(r->thinned, x, n, keep);
+    return r->thinned;
+}
+
 static void project(struct run *r, const struct reference_layer *l, const double *input)
 {
     const struct reference_model *m = r->m;
     int width = m->heads * m->head_dim, kv_width = m->kv_heads * m->head_dim;
     for (int t = 0; t < r->n; t++) {
-        const double *x = input + (size_t)t * (size_t)m->d;
+        const double *x = seen(r, input + (size_t)t * (size_t)m->d, m->d, m->keep_input);
         double *q = r->q + (size_t)t * (size_t)width, *k = r->k + (size_t)t * (size_t)kv_width;
         multiply(q, l->q, l->q_bias, x, width, m->d);
         multiply(k, l->k, l->k_bias, x, kv_width, m->d);
@@ -155,12 +180,14 @@ static void attend(struct run *r, const struct reference_layer *l, int t)
     int width = m->heads * m->head_dim;
     for (int head = 0; head < m->heads; head++)
         attend_head(r, t, head);
-    multiply(r->out, l->o, l->o_bias, r->o + (size_t)t * (size_t)width, m->d, width);
+    multiply(r->out, l->o, l->o_bias, seen(r, r->o + (size_t)t * (size_t)width, width, m->keep_mixed), m->d,
+             width);
 }
 
 static void feed_forward(struct run *r, const struct reference_layer *l, const double *x)
 {
     const struct reference_model *m = r->m;
+    x = seen(r, x, m->d, m->keep_input);
     multiply(r->up, l->up, l->up_bias, x, m->ffn, m->d);
     if (m->family == REFERENCE_LLAMA) {
         multiply(r->gate, l->gate, NULL, x, m->ffn, m->d);
@@ -170,7 +197,7 @@ static void feed_forward(struct run *r, const struct reference_layer *l, const d
         for (int i = 0; i < m->ffn; i++)
             r->up[i] = gelu(m, r->up[i]);
     }
-    multiply(r->out, l->down, l->down_bias, r->up, m->d, m->ffn);
+    multiply(r->out, l->down, l->down_bias, seen(r, r->up, m->ffn, m->keep_inner), m->d, m->ffn);
 }
 
 static void add(double *y, const double *x, int n)

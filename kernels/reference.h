@@ -39,6 +39,9 @@ struct reference_model {
     const double *head, *head_bias;                          /* [vocab, d] (tied: == embedding) */
     const double *mlm, *mlm_bias, *mlm_norm, *mlm_norm_bias; /* bert's MLM transform [d, d], NULL: none */
     const struct reference_layer *layer;
+    /* Sparse activations: how many entries of largest magnitude the products of a layer see, of the
+     * normalized inputs, of what attention gives, and of the feed-forward's inner activations. 0: all. */
+    int keep_input, keep_mixed, keep_inner;
 };
 
 /* A mamba layer on the residual x [n, d], in place (reference_mamba.c). -1: memory is short. */

@@ -132,6 +132,11 @@ int catalog_sessions_dir(char *out, size_t size, struct error *e)
     return data_dir("sessions", true, out, size, e);
 }
 
+int catalog_rotations_dir(char *out, size_t size, bool create, struct error *e)
+{
+    return data_dir("rotations", create, out, size, e);
+}
+
 int catalog_calibration_dir(char *out, size_t size, bool create, struct error *e)
 {
     return data_dir("calibration", create, out, size, e);

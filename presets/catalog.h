@@ -45,6 +45,8 @@ const char *catalog_shipped_dir(void);                             /* NULL: not 
 int catalog_sessions_dir(char *out, size_t size, struct error *e); /* created if missing */
 /* Where calibrations of machines are kept; create: made if missing. */
 int catalog_calibration_dir(char *out, size_t size, bool create, struct error *e);
+/* Where rotations of models are kept, $XDG_DATA_HOME/benchtop/rotations. */
+int catalog_rotations_dir(char *out, size_t size, bool create, struct error *e);
 /* Up to three names of `names` nearest to `word` (edit distance), as "a, b, c" into out; "" if none is near.
  */
 void catalog_nearest(const char *word, const char *const *names, int n, char *out, size_t size);

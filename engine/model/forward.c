@@ -181,6 +181,12 @@ void forward_watch(struct forward *f, void (*progress)(void *, const char *, dou
     f->who = who;
 }
 
+void forward_observe(struct forward *f, void (*observe)(void *who, const void *x, int rows), void *who)
+{
+    f->observe = observe;
+    f->observer = who;
+}
+
 /* ---- running ---- */
 
 /* Embeds the rows, takes them through all layers, keeps those the head needs. */

@@ -53,6 +53,10 @@ void forward_free(struct forward *f); /* NULL is fine */
 void forward_watch(struct forward *f, void (*progress)(void *, const char *, double),
                    bool (*cancelled)(void *), void *who);
 
+/* Called before each of a llama's blocks with the residual stream [rows, d] that it normalizes, as
+ * activations in backend memory: queued, so synchronize before reading. */
+void forward_observe(struct forward *f, void (*observe)(void *who, const void *x, int rows), void *who);
+
 /* Back to empty sequences. */
 int forward_clear(struct forward *f, struct error *e);
 /* Runs the prompts of cleared sequences and chooses each one's next token. Queued: results after synchronize.

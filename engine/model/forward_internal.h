@@ -52,6 +52,7 @@ struct forward {
     void *rows_hidden; /* all_rows: [tokens, d] what the head multiplies; else NULL */
     float *row_logits; /* [rows_at_once, vocab] */
     int rows, rows_at_once;
+    struct kernel_kept thin; /* sparse: what the next product reads of its input; keep 0: all of it */
     void *attention_workspace, *product_workspace;
     bool pending; /* the branch still has to be added to the residual */
 
@@ -71,6 +72,8 @@ struct forward {
     void (*progress)(void *, const char *, double);
     bool (*cancelled)(void *);
     void *who;
+    void (*observe)(void *, const void *x, int rows);
+    void *observer;
 };
 
 /* A family: what happens to the rows of a pass. */
@@ -106,6 +109,9 @@ void forward_product(struct forward *f, void *out, int out_stride, const void *x
 /* out[rows, m->rows] = act(x m^T + bias). Without fusion bias_gelu: product, bias and activation apart. */
 void forward_linear(struct forward *f, void *out, const void *x, const struct kernel_matrix *m,
                     const float *bias, enum kernel_activation activation, int rows);
+/* Sparse: the largest entries of x [rows, width] are listed for the products that follow, or where rows are
+ * many the others are set to 0. */
+void forward_thin(struct forward *f, void *x, int width, bool rotated, int rows);
 /* logits[sequences, vocab] in fp32 from `hidden`; inputs of the head are never quantized. */
 void forward_head(struct forward *f, float *logits);
 /* The same of `rows` other rows. */

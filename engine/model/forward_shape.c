@@ -1,6 +1,7 @@
 /* What a shape asks for before anything is allocated: how its prompts are cut into pieces, and the bytes of
  * every buffer. */
 #include "engine/model/forward_internal.h"
+#include "engine/model/model.h"
 
 #include <math.h>
 
@@ -106,6 +107,27 @@ static size_t mamba_layer_need(const struct kernels *k, const struct forward_sha
     return need;
 }
 
+/* The same where weights stand by channel: whole matrices need no less than their views. */
+static size_t sparse_need(const struct kernels *k, const struct forward_shape *s, int rows)
+{
+    const struct model_spec *m = s->model;
+    int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim,
+            kv = (int64_t)m->kv_heads * m->head_dim;
+    const int64_t shapes[][2] = {{q + 2 * kv, d}, {q, d}, {kv, d}, {d, q}, {2 * f, d}, {f, d}, {d, f}};
+    size_t need = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct kernel_matrix w = {.dtype = weights_dtype(s->implementation->precision),
+                                  .rows = shapes[i][0],
+                                  .cols = shapes[i][1],
+                                  .channel_stride = shapes[i][0]};
+        need = larger(need, rows <= k->sparse_rows ? k->ops->sparse_product_workspace(k, &w, rows)
+                                                   : k->ops->product_workspace(k, &w, rows));
+        if (w.rows == 2 * f && rows > k->sparse_rows)
+            need = larger(need, k->ops->gate_up_workspace(k, &w, rows));
+    }
+    return need;
+}
+
 /* Product workspace of one layer's products at `rows`. */
 static size_t layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
 {
@@ -125,6 +147,8 @@ static size_t layer_need(const struct kernels *k, const struct forward_shape *s,
         {.dtype = t, .rows = d, .cols = f, .quantize_input = quantize},
     };
     size_t need = 0;
+    if (s->implementation->sparsity > 0)
+        return sparse_need(k, s, rows);
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         need = larger(need, k->ops->product_workspace(k, &shapes[i], rows));
     if (m->family == MODEL_LLAMA && fusion & FUSION_GATE_UP) {
@@ -229,6 +253,12 @@ void forward_place(struct forward *f, const struct kernels *k, const struct forw
         s->all_rows ? forward_take(activations, (int64_t)f->rows_at_once * m->vocab, sizeof(float)) : NULL;
     f->attention_workspace = forward_take(activations, (int64_t)need->attention, 1);
 
+    if (s->implementation->sparsity > 0) {
+        int64_t listed = rows < k->sparse_rows ? rows : k->sparse_rows,
+                widest = model_widest_kept(m, s->implementation->sparsity);
+        f->thin.channel = forward_take(tables, listed * widest, sizeof(int32_t));
+        f->thin.value = forward_take(activations, listed * widest, element);
+    }
     f->product_workspace = forward_take(tables, (int64_t)need->product, 1);
     f->ids = forward_take(tables, need->tokens, sizeof(int32_t));
     f->next = forward_take(tables, n, sizeof(int32_t));

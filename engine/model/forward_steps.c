@@ -1,12 +1,18 @@
 /* The steps all families are made of, each in its unfused and its fused form. */
 #include "engine/model/forward_internal.h"
 
+#include "engine/model/model.h"
+
 void forward_product(struct forward *f, void *out, int out_stride, const void *x, int x_stride,
                      const struct kernel_matrix *m, const float *bias, enum kernel_activation activation,
                      int rows)
 {
     struct kernel_epilogue epilogue = {.bias = bias, .activation = activation};
     struct kernel_matrix w = forward_matrix(f, m);
+    if (f->thin.keep) {
+        f->ops->sparse_product(f->k, out, out_stride, &f->thin, &w, &epilogue, rows, f->product_workspace);
+        return;
+    }
     f->ops->product(f->k, out, out_stride, x, x_stride, &w, &epilogue, rows, f->product_workspace);
 }
 
@@ -23,6 +29,20 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
         f->ops->add_bias(f->k, out, width, bias, rows, width);
     if (activation != KERNEL_LINEAR)
         f->ops->activate(f->k, out, activation, (int64_t)rows * width);
+}
+
+void forward_thin(struct forward *f, void *x, int width, bool rotated, int rows)
+{
+    f->thin.keep = 0;
+    if (f->implementation.sparsity <= 0)
+        return;
+    int keep = model_kept(width, f->implementation.sparsity, rotated);
+    if (rows > f->k->sparse_rows) {
+        f->ops->mask_top_k(f->k, x, width, width, keep, rows);
+        return;
+    }
+    f->thin.keep = keep;
+    f->ops->top_k(f->k, &f->thin, x, width, width, rows);
 }
 
 void forward_head_rows(struct forward *f, float *logits, const void *hidden, int rows)

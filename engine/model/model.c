@@ -178,14 +178,52 @@ int model_holds(const struct model_spec *m, enum precision_kind precision, struc
                                                 : "q4_0");
 }
 
-/* Bytes of all product weights: read once per pass. Sparse activations skip columns of the blocks, not of the
- * head. */
-static double product_bytes(const struct model_spec *m, const struct implementation *i)
+int model_kept(int width, double sparsity, bool rotated)
+{
+    double lost = rotated ? 0.8 * sparsity : fmin(1.2 * sparsity, (1 + sparsity) / 2);
+    int keep = (int)floor((1 - lost) * width + 1e-6);
+    return keep < 1 ? 1 : keep;
+}
+
+int model_widest_kept(const struct model_spec *m, double sparsity)
+{
+    int d = model_kept(m->d_model, sparsity, true), q = model_kept(m->heads * m->head_dim, sparsity, false),
+        f = model_kept(m->ffn, sparsity, false);
+    return d > q ? (d > f ? d : f) : q > f ? q : f;
+}
+
+/* Weights of a layer's products that `tokens` tokens touch, of all: each keeps its own channels, which are
+ * counted as independent of one another. Only llamas are run so. */
+static double touched(const struct model_spec *m, const struct implementation *i, double tokens)
+{
+    if (i->sparsity <= 0 || m->family != MODEL_LLAMA)
+        return 1;
+    int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
+    int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim;
+    const struct {
+        int width;
+        bool rotated;
+        double weights;
+    } input[] = {{m->d_model, true, (double)(d * (qkv + 2 * f))},
+                 {(int)q, false, (double)(q * d)},
+                 {m->ffn, false, (double)(f * d)}};
+    double some = 0;
+    for (size_t n = 0; n < sizeof input / sizeof *input; n++) {
+        double kept = (double)model_kept(input[n].width, i->sparsity, input[n].rotated) / input[n].width;
+        some += input[n].weights * (1 - pow(1 - kept, tokens));
+    }
+    return some / (double)layer_products(m);
+}
+
+/* Bytes of all product weights: read once per pass of `tokens` tokens. Sparse activations skip channels of
+ * the blocks, not of the head; scales are read whole. */
+static double product_bytes(const struct model_spec *m, const struct implementation *i, double tokens)
 {
     double b = model_weight_bytes_per_element(i->precision);
     double scale = i->precision == PRECISION_INT8 || i->precision == PRECISION_W8A8 ? 4 : 0;
-    double blocks = (double)m->layers * ((double)layer_products(m) * b + (double)layer_channels(m) * scale);
-    return blocks * (1 - i->sparsity) + (double)head_products(m) * b + (double)head_channels(m) * scale;
+    double blocks = (double)m->layers * ((double)layer_products(m) * b * touched(m, i, tokens) +
+                                         (double)layer_channels(m) * scale);
+    return blocks + (double)head_products(m) * b + (double)head_channels(m) * scale;
 }
 
 /* State of a state-space model, per sequence: fp32 state and the convolution's window in fp16. */
@@ -214,7 +252,7 @@ static double attention_pairs(const struct model_spec *m, double context, double
 static double sequence_flops(const struct model_spec *m, const struct implementation *i, double context,
                              double rows, double heads)
 {
-    double blocks = 2 * (double)m->layers * (double)layer_products(m) * (1 - i->sparsity) * rows;
+    double blocks = 2 * (double)m->layers * (double)layer_products(m) * touched(m, i, 1) * rows;
     double attention = 4.0 * m->layers * (double)m->heads * m->head_dim * attention_pairs(m, context, rows);
     if (m->family == MODEL_MAMBA) /* convolution; state update (five operations) and read-out (two) */
         attention = (double)m->layers * m->mamba.inner * (2.0 * m->mamba.conv + 7.0 * m->mamba.state) * rows;
@@ -226,7 +264,7 @@ static struct model_work prefill_work(const struct model_spec *m, const struct i
 {
     double tokens = (double)batch * seq;
     return (struct model_work){
-        .bytes = product_bytes(m, i) + tokens * (double)model_kv_bytes_per_token(m, i->precision) +
+        .bytes = product_bytes(m, i, tokens) + tokens * (double)model_kv_bytes_per_token(m, i->precision) +
                  batch * state_bytes(m),
         .flops = batch * sequence_flops(m, i, 0, seq, 1),
         .tokens = (int64_t)batch * seq,
@@ -240,7 +278,7 @@ static struct model_work decode_work(const struct model_spec *m, const struct im
     double seen = m->window > 0 ? fmin(context, m->window) : context;
     return (struct model_work){
         .bytes =
-            product_bytes(m, i) +
+            product_bytes(m, i, batch) +
             batch * ((seen + 1) * (double)model_kv_bytes_per_token(m, i->precision) + 2 * state_bytes(m)),
         .flops = batch * sequence_flops(m, i, context, 1, 1),
         .tokens = batch,

@@ -13,6 +13,11 @@ int64_t model_parameters(const struct model_spec *m);
  */
 int64_t model_product_parameters(const struct model_spec *m);
 /* Cache bytes per token of one sequence: 2 x layers x kv_heads x head_dim x element size. */
+/* Channels kept of an input of `width` (Liu et al. 2025, "La RoSA", and its code): rotated inputs (of q, k,
+ * v, gate and up) lose 0.8 of the sparsity, the others (of the output and down products) 1.2, at most half of
+ * what it leaves; at least one stays. */
+int model_kept(int width, double sparsity, bool rotated);
+int model_widest_kept(const struct model_spec *m, double sparsity); /* the most of any product of a llama */
 int64_t model_kv_bytes_per_token(const struct model_spec *m, enum precision_kind precision);
 double
 model_weight_bytes_per_element(enum precision_kind precision); /* int8: 1, its scales are counted apart */

@@ -34,11 +34,31 @@ static int axis_known(const struct implementation *i, struct error *e)
     if (i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
         return error_set(e, ERROR_UNSUPPORTED,
                          "q8_0, q4_0, q4_k and q6_k are read, not yet multiplied: choose int8 or nf4");
-    if (i->sparsity > 0)
-        return error_set(e, ERROR_UNSUPPORTED, "sparse activations have no kernels here: choose sparsity 0");
     if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "adapted vocabularies arrive with tokenizers: choose vocabulary standard");
+    return 0;
+}
+
+/* Weights by input channel, rotated: which models and types there are. */
+static int sparsity_known(const struct model_spec *m, const struct implementation *i, bool cpu,
+                          struct error *e)
+{
+    if (i->sparsity <= 0)
+        return 0;
+    if (!cpu)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "sparse activations run on the cpu in this version: choose sparsity 0");
+    if (m->family != MODEL_LLAMA)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "%s is no llama, whose layers alone are rotated for sparse activations: choose "
+                         "sparsity 0",
+                         m->name);
+    if (i->precision != PRECISION_FP32 && i->precision != PRECISION_FP16 && i->precision != PRECISION_BF16 &&
+        i->precision != PRECISION_INT8)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "sparse activations read weights by input channel, which blocks of several have "
+                         "not: choose precision fp32, fp16, bf16 or int8");
     return 0;
 }
 
@@ -89,7 +109,10 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_known(i, e) || model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e)) ? -1 : 0;
+    return axis_known(i, e) || sparsity_known(m, i, cpu, e) || model_holds(m, i->precision, e) ||
+                   (cpu && axis_on_cpu(i, e))
+               ? -1
+               : 0;
 }
 
 int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,

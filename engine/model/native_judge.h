@@ -37,6 +37,16 @@ struct judge {
 /* Makes weights and their reference. -1 MEMORY. */
 int judge_open(struct judge *j, struct kernels *k, const struct model_spec *m, enum precision_kind precision,
                struct error *e);
+/* The same of weights rotated by a random matrix, judged as a llama of this sparsity: the reference leaves
+ * out what is left out. A sparsity too small to leave anything out leaves the original model, up to rounding.
+ */
+int judge_open_sparse(struct judge *j, struct kernels *k, const struct model_spec *m,
+                      enum precision_kind precision, double sparsity, struct error *e);
+/* Rotated weights against the original's reference: nothing is left out. */
+int judge_open_rotated(struct judge *j, struct kernels *k, const struct model_spec *m,
+                       enum precision_kind precision, struct error *e);
+/* What rounding explains where activations are left out: entries near the border change places. */
+double judge_sparse_tolerance(const struct kernels *k, enum precision_kind precision);
 void judge_close(struct judge *j);
 
 /* Runs prompts of these lengths and then `steps` decode steps as implementation `i`, and compares the last

@@ -1,6 +1,7 @@
 #include "engine/model/weights.h"
 
 #include "engine/figure.h"
+#include "engine/model/larosa.h"
 #include "kernels/generator.h"
 #include <math.h>
 #include <stdio.h>
@@ -247,6 +248,10 @@ int64_t weights_bytes(const struct weights_request *q)
     struct weights scratch = {.model = *q->model, .precision = q->precision, .layer = &layer};
     struct walk k = {.visit = count, .w = &scratch};
     walk_model(&k, true);
+    /* A file's final norm has weights: folded into the head they part it from the embedding. */
+    if (q->sparsity > 0 && q->model->tied && q->model->file[0])
+        k.bytes +=
+            (int64_t)kernel_matrix_bytes(weights_dtype(q->precision), q->model->vocab, q->model->d_model);
     return k.bytes;
 }
 
@@ -301,6 +306,8 @@ static int drop(struct walk *k, const struct tensor *t)
 
 static void destroy(struct weights *w)
 {
+    if (w->own_head)
+        larosa_free_head(w);
     if (w->layer) {
         struct walk k = {.visit = drop, .w = w};
         walk_model(&k, false);
@@ -314,6 +321,18 @@ static int64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int rotate(struct weights *w, const struct weights_request *q,
+                  void (*progress)(void *, const char *, double), bool (*cancelled)(void *), void *who,
+                  struct error *e)
+{
+    struct larosa *found = q->rotation ? NULL : larosa_find(q->model, q->seed, e);
+    if (!found && !q->rotation)
+        return -1;
+    int failed = larosa_turn(w, found ? found : q->rotation, progress, cancelled, who, e);
+    larosa_free(found);
+    return failed;
 }
 
 struct weights *weights_create(struct kernels *k, const struct weights_request *q,
@@ -353,6 +372,10 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
     }
     if (m->tied && (m->family != MODEL_BERT || m->mlm_head))
         w->head = w->embedding;
+    if (q->sparsity > 0 && rotate(w, q, progress, cancelled, who, e)) {
+        destroy(w);
+        return NULL;
+    }
     k->ops->synchronize(k);
     w->load_ns = now_ns() - start;
     return w;
@@ -369,7 +392,7 @@ bool weights_same(const struct weights_request *a, const struct weights_request 
                          m->token_types, m->tied,   m->head_bias, m->mlm_head};
     return weights_dtype(a->precision) == weights_dtype(b->precision) && a->seed == b->seed &&
            strcmp(o->file, m->file) == 0 && strcmp(vocabulary_of(a), vocabulary_of(b)) == 0 &&
-           fabs(a->sparsity - b->sparsity) <= 0 && memcmp(mine, asked, sizeof mine) == 0 &&
+           (a->sparsity > 0) == (b->sparsity > 0) && memcmp(mine, asked, sizeof mine) == 0 &&
            memcmp(&o->mamba, &m->mamba, sizeof o->mamba) == 0 && fabs(o->norm_eps - m->norm_eps) <= 0;
 }
 

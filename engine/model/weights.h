@@ -22,13 +22,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct larosa;
+
 /* Which weights: what two arms must agree in to share them. */
 struct weights_request {
     const struct model_spec *model;
     enum precision_kind precision;
-    uint64_t seed;          /* of synthetic weights */
-    const char *vocabulary; /* NULL or "standard": the model's own */
-    double sparsity;        /* 0: dense */
+    uint64_t seed;                 /* of synthetic weights */
+    const char *vocabulary;        /* NULL or "standard": the model's own */
+    double sparsity;               /* 0: dense; else rotated (engine/model/larosa.h), whatever the share */
+    const struct larosa *rotation; /* NULL: the file that the model's calibration left */
 };
 
 struct weights_layer {
@@ -56,6 +59,7 @@ struct weights {
     struct kernel_norm transform_norm; /* masked-language head only */
     struct kernel_matrix head;         /* tied: the embedding's own data; bert's pooler: data NULL */
     const float *head_bias;
+    bool own_head; /* of a tied model whose rotated head is not its embedding */
     struct weights_layer *layer;
     int64_t bytes, load_ns;
     int references;
@@ -70,12 +74,14 @@ struct weights_request weights_request_of(const struct model_spec *m, const stru
                                           uint64_t seed);
 int64_t weights_bytes(const struct weights_request *q);
 
-/* Allocates and generates, one reference. progress(who, "weights", 0..1) and cancelled(who) are called
- * between matrices, either may be NULL. NULL: MEMORY or CANCELLED, nothing kept. */
+/* Allocates and generates, one reference; rotates where the request is sparse. progress(who, "weights", 0..1)
+ * and cancelled(who) are called between matrices, either may be NULL. NULL: MEMORY or CANCELLED, nothing
+ * kept. */
 struct weights *weights_create(struct kernels *k, const struct weights_request *q,
                                void (*progress)(void *, const char *, double), bool (*cancelled)(void *),
                                void *who, struct error *e);
-/* Whether two requests ask for the same weights: precisions of one weights_dtype share. Positions' rotation
+/* Whether two requests ask for the same weights: precisions of one weights_dtype share, so do all sparsities
+ * above 0. Positions' rotation
  * and windows are no matter of weights. */
 bool weights_same(const struct weights_request *a, const struct weights_request *b);
 bool weights_match(const struct weights *w, const struct weights_request *q);
