@@ -241,7 +241,6 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         {"launch", "graph", "graph launch needs cuda: choose launch eager"},
         {"launch", "persistent", "choose launch eager"},
         {"precision", "w8a8", "choose precision int8"},
-        {"sparsity", "0.4", "choose sparsity 0"},
         {"vocabulary", "medical", "choose vocabulary standard"},
     };
     struct error e;
