@@ -253,7 +253,14 @@ static int read_pages(const struct json_at *at, const cJSON *memory, struct memo
         {"committed", JSON_INT64, offsetof(struct memory_pages, committed), 0, 0, 1e18},
         {"wasted_per_sequence", JSON_INT64, offsetof(struct memory_pages, wasted), 0, 0, 1e18},
         {"hidden_ns", JSON_INT64, offsetof(struct memory_pages, hidden_ns), 0, 0, 1e18},
-        {"exposed_ns", JSON_INT64, offsetof(struct memory_pages, exposed_ns), 0, 0, 1e18}};
+        {"exposed_ns", JSON_INT64, offsetof(struct memory_pages, exposed_ns), 0, 0, 1e18},
+        {"kept", JSON_INT64, offsetof(struct memory_pages, kept), 0, 0, 1e18},
+        {"contiguous", JSON_INT64, offsetof(struct memory_pages, contiguous), 0, 0, 1e18},
+        {"map_calls", JSON_INT64, offsetof(struct memory_pages, map_calls), 0, 0, 1e18},
+        {"hidden_growths", JSON_INT64, offsetof(struct memory_pages, hidden_growths), 0, 0, 1e18},
+        {"exposed_growths", JSON_INT64, offsetof(struct memory_pages, exposed_growths), 0, 0, 1e18},
+        {"hidden_max_ns", JSON_INT64, offsetof(struct memory_pages, hidden_max_ns), 0, 0, 1e18},
+        {"exposed_max_ns", JSON_INT64, offsetof(struct memory_pages, exposed_max_ns), 0, 0, 1e18}};
     const cJSON *o = NULL;
     char path[INNER_TEXT];
     struct json_at here = inside(at, "kv_pages", path);

@@ -120,7 +120,12 @@ static int put_pages(cJSON *memory, const struct memory_pages *p)
     return put_int(o, "page_bytes", p->page_bytes) || put_int(o, "pages", p->pages) ||
                    put_int(o, "reserved", p->reserved) || put_int(o, "committed", p->committed) ||
                    put_int(o, "wasted_per_sequence", p->wasted) || put_int(o, "hidden_ns", p->hidden_ns) ||
-                   put_int(o, "exposed_ns", p->exposed_ns)
+                   put_int(o, "exposed_ns", p->exposed_ns) || put_int(o, "kept", p->kept) ||
+                   put_int(o, "contiguous", p->contiguous) || put_int(o, "map_calls", p->map_calls) ||
+                   put_int(o, "hidden_growths", p->hidden_growths) ||
+                   put_int(o, "exposed_growths", p->exposed_growths) ||
+                   put_int(o, "hidden_max_ns", p->hidden_max_ns) ||
+                   put_int(o, "exposed_max_ns", p->exposed_max_ns)
                ? -1
                : 0;
 }

@@ -103,6 +103,20 @@ struct kernel_matrix kernel_matrix_rows(const struct kernel_matrix *m, int64_t f
     return view;
 }
 
+void kernel_kv_by_head(struct kernel_kv *kv)
+{
+    kv->token_stride = kv->head_dim;
+    kv->head_stride = kv->block_size * kv->head_dim;
+    kv->block_stride = (int64_t)kv->kv_heads * kv->head_stride;
+}
+
+void kernel_kv_by_token(struct kernel_kv *kv)
+{
+    kv->head_stride = kv->head_dim;
+    kv->token_stride = kv->kv_heads * kv->head_dim;
+    kv->block_stride = (int64_t)kv->block_size * kv->token_stride;
+}
+
 #ifndef BENCHTOP_CUDA
 static const char no_cuda[] = "this build has no CUDA: install the CUDA toolkit and build again";
 

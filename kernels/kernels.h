@@ -101,15 +101,30 @@ struct kernel_batch {
     const int32_t *context;   /* [sequences] tokens already cached */
 };
 
-/* One layer's cache: k and v are [blocks, kv_heads, block_size, head_dim] in dtype (fp32, fp16 or bf16).
- * Token t of sequence s is row t % block_size of block table[s * table_stride + t / block_size].
- * table == NULL: contiguous, sequence s owns block s alone (block_size = capacity). */
+/* One layer's cache in dtype (fp32, fp16 or bf16). Token t of sequence s is token t % block_size of block
+ * table[s * table_stride + t / block_size]; table == NULL: sequence s owns block s alone (block_size =
+ * capacity). Head h of token i of block b is head_dim elements from b * block_stride + h * head_stride + i *
+ * token_stride on, in k and in v. Strides count elements, and are whole 16 bytes where head_dim is; what lies
+ * between (other layers, other heads) is nobody's to touch. */
 struct kernel_kv {
     enum kernel_dtype dtype;
     void *k, *v;
     const int32_t *table;
     int table_stride, block_size, kv_heads, head_dim;
+    int token_stride, head_stride;
+    int64_t block_stride;
 };
+/* The strides of a cache of this layer alone: by head [blocks, kv_heads, block_size, head_dim], where a
+ * head's tokens are one stretch of memory; by token [blocks, block_size, kv_heads, head_dim], where a token
+ * is. */
+void kernel_kv_by_head(struct kernel_kv *kv);
+void kernel_kv_by_token(struct kernel_kv *kv);
+
+/* Element index of head h of a token within its block, in k and in v. */
+static inline int64_t kernel_kv_at(const struct kernel_kv *kv, int64_t block, int head, int64_t inside)
+{
+    return block * kv->block_stride + (int64_t)head * kv->head_stride + inside * kv->token_stride;
+}
 
 /* The entries of each row of x that are not zero: [rows, keep], by ascending channel. */
 struct kernel_kept {

@@ -458,9 +458,11 @@ void forward_report(const struct forward *f, struct forward_step_report *out)
     *out = f->report;
 }
 
-bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out)
+bool forward_kv_figures(const struct forward *f, bool settle, struct kv_cache_figures *out)
 {
-    return f->kv && kv_cache_pages(f->kv, settle, out);
+    if (f->kv)
+        kv_cache_figures(f->kv, settle, out);
+    return f->kv != NULL;
 }
 
 int forward_length(const struct forward *f)

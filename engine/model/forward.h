@@ -14,7 +14,7 @@
  * shapes change from piece to piece. */
 #pragma once
 
-#include "engine/model/kv_pages.h"
+#include "engine/model/kv_cache.h"
 #include "engine/model/weights.h"
 #include "presets/error.h"
 #include "presets/implementation.h"
@@ -88,9 +88,8 @@ int forward_row_logits(struct forward *f, int first, int n, float *out, struct e
 int forward_width(const struct forward *f);  /* vocabulary; an encoder with a pooler: d */
 int forward_length(const struct forward *f); /* tokens now cached of the longest sequence */
 int64_t forward_kv_used(const struct forward *f);
-/* The pages of a virtual cache; false: it has none. settle: once the thread has mapped what it was asked to.
- */
-bool forward_kv_pages(const struct forward *f, bool settle, struct kv_pages_figures *out);
+/* false: a state-space model has none. */
+bool forward_kv_figures(const struct forward *f, bool settle, struct kv_cache_figures *out);
 /* A decode step as a backend with graphs sees it; all 0: it has none, or no step was prepared. */
 struct forward_step_report {
     struct kernel_graph_report graph;

@@ -41,10 +41,15 @@ struct memory_use {
     int64_t weights, activations, kv_cache, overhead; /* overhead: tables, workspaces of libraries, program */
     int64_t peak, average;             /* of the sum while the arm ran; predicted: peak == average */
     int64_t kv_used;                   /* bytes of kv_cache that hold tokens; the rest is reserved */
-    struct memory_pages {              /* of a virtual cache, measured alone; page_bytes 0: none */
-        int64_t page_bytes, pages;     /* pages: mapped */
-        int64_t reserved, committed;   /* bytes of address space, and bytes mapped under it: kv_cache */
+    struct memory_pages {              /* how the cache holds them, measured; page_bytes 0: not told */
+        int64_t page_bytes, pages;     /* what memory comes in: a sequence's room, a block, a page; held */
+        int64_t reserved, committed;   /* bytes of the pool or of address space; bytes in pages */
         int64_t wasted;                /* committed bytes per sequence that hold no token */
         int64_t hidden_ns, exposed_ns; /* spent mapping beside the work, and while the work waited */
+        int64_t kept;                  /* committed bytes that no token needs now, for whoever comes next */
+        int64_t contiguous;            /* what a contiguous cache holds: every sequence at capacity */
+        int64_t map_calls;             /* of the backend */
+        int64_t hidden_growths, exposed_growths; /* times a sequence was given pages */
+        int64_t hidden_max_ns, exposed_max_ns;   /* the longest of them */
     } kv_pages;
 };

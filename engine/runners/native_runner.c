@@ -468,24 +468,33 @@ static int output(struct runner_arm *a, struct runner_output *out, struct error 
     return 0;
 }
 
-/* A virtual cache holds what it mapped, not what it may map. */
+/* How the cache holds its tokens. A virtual one holds what it mapped, not what it may map. */
 static void read_pages(struct runner_arm *a, struct memory_use *out)
 {
-    struct kv_pages_figures p;
-    if (!forward_kv_pages(a->f, true, &p))
+    struct kv_cache_figures p;
+    if (a->model.family == MODEL_BERT && a->implementation.kv_cache != KV_CACHE_VIRTUAL)
+        return; /* its layers take turns in what counts as activations */
+    if (!forward_kv_figures(a->f, true, &p))
         return;
-    int64_t tokens = forward_kv_used(a->f);
     out->kv_pages = (struct memory_pages){
         .page_bytes = p.page_bytes,
         .pages = p.pages,
         .reserved = p.reserved,
         .committed = p.committed,
-        .wasted = (p.committed - tokens) / a->batch,
-        .hidden_ns = p.hidden_ns,
-        .exposed_ns = p.exposed_ns,
+        .wasted = (p.committed - p.used) / a->batch,
+        .hidden_ns = p.hidden.ns,
+        .exposed_ns = p.exposed.ns,
+        .kept = p.kept,
+        .contiguous = p.contiguous,
+        .map_calls = p.map_calls,
+        .hidden_growths = p.hidden.count,
+        .exposed_growths = p.exposed.count,
+        .hidden_max_ns = p.hidden.max_ns,
+        .exposed_max_ns = p.exposed.max_ns,
     };
-    *(a->model.family == MODEL_BERT ? &out->activations : &out->kv_cache) +=
-        p.committed - (a->model.family == MODEL_BERT ? p.reserved : a->sizes.kv_cache);
+    if (a->implementation.kv_cache == KV_CACHE_VIRTUAL)
+        *(a->model.family == MODEL_BERT ? &out->activations : &out->kv_cache) +=
+            p.committed - (a->model.family == MODEL_BERT ? p.contiguous : a->sizes.kv_cache);
 }
 
 static void graph(struct runner_arm *a, struct runner_graph *out)

@@ -6,7 +6,7 @@ enum {
     TOKENS = 64 /* of keys or values that stay in the first-level cache while the rows pass */
 };
 
-/* Where key (or value) `token` of a head stands, and how many follow it without a gap. */
+/* Where key (or value) `token` of a head stands, and how many follow it at the same stride. */
 static const char *cache_rows(const struct kernel_kv *kv, const void *cache, int sequence, int head,
                               int token, int *count)
 {
@@ -17,8 +17,8 @@ static const char *cache_rows(const struct kernel_kv *kv, const void *cache, int
         if (*count > kv->block_size - (int)inside)
             *count = kv->block_size - (int)inside;
     }
-    int64_t row = (block * kv->kv_heads + head) * kv->block_size + inside;
-    return (const char *)cache + (size_t)(row * kv->head_dim) * kernel_dtype_bytes(kv->dtype);
+    return (const char *)cache +
+           (size_t)kernel_kv_at(kv, block, head, inside) * kernel_dtype_bytes(kv->dtype);
 }
 
 struct job {
@@ -62,11 +62,10 @@ static void score_rows(const struct job *j, int sequence, int head, int row, int
     for (int t = 0; t < tokens;) {
         int count = chunk_of(tokens - t, rows);
         const char *keys = cache_rows(j->kv, j->kv->k, sequence, kv_head, t, &count);
-        struct kernel_matrix m = {j->kv->dtype, count, dim, (void *)(uintptr_t)keys, NULL};
         for (int r = 0; r < rows; r += SIMD_GEMV_ROWS)
-            j->c->simd->gemv(scores + (int64_t)r * j->batch->max_context + t, j->batch->max_context, &m,
-                             q + r * j->q_stride, j->q_stride,
-                             rows - r < SIMD_GEMV_ROWS ? rows - r : SIMD_GEMV_ROWS);
+            j->c->simd->scored_rows(scores + (int64_t)r * j->batch->max_context + t, j->batch->max_context,
+                                    keys, j->kv->token_stride, j->kv->dtype, count, dim, q + r * j->q_stride,
+                                    j->q_stride, rows - r < SIMD_GEMV_ROWS ? rows - r : SIMD_GEMV_ROWS);
         t += count;
     }
 }
@@ -100,8 +99,8 @@ static void weigh_rows(const struct job *j, int sequence, int head, int row, int
     for (int t = 0; t < tokens;) {
         int count = chunk_of(tokens - t, rows);
         const char *values = cache_rows(j->kv, j->kv->v, sequence, kv_head, t, &count);
-        j->c->simd->weighted_rows(out, out_stride, scores + t, j->batch->max_context, values, j->kv->dtype,
-                                  count, dim, rows);
+        j->c->simd->weighted_rows(out, out_stride, scores + t, j->batch->max_context, values,
+                                  j->kv->token_stride, j->kv->dtype, count, dim, rows);
         t += count;
     }
 }

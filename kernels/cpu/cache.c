@@ -26,8 +26,7 @@ static void store_heads(const struct cpu *c, const struct kernel_kv *kv, void *c
         inside = position % kv->block_size;
     }
     for (int h = 0; h < kv->kv_heads; h++) {
-        int64_t row = (block * kv->kv_heads + h) * kv->block_size + inside;
-        char *to = (char *)cache + (size_t)(row * kv->head_dim) * kernel_dtype_bytes(kv->dtype);
+        char *to = (char *)cache + (size_t)kernel_kv_at(kv, block, h, inside) * kernel_dtype_bytes(kv->dtype);
         c->simd->narrow(to, kv->dtype, x + (int64_t)h * kv->head_dim, 1, kv->head_dim);
     }
 }

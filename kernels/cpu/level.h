@@ -31,6 +31,7 @@ const struct simd SIMD_TABLE = {
     .recur = recur,
     .scan = scan,
     .gemv = gemv,
+    .scored_rows = scored_rows,
     .weighted_rows = weighted_rows,
     .sparse = sparse,
     .threshold = threshold,

@@ -14,7 +14,7 @@ enum { TILE = SIMD_ATTENTION_TILE, FEW_QUERIES = 4, FEW_TILE = 256 };
 _Static_assert(GEMM_LANES <= 32, "as simd_attention_scratch counts the scores");
 _Static_assert(SIMD_ATTENTION_ROWS % GEMM_LANES == 0, "rows fill whole panels");
 
-/* The place of token t in the cache, in rows of head_dim; *run is cut to what follows without a gap. */
+/* The first element of token t in the cache; *run is cut to the tokens that follow at the same stride. */
 INLINE int64_t attention_place(const struct simd_attention *a, int t, int *run)
 {
     const struct kernel_kv *kv = a->kv;
@@ -26,12 +26,12 @@ INLINE int64_t attention_place(const struct simd_attention *a, int t, int *run)
         if (*run > kv->block_size - inside)
             *run = kv->block_size - inside;
     }
-    return (block * kv->kv_heads + a->kv_head) * kv->block_size + inside;
+    return kernel_kv_at(kv, block, a->kv_head, inside);
 }
 
 INLINE const char *attention_at(const struct simd_attention *a, const void *cache, int64_t place)
 {
-    return (const char *)cache + (size_t)(place * a->kv->head_dim) * kernel_dtype_bytes(a->kv->dtype);
+    return (const char *)cache + (size_t)place * kernel_dtype_bytes(a->kv->dtype);
 }
 
 /* A tile's scores of row r are in; take them into the row's running softmax and add the values. */
@@ -52,8 +52,9 @@ static void attention_take(const struct simd_attention *a, int r, float *score, 
         a->max[r] = largest;
     }
     a->total[r] += exponentials(score + low, a->scale, a->max[r], high - low);
-    values += (size_t)(low * dim) * kernel_dtype_bytes(a->kv->dtype);
-    weighted_rows(sum, dim, score + low, FEW_TILE, values, a->kv->dtype, high - low, dim, 1);
+    values += (size_t)(low * a->kv->token_stride) * kernel_dtype_bytes(a->kv->dtype);
+    weighted_rows(sum, dim, score + low, FEW_TILE, values, a->kv->token_stride, a->kv->dtype, high - low, dim,
+                  1);
 }
 
 static void attention_few(const struct simd_attention *a)
@@ -69,27 +70,32 @@ static void attention_few(const struct simd_attention *a)
     for (int t = a->first; t < a->last;) {
         int run = a->last - t < FEW_TILE ? a->last - t : FEW_TILE;
         int64_t place = attention_place(a, t, &run);
-        struct kernel_matrix keys = {a->kv->dtype, run, dim,
-                                     (void *)(uintptr_t)attention_at(a, a->kv->k, place), NULL};
-        gemv(score, FEW_TILE, &keys, q, dim, a->rows);
+        scored_rows(score, FEW_TILE, attention_at(a, a->kv->k, place), a->kv->token_stride, a->kv->dtype, run,
+                    dim, q, dim, a->rows);
         for (int r = 0; r < a->rows; r++)
             attention_take(a, r, score + r * FEW_TILE, t, run, attention_at(a, a->kv->v, place));
         t += run;
     }
 }
 
-/* Tokens [t, t + tokens) of a cache as fp32 rows: where they stand, or converted into `copy`. */
+/* Tokens [t, t + tokens) of a cache as fp32 rows: where they stand, or converted into `copy`. Rows that stand
+ * apart are copied too: a tile of them at a stride of 4 KiB would lie in a single set of the first-level
+ * cache. */
 static const float *attention_rows(const struct simd_attention *a, const void *cache, int t, int tokens,
                                    float *copy)
 {
     int dim = a->kv->head_dim, run = tokens;
     const char *at = attention_at(a, cache, attention_place(a, t, &run));
-    if (a->kv->dtype == KERNEL_FP32 && run == tokens)
+    bool dense = a->kv->token_stride == dim;
+    if (a->kv->dtype == KERNEL_FP32 && run == tokens && dense)
         return (const float *)(const void *)at;
     for (int done = 0; done < tokens; done += run) {
         run = tokens - done;
         at = attention_at(a, cache, attention_place(a, t + done, &run));
-        widen(copy + done * dim, at, a->kv->dtype, 1, (int64_t)run * dim);
+        for (int i = 0; i < run; i += dense ? run : 1)
+            widen(copy + (done + i) * dim,
+                  at + (size_t)(i * a->kv->token_stride) * kernel_dtype_bytes(a->kv->dtype), a->kv->dtype, 1,
+                  dense ? (int64_t)run * dim : dim);
     }
     return copy;
 }

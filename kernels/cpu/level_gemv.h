@@ -12,8 +12,8 @@ enum {
 };
 
 INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const char *w, int64_t w_stride,
-                      enum kernel_dtype dtype, const float *scales, int64_t cols, const float *x,
-                      int64_t x_stride, const int R, const int B)
+                      int64_t ahead, enum kernel_dtype dtype, const float *scales, int64_t cols,
+                      const float *x, int64_t x_stride, const int R, const int B)
 {
     enum { LINE = 64 }; /* bytes of a cache line: the unit of prefetching */
     const int64_t step = LINE / (int64_t)kernel_dtype_bytes_of(dtype);
@@ -24,7 +24,7 @@ INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const ch
     int64_t i = 0;
     for (; i + step <= cols; i += step) {
         for (int r = 0; r < R; r++)
-            __builtin_prefetch(w + r * w_stride + i * (LINE / step) + GEMV_AHEAD);
+            __builtin_prefetch(w + r * w_stride + i * (LINE / step) + ahead);
         for (int64_t j = i; j < i + step; j += W)
             for (int r = 0; r < R; r++) {
                 vf weight = v_load_as(w + r * w_stride, dtype, j);
@@ -51,36 +51,48 @@ INLINE void gemv_tile(float *out, int64_t out_step, int64_t out_stride, const ch
                 dtype == KERNEL_INT8 ? v_sum(sum[r][b]) * scales[r * out_step] : v_sum(sum[r][b]);
 }
 
-/* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read
- * in R long sequential streams. */
-INLINE void gemv_rows(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
-                      const float *x, int64_t x_stride, const int R, const int B)
+/* How a stream of rows is read: bytes from row to row, and how far ahead to fetch. */
+struct gemv_stream {
+    int64_t stride, ahead;
+};
+
+/* Rows apart: what comes GEMV_AHEAD bytes later in the stream stands whole rows further in memory. */
+INLINE struct gemv_stream gemv_apart(int64_t stride, int64_t width, int64_t element)
 {
-    const char *w = m->data;
-    int64_t stride = m->cols * (int64_t)kernel_dtype_bytes(dtype), part = m->rows / R, r = 0;
-    for (; r < part; r++)
-        gemv_tile(out + r, part, out_stride, w + r * stride, part * stride, dtype,
-                  m->scales ? m->scales + r : NULL, m->cols, x, x_stride, R, B);
-    for (r = part * R; r < m->rows; r++)
-        gemv_tile(out + r, 1, out_stride, w + r * stride, stride, dtype, m->scales ? m->scales + r : NULL,
-                  m->cols, x, x_stride, 1, B);
+    int64_t rows = (GEMV_AHEAD + width * element - 1) / (width * element);
+    return (struct gemv_stream){stride * element, stride == width ? GEMV_AHEAD : rows * stride * element};
 }
 
-INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matrix *m, enum kernel_dtype dtype,
-                       const float *x, int64_t x_stride, int rows)
+/* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read
+ * in R long sequential streams. */
+INLINE void gemv_rows(float *out, int64_t out_stride, const struct kernel_matrix *m, struct gemv_stream from,
+                      enum kernel_dtype dtype, const float *x, int64_t x_stride, const int R, const int B)
+{
+    const char *w = m->data;
+    int64_t stride = from.stride, part = m->rows / R, r = 0;
+    for (; r < part; r++)
+        gemv_tile(out + r, part, out_stride, w + r * stride, part * stride, from.ahead, dtype,
+                  m->scales ? m->scales + r : NULL, m->cols, x, x_stride, R, B);
+    for (r = part * R; r < m->rows; r++)
+        gemv_tile(out + r, 1, out_stride, w + r * stride, stride, from.ahead, dtype,
+                  m->scales ? m->scales + r : NULL, m->cols, x, x_stride, 1, B);
+}
+
+INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matrix *m, struct gemv_stream from,
+                       enum kernel_dtype dtype, const float *x, int64_t x_stride, int rows)
 {
     switch (rows) {
     case 1:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 1);
+        gemv_rows(out, out_stride, m, from, dtype, x, x_stride, 4, 1);
         break;
     case 2:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 2);
+        gemv_rows(out, out_stride, m, from, dtype, x, x_stride, 4, 2);
         break;
     case 3:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, 4, 3);
+        gemv_rows(out, out_stride, m, from, dtype, x, x_stride, 4, 3);
         break;
     default:
-        gemv_rows(out, out_stride, m, dtype, x, x_stride, GEMV_TILE, 4);
+        gemv_rows(out, out_stride, m, from, dtype, x, x_stride, GEMV_TILE, 4);
     }
 }
 
@@ -88,7 +100,8 @@ INLINE void gemv_batch(float *out, int64_t out_stride, const struct kernel_matri
     static void gemv_##name(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,   \
                             int64_t x_stride, int rows)                                                      \
     {                                                                                                        \
-        gemv_batch(out, out_stride, m, dtype, x, x_stride, rows);                                            \
+        struct gemv_stream dense = {m->cols * (int64_t)kernel_dtype_bytes_of(dtype), GEMV_AHEAD};            \
+        gemv_batch(out, out_stride, m, dense, dtype, x, x_stride, rows);                                     \
     }
 GEMV(fp32, KERNEL_FP32)
 GEMV(fp16, KERNEL_FP16)
@@ -115,58 +128,97 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
     }
 }
 
+INLINE void scored_rows_as(float *out, int64_t out_stride, const void *keys, int64_t stride,
+                           enum kernel_dtype dtype, int tokens, int width, const float *q, int64_t q_stride,
+                           int rows)
+{
+    int64_t element = (int64_t)kernel_dtype_bytes_of(dtype), tiles = 16384 / (GEMV_TILE * width * element);
+    int64_t block = rows <= 4 ? tokens : GEMV_TILE * (tiles > 1 ? tiles : 1); /* as in gemv */
+    for (int64_t t = 0; t < tokens; t += block) {
+        struct kernel_matrix part = {.dtype = dtype,
+                                     .rows = tokens - t < block ? tokens - t : block,
+                                     .cols = width,
+                                     .data = (char *)(uintptr_t)keys + t * stride * element};
+        for (int b = 0; b < rows; b += 4)
+            gemv_batch(out + b * out_stride + t, out_stride, &part, gemv_apart(stride, width, element), dtype,
+                       q + b * q_stride, q_stride, rows - b < 4 ? rows - b : 4);
+    }
+}
+
+static void scored_rows(float *out, int64_t out_stride, const void *keys, int64_t stride,
+                        enum kernel_dtype dtype, int tokens, int width, const float *q, int64_t q_stride,
+                        int rows)
+{
+    switch (dtype) {
+    case KERNEL_FP16:
+        scored_rows_as(out, out_stride, keys, stride, KERNEL_FP16, tokens, width, q, q_stride, rows);
+        break;
+    case KERNEL_BF16:
+        scored_rows_as(out, out_stride, keys, stride, KERNEL_BF16, tokens, width, q, q_stride, rows);
+        break;
+    default: /* caches are held in nothing else */
+        scored_rows_as(out, out_stride, keys, stride, KERNEL_FP32, tokens, width, q, q_stride, rows);
+    }
+}
+
 /* Columns [i, i + U W) of one row of sums. */
-INLINE void weighted_columns(float *out, const float *weight, const void *values, enum kernel_dtype dtype,
-                             int tokens, int width, int i, const int U)
+INLINE void weighted_columns(float *out, const float *weight, const void *values, struct gemv_stream from,
+                             enum kernel_dtype dtype, int tokens, int i, const int U)
 {
     vf sum[8];
     for (int u = 0; u < U; u++)
         sum[u] = v_load(out + i + u * W);
     const int64_t bytes = (int64_t)kernel_dtype_bytes_of(dtype);
     for (int t = 0; t < tokens; t++) {
-        const char *next = (const char *)values + ((int64_t)t * width + i) * bytes + GEMV_AHEAD;
+        const char *row = (const char *)values + t * from.stride;
         for (int64_t byte = 0; byte < U * W * bytes; byte += 64)
-            __builtin_prefetch(next + byte);
+            __builtin_prefetch(row + i * bytes + from.ahead + byte);
         for (int u = 0; u < U; u++)
-            sum[u] =
-                v_fma(v_set(weight[t]), v_load_as(values, dtype, (int64_t)t * width + i + u * W), sum[u]);
+            sum[u] = v_fma(v_set(weight[t]), v_load_as(row, dtype, i + u * W), sum[u]);
     }
     for (int u = 0; u < U; u++)
         v_store(out + i + u * W, sum[u]);
 }
 
 INLINE void weighted_rows_as(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
-                             const void *values, enum kernel_dtype dtype, int tokens, int width, int rows)
+                             const void *values, int64_t stride, enum kernel_dtype dtype, int tokens,
+                             int width, int rows)
 {
+    struct gemv_stream from = gemv_apart(stride, width, (int64_t)kernel_dtype_bytes_of(dtype));
     for (int b = 0; b < rows; b++, out += out_stride, weight += weight_stride) {
         int i = 0;
         for (; i + 8 * W <= width; i += 8 * W)
-            weighted_columns(out, weight, values, dtype, tokens, width, i, 8);
+            weighted_columns(out, weight, values, from, dtype, tokens, i, 8);
         for (; i + 2 * W <= width; i += 2 * W)
-            weighted_columns(out, weight, values, dtype, tokens, width, i, 2);
+            weighted_columns(out, weight, values, from, dtype, tokens, i, 2);
         for (; i < width; i += W) {
             int n = width - i < W ? width - i : W;
             vf sum = v_load_part(out + i, n);
             for (int t = 0; t < tokens; t++)
-                sum = v_fma(v_set(weight[t]), v_load_part_as(values, dtype, (int64_t)t * width + i, n), sum);
+                sum = v_fma(v_set(weight[t]),
+                            v_load_part_as((const char *)values + t * from.stride, dtype, i, n), sum);
             v_store_part(out + i, sum, n);
         }
     }
 }
 
 static void weighted_rows(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
-                          const void *values, enum kernel_dtype dtype, int tokens, int width, int rows)
+                          const void *values, int64_t stride, enum kernel_dtype dtype, int tokens, int width,
+                          int rows)
 {
     switch (dtype) {
     case KERNEL_FP16:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_FP16, tokens, width, rows);
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_FP16, tokens, width,
+                         rows);
         break;
     case KERNEL_BF16:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_BF16, tokens, width, rows);
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_BF16, tokens, width,
+                         rows);
         break;
     case KERNEL_INT8:
         break; /* caches are not held in int8 */
     default:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, KERNEL_FP32, tokens, width, rows);
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_FP32, tokens, width,
+                         rows);
     }
 }

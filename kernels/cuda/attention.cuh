@@ -12,6 +12,8 @@ struct attention_arguments {
     int q_stride, table_stride, block_size;
     int block_shift; /* log2 of block_size, -1 where that is none */
     int heads, kv_heads, group, head_dim, window;
+    int token_stride, head_stride; /* as in struct kernel_kv */
+    int64_t block_stride;
     float scale_log2; /* scale * log2(e): softmax in powers of two */
     enum kernel_dtype cache;
     bool causal;
@@ -29,6 +31,7 @@ static inline struct attention_arguments attention_pack(const struct cuda_attent
         if (kv->block_size == 1 << shift)
             g.block_shift = shift;
     g.heads = call->a->heads, g.kv_heads = kv->kv_heads, g.group = call->a->heads / kv->kv_heads;
+    g.token_stride = kv->token_stride, g.head_stride = kv->head_stride, g.block_stride = kv->block_stride;
     g.head_dim = call->a->head_dim, g.window = call->a->causal ? call->a->window : 0;
     g.scale_log2 = call->a->scale * 1.4426950408889634f;
     g.cache = kv->dtype, g.causal = call->a->causal;
@@ -55,7 +58,7 @@ static __device__ __forceinline__ int64_t attention_token(const attention_argume
         block = g.table[(int64_t)s * g.table_stride + index];
         t -= index * g.block_size;
     }
-    return ((block * g.kv_heads + kv_head) * g.block_size + t) * g.head_dim;
+    return block * g.block_stride + (int64_t)kv_head * g.head_stride + (int64_t)t * g.token_stride;
 }
 
 static __device__ __forceinline__ float load_any(const void *p, int64_t i, enum kernel_dtype dtype)

@@ -76,7 +76,7 @@ __device__ __forceinline__ int64_t place(const struct kernel_kv &kv, int sequenc
         block = kv.table[(int64_t)sequence * kv.table_stride + position / kv.block_size];
         inside = position % kv.block_size;
     }
-    return ((block * kv.kv_heads + h) * kv.block_size + inside) * kv.head_dim;
+    return block * kv.block_stride + (int64_t)h * kv.head_stride + inside * kv.token_stride;
 }
 
 template <typename T, int V>

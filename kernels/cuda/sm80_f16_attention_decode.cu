@@ -75,13 +75,15 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
         if (whole) {
             int inside =
                 g.table ? (g.block_shift >= 0 ? first & (g.block_size - 1) : first % g.block_size) : first;
-            base = (((int64_t)block * g.kv_heads + at.kv_head) * g.block_size + inside) * g.head_dim;
+            base = block * g.block_stride + (int64_t)at.kv_head * g.head_stride +
+                   (int64_t)inside * g.token_stride;
         }
-#pragma unroll
+        /* Not whole at D = 256: sixteen addresses at once would not fit the registers of sm_120. */
+#pragma unroll(D <= 128 ? TOKENS * (D / 8) / WARP : 8)
         for (int i = lane; i < TOKENS * (D / 8); i += WARP) {
             int row = i / (D / 8), chunk = i % (D / 8);
             bool take = first + row < end && chunk < chunks;
-            int64_t from = whole ? base + (take ? row * g.head_dim : 0)
+            int64_t from = whole ? base + (take ? row * g.token_stride : 0)
                                  : attention_token(g, at.sequence, at.kv_head, take ? first + row : end - 1);
             from += take ? chunk * 8 : 0;
             copy_async_16(k + attention_tile<D>::at(row, chunk), (const T *)g.k + from, take);

@@ -7,7 +7,7 @@
  * gives m' = max(m, max s), p = 2^((s - m') c), a = 2^((m - m') c), l' = a l + sum p, o' = a o + p v, c =
  * scale log2(e), and at the end o / l.
  *
- * Layouts: q [rows, q_stride], head h at h D; out [rows, heads D]; cache [blocks, kv_heads, block_size, D].
+ * Layouts: q [rows, q_stride], head h at h D; out [rows, heads D]; cache as in kernels.h.
  * FLOPs: 4 D per (row, head, visible token). Bytes: q and out once, k and v once per block of ROWS rows
  * (from L2: the blocks of a head and the heads of a group pass over the same tokens at about the same time).
  *

@@ -52,7 +52,7 @@ __device__ __forceinline__ void load_tokens(T *to, const void *cache, const atte
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     scores_f16(const attention_arguments g, float *scores, int max_rows, int max_context)
 {
     kernel_begin();

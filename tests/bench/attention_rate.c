@@ -46,6 +46,7 @@ static bool fill(struct bench *b, int sequence)
                                .block_size = sequence,
                                .kv_heads = a->kv_heads,
                                .head_dim = a->head_dim};
+    kernel_kv_by_head(&b->kv);
     b->q = noise(k, sequence, (int64_t)a->heads * a->head_dim, 3);
     b->out = noise(k, sequence, (int64_t)a->heads * a->head_dim, 4);
     size_t bytes = k->ops->attention_flash_workspace(k, a, &b->batch);

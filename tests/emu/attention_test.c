@@ -64,8 +64,13 @@ static float fetch(const void *array, enum kernel_dtype type, int64_t i)
     return x;
 }
 
+/* Heads apart, tokens whole, or tokens whole with this layer as the second of three inside them. */
+enum layout { BY_HEAD, BY_TOKEN, ACROSS_LAYERS, LAYOUTS };
+static const char *const layouts[] = {"by head", "by token", "across layers"};
+
 struct setup {
     const struct shape *shape;
+    enum layout layout;
     struct kernels *k;
     enum kernel_dtype activation, cache;
     struct kernel_attention a;
@@ -73,6 +78,7 @@ struct setup {
     struct kernel_batch batch;
     int32_t row_start[SEQUENCES + 1], table[SEQUENCES * 256];
     int q_stride;
+    char *key_memory, *value_memory; /* on the device: what kv's arrays lie in */
     char *host_q, *host_k, *host_v;
     size_t q_bytes, cache_bytes;
     int64_t elements; /* of the output */
@@ -84,7 +90,15 @@ static int64_t place_of(const struct setup *s, int sequence, int kv_head, int to
     if (s->kv.table)
         block = s->table[sequence * s->kv.table_stride + token / s->kv.block_size],
         inside = token % s->kv.block_size;
-    return (((int64_t)block * s->a.kv_heads + kv_head) * s->kv.block_size + inside) * s->a.head_dim;
+    int64_t tokens = (int64_t)block * s->kv.block_size, dim = s->a.head_dim, heads = s->a.kv_heads;
+    switch (s->layout) {
+    case BY_HEAD:
+        return (tokens * heads + (int64_t)kv_head * s->kv.block_size + inside) * dim;
+    case BY_TOKEN:
+        return ((tokens + inside) * heads + kv_head) * dim;
+    default:
+        return (((tokens + inside) * 3 + 1) * heads + kv_head) * dim;
+    }
 }
 
 static void *upload(struct kernels *k, const void *from, size_t bytes)
@@ -106,14 +120,33 @@ static void fill_cache(struct setup *s)
                     store(s->host_k, s->cache, place_of(s, i, h, t) + d, exact());
                     store(s->host_v, s->cache, place_of(s, i, h, t) + d, exact() / 4);
                 }
-    s->kv.k = upload(s->k, s->host_k, s->cache_bytes);
-    s->kv.v = upload(s->k, s->host_v, s->cache_bytes);
+    s->key_memory = upload(s->k, s->host_k, s->cache_bytes);
+    s->value_memory = upload(s->k, s->host_v, s->cache_bytes);
 }
 
-static void set_up(struct setup *s, struct kernels *k, const struct shape *p, enum kernel_dtype cache)
+/* The view of the layer, of a cache of `blocks`. What lies between its rows stays no number. */
+static void lay_out(struct setup *s, int blocks)
+{
+    size_t element = kernel_dtype_bytes(s->cache), before = 0;
+    kernel_kv_by_head(&s->kv);
+    if (s->layout != BY_HEAD)
+        kernel_kv_by_token(&s->kv);
+    if (s->layout == ACROSS_LAYERS) {
+        before = (size_t)s->kv.token_stride * element;
+        s->kv.token_stride *= 3;
+        s->kv.block_stride *= 3;
+    }
+    s->cache_bytes = (size_t)(blocks * s->kv.block_stride) * element;
+    fill_cache(s);
+    s->kv.k = s->key_memory + before;
+    s->kv.v = s->value_memory + before;
+}
+
+static void set_up(struct setup *s, struct kernels *k, const struct shape *p, enum kernel_dtype cache,
+                   enum layout layout)
 {
     memset(s, 0, sizeof *s);
-    s->shape = p, s->k = k, s->activation = k->activation, s->cache = cache;
+    s->shape = p, s->layout = layout, s->k = k, s->activation = k->activation, s->cache = cache;
     s->a = (struct kernel_attention){p->heads,  p->kv_heads, p->head_dim, 1 / sqrtf((float)p->head_dim),
                                      p->window, p->causal};
     s->batch.sequences = p->sequences;
@@ -126,8 +159,10 @@ static void set_up(struct setup *s, struct kernels *k, const struct shape *p, en
     s->batch.rows = s->row_start[p->sequences];
     s->batch.row_start = upload(k, s->row_start, sizeof s->row_start);
     s->batch.context = upload(k, p->context, sizeof p->context);
-    s->kv =
-        (struct kernel_kv){cache, NULL, NULL, NULL, 0, s->batch.max_context + 3, p->kv_heads, p->head_dim};
+    s->kv = (struct kernel_kv){.dtype = cache,
+                               .block_size = s->batch.max_context + 3,
+                               .kv_heads = p->kv_heads,
+                               .head_dim = p->head_dim};
     int blocks = p->sequences;
     if (p->block_size) {
         s->kv.block_size = p->block_size;
@@ -141,9 +176,7 @@ static void set_up(struct setup *s, struct kernels *k, const struct shape *p, en
         }
         s->kv.table = upload(k, s->table, sizeof s->table);
     }
-    s->cache_bytes =
-        (size_t)(blocks * p->kv_heads * s->kv.block_size * p->head_dim) * kernel_dtype_bytes(cache);
-    fill_cache(s);
+    lay_out(s, blocks);
     s->q_stride = p->heads * p->head_dim + p->q_gap;
     s->q_bytes = (size_t)(s->batch.rows * s->q_stride) * kernel_dtype_bytes(k->activation);
     s->host_q = malloc(s->q_bytes);
@@ -155,7 +188,7 @@ static void set_up(struct setup *s, struct kernels *k, const struct shape *p, en
 static void tear_down(struct setup *s)
 {
     const struct kernel_ops *ops = s->k->ops;
-    ops->free(s->k, s->kv.k, s->cache_bytes), ops->free(s->k, s->kv.v, s->cache_bytes);
+    ops->free(s->k, s->key_memory, s->cache_bytes), ops->free(s->k, s->value_memory, s->cache_bytes);
     ops->free(s->k, (void *)(uintptr_t)s->batch.row_start, sizeof s->row_start);
     ops->free(s->k, (void *)(uintptr_t)s->batch.context, sizeof s->shape->context);
     ops->free(s->k, (void *)(uintptr_t)s->kv.table, s->kv.table ? sizeof s->table : 0);
@@ -225,12 +258,12 @@ static void run(struct setup *s, enum way way, const void *q, void *out, size_t 
 /* Scores up to about 40 (fp32: errors of some 1e-6 each), weights and outputs rounded to the type: outputs
  * stay below 0.75, so that each rounding is at most 2^-12 in fp16 and 2^-9 in bf16. */
 static void check(struct kernels *cuda, const struct shape *p, const char *name, enum kernel_dtype activation,
-                  enum kernel_dtype cache, enum way way)
+                  enum kernel_dtype cache, enum layout layout, enum way way)
 {
     static const double allowed[] = {2e-5, 6e-4, 5e-3};
     struct kernels *k = cuda->ops->view(cuda, activation);
     struct setup s;
-    set_up(&s, k, p, cache);
+    set_up(&s, k, p, cache, layout);
     size_t element = kernel_dtype_bytes(activation), bytes = (size_t)s.elements * element + GUARD;
     size_t items = (size_t)(p->sequences * s.batch.max_rows * p->heads);
     char *host = malloc(bytes);
@@ -250,8 +283,8 @@ static void check(struct kernels *cuda, const struct shape *p, const char *name,
                 }
             }
     if (!(worst <= allowed[activation]))
-        TEST_FAIL("%s, %s, %s with %s cache: off by %g", ways[way], name, kernel_dtype_name(activation),
-                  kernel_dtype_name(cache), worst);
+        TEST_FAIL("%s, %s, %s with %s cache %s: off by %g", ways[way], name, kernel_dtype_name(activation),
+                  kernel_dtype_name(cache), layouts[layout], worst);
     for (size_t i = (size_t)s.elements * element; i < bytes; i++)
         if (host[i] != (char)0xff) {
             TEST_FAIL("%s, %s wrote beyond the output", ways[way], name);
@@ -284,7 +317,8 @@ static void check_shapes(const struct shape *shapes, size_t count, const char *w
             char name[80];
             snprintf(name, sizeof name, "%s %zu", what, i);
             enum way this_way = way == SPLIT && type == KERNEL_FP32 ? SPLIT_ANY : way;
-            check(k, &shapes[i], name, (enum kernel_dtype)type, (enum kernel_dtype)type, this_way);
+            check(k, &shapes[i], name, (enum kernel_dtype)type, (enum kernel_dtype)type,
+                  (enum layout)((i + (size_t)type) % LAYOUTS), this_way);
         }
     k->ops->close(k);
 }
@@ -365,8 +399,8 @@ TEST(a_cache_of_another_type_than_the_activations_is_read_as_it_is)
     for (int i = 0; i < 2; i++)
         for (int activation = 0; activation < 3; activation++) {
             enum kernel_dtype cache = (enum kernel_dtype)((activation + 1 + i) % 3);
-            check(k, &mixed[i], "mixed types", (enum kernel_dtype)activation, cache, FLASH);
-            check(k, &mixed[i], "mixed types", (enum kernel_dtype)activation, cache, NAIVE);
+            check(k, &mixed[i], "mixed types", (enum kernel_dtype)activation, cache, BY_HEAD, FLASH);
+            check(k, &mixed[i], "mixed types", (enum kernel_dtype)activation, cache, BY_TOKEN, NAIVE);
         }
     k->ops->close(k);
 }
@@ -390,8 +424,9 @@ TEST(random_ragged_shapes_equal_the_double_loops)
         snprintf(name, sizeof name, "random %d: heads %d/%d x %d window %d block %d sequences %d", i, p.heads,
                  p.kv_heads, p.head_dim, p.window, p.block_size, p.sequences);
         enum kernel_dtype type = (enum kernel_dtype)below(3);
-        check(k, &p, name, type, type, FLASH);
-        check(k, &p, name, type, type, NAIVE);
+        enum layout layout = (enum layout)(i % LAYOUTS);
+        check(k, &p, name, type, type, layout, FLASH);
+        check(k, &p, name, type, type, layout, NAIVE);
     }
     k->ops->close(k);
 }

@@ -25,6 +25,7 @@ struct fixture {
     struct kernels *k;
     struct shape s;
     int stride, q_width, kv_width;
+    bool by_token;     /* caches hold whole tokens, else a head's tokens together */
     float *x, *angles; /* host: rows [q | k | v] as the activations hold them; [POSITIONS, dims / 2, 2] */
     size_t n, cache;   /* elements of qkv, of one of k and v */
     struct kernel_batch batch;
@@ -75,14 +76,16 @@ static void tear_down(struct fixture *f)
 static struct kernel_kv new_cache(const struct fixture *f, enum kernel_dtype dtype, const int32_t *blocks)
 {
     size_t bytes = f->cache * kernel_dtype_bytes(dtype);
-    return (struct kernel_kv){dtype,
-                              f->k->ops->alloc(f->k, bytes),
-                              f->k->ops->alloc(f->k, bytes),
-                              blocks,
-                              TABLE,
-                              blocks ? BLOCK : TABLE * BLOCK,
-                              f->s.kv_heads,
-                              f->s.head_dim};
+    struct kernel_kv kv = {.dtype = dtype,
+                           .k = f->k->ops->alloc(f->k, bytes),
+                           .v = f->k->ops->alloc(f->k, bytes),
+                           .table = blocks,
+                           .table_stride = TABLE,
+                           .block_size = blocks ? BLOCK : TABLE * BLOCK,
+                           .kv_heads = f->s.kv_heads,
+                           .head_dim = f->s.head_dim};
+    f->by_token ? kernel_kv_by_token(&kv) : kernel_kv_by_head(&kv);
+    return kv;
 }
 
 static void free_cache(const struct fixture *f, struct kernel_kv *kv)
@@ -132,6 +135,8 @@ static size_t place(const struct fixture *f, const struct kernel_kv *kv, int row
 {
     int t = row_position[row], s = row_sequence[row];
     int block = kv->table ? table[s * TABLE + t / BLOCK] : s, inside = t % kv->block_size;
+    if (f->by_token)
+        return (size_t)(((block * kv->block_size + inside) * f->s.kv_heads + head) * f->s.head_dim);
     return (size_t)(((block * f->s.kv_heads + head) * kv->block_size + inside) * f->s.head_dim);
 }
 
@@ -157,8 +162,10 @@ TEST(keys_and_values_reach_their_places_in_contiguous_and_paged_caches_of_every_
     FOR_EACH_ACTIVATION(cuda, k)
     for (int i = 0; i < SHAPES; i++)
         for (int dtype = KERNEL_FP32; dtype <= KERNEL_BF16; dtype++)
-            for (int paged = 0; paged < 2; paged++) {
+            for (int way = 0; way < 4; way++) {
                 struct fixture f = set_up(k, shapes[i]);
+                int paged = way % 2;
+                f.by_token = way / 2;
                 struct kernel_kv kv = new_cache(&f, (enum kernel_dtype)dtype, paged ? blocks : NULL);
                 char *x = to_device(k, f.x, f.n);
                 size_t element = kernel_dtype_bytes(k->activation);
@@ -192,8 +199,10 @@ TEST(rope_cache_leaves_the_queries_and_the_cache_that_the_steps_leave)
     FOR_EACH_ACTIVATION(cuda, k)
     for (int i = 0; i < SHAPES; i++)
         for (int dtype = KERNEL_FP32; dtype <= KERNEL_BF16; dtype++)
-            for (int paged = 0; paged < 2; paged++) {
+            for (int way = 0; way < 4; way++) {
                 struct fixture f = set_up(k, shapes[i]);
+                int paged = way % 2;
+                f.by_token = way / 2;
                 struct kernel_kv apart = new_cache(&f, (enum kernel_dtype)dtype, paged ? blocks : NULL),
                                  fused = new_cache(&f, (enum kernel_dtype)dtype, paged ? blocks : NULL);
                 char *x = to_device(k, f.x, f.n), *y = to_device(k, f.x, f.n);

@@ -134,7 +134,7 @@ TEST(views_of_layers_and_later_sequences_do_not_overlap)
     k->ops->close(k);
 }
 
-static struct kv_cache_shape large(void) /* a head's region is 3 pages and a bit */
+static struct kv_cache_shape large(void) /* by head: a page of the cpu holds 64 tokens, a region 4 pages */
 {
     return (struct kv_cache_shape){.kind = KV_CACHE_VIRTUAL,
                                    .dtype = KERNEL_FP32,
@@ -145,33 +145,52 @@ static struct kv_cache_shape large(void) /* a head's region is 3 pages and a bit
                                    .capacity = 200};
 }
 
+static struct kv_cache_figures figures(struct kv_cache *c)
+{
+    struct kv_cache_figures f;
+    kv_cache_figures(c, true, &f);
+    return f;
+}
+
 TEST(a_virtual_cache_takes_memory_as_sequences_grow_and_keeps_it_for_the_next)
 {
     struct kernels *k = open_cpu();
     struct kv_cache_shape s = large();
-    struct kv_pages_figures a, b;
-    int64_t pool, table;
-    kv_cache_sizes(&s, &pool, &table);
     struct kv_cache *c = kv_cache_create(k, &s, NULL);
     CHECK_INT(k->ops->allocated(k), 0);
-    CHECK(kv_cache_pages(c, true, &a));
+    struct kv_cache_figures a = figures(c), b;
+    int64_t page = a.page_bytes, regions = 2 * 2 * 3; /* of a sequence */
+    CHECK_INT(a.page_tokens, page / 64);
     CHECK_INT(a.committed, 0);
-    CHECK(a.reserved >= pool && a.reserved < pool + 2 * a.page_bytes);
+    CHECK_INT(a.contiguous, 3 * regions * 200 * 64);
+    CHECK_INT(a.reserved, 3 * regions * ((200 * 64 + page - 1) / page * page));
+    s.alone = true;
+    kv_cache_free(c);
+    c = kv_cache_create(k, &s, NULL);
     CHECK(resize(c, 1, 10, NULL) == 0);
-    CHECK(kv_cache_pages(c, true, &a));
-    CHECK(a.committed >= kv_cache_used_bytes(c) && a.committed < pool / 2);
-    CHECK_INT(a.committed, a.pages * a.page_bytes);
+    a = figures(c);
+    CHECK_INT(a.pages, regions);
+    CHECK_INT(a.committed, regions * page);
+    CHECK_INT(a.used, regions * 10 * 64);
+    CHECK_INT(a.kept, 0);
+    CHECK_INT(a.map_calls, regions);
     CHECK_INT(k->ops->allocated(k), a.committed);
-    CHECK(a.exposed_ns > 0);
-    CHECK(resize(c, 1, 200, NULL) == 0 && kv_cache_pages(c, true, &a));
-    CHECK(resize(c, 1, 0, NULL) == 0 && kv_cache_pages(c, true, &b));
+    CHECK_INT(a.exposed.count, 1);
+    CHECK(a.exposed.ns > 0 && a.exposed.max_ns == a.exposed.ns);
+    CHECK(resize(c, 1, 200, NULL) == 0);
+    a = figures(c);
+    CHECK(resize(c, 1, 0, NULL) == 0);
+    b = figures(c);
     CHECK_INT(b.committed, a.committed);
-    CHECK(resize(c, 1, 200, NULL) == 0 && kv_cache_pages(c, true, &b));
+    CHECK_INT(b.kept, a.committed);
+    CHECK(resize(c, 1, 200, NULL) == 0);
+    b = figures(c);
     CHECK_INT(b.committed, a.committed);
-    CHECK_INT(b.exposed_ns, a.exposed_ns);
+    CHECK_INT(b.kept, 0);
+    CHECK_INT(b.exposed.count, a.exposed.count);
     for (int q = 0; q < 3; q++)
         CHECK(resize(c, q, 200, NULL) == 0);
-    CHECK(kv_cache_pages(c, true, &b));
+    b = figures(c);
     CHECK_INT(b.committed, b.reserved);
     CHECK_INT(resize(c, 0, 201, NULL), -1);
     kv_cache_free(c);
@@ -183,40 +202,172 @@ TEST(what_the_next_steps_need_is_mapped_beside_the_work)
 {
     struct kernels *k = open_cpu();
     struct kv_cache_shape s = large();
-    struct kv_pages_figures before, after;
     struct kv_cache *c = kv_cache_create(k, &s, NULL);
-    CHECK(resize(c, 0, 1, NULL) == 0 && kv_cache_pages(c, true, &before));
+    CHECK(resize(c, 0, 1, NULL) == 0);
+    struct kv_cache_figures before = figures(c), after = before;
     for (int length = 2; length <= 200; length++) {
         CHECK(resize(c, 0, length, NULL) == 0);
-        CHECK(kv_cache_pages(c, true, &after)); /* the thread is never late */
+        after = figures(c); /* the thread is never late */
     }
-    CHECK_INT(after.exposed_ns, before.exposed_ns);
-    CHECK(after.hidden_ns > 0 && after.pages > before.pages);
+    CHECK_INT(after.exposed.count, 1);
+    CHECK_INT(after.exposed.ns, before.exposed.ns);
+    CHECK(after.hidden.count > 0 && after.hidden.ns >= after.hidden.max_ns && after.hidden.max_ns > 0);
+    CHECK(after.pages > before.pages);
     kv_cache_free(c);
     k->ops->close(k);
 }
 
-TEST(every_row_of_a_virtual_cache_that_was_asked_for_can_be_written)
+/* Three layouts of one cache: what differs is what a page holds. */
+static const struct {
+    const char *name;
+    enum kv_cache_layout layout;
+    int kv_heads, head_dim, sequences;
+} layouts[] = {{"by head", KV_CACHE_BY_HEAD, 3, 16, 3},
+               {"by token", KV_CACHE_BY_TOKEN, 1100, 16, 4}, /* more regions than the system maps apart */
+               {"across layers", KV_CACHE_ACROSS_LAYERS, 3, 4, 3}};
+
+TEST(every_row_of_a_virtual_cache_that_was_asked_for_can_be_written_and_is_its_own)
+{
+    struct kernels *k = open_cpu();
+    for (int i = 0; i < 3; i++) {
+        struct kv_cache_shape s = large();
+        s.kv_heads = layouts[i].kv_heads;
+        s.head_dim = layouts[i].head_dim;
+        s.sequences = layouts[i].sequences;
+        CHECK_INT(kv_cache_layout_of(&s, (int64_t)k->ops->page_bytes(k)), layouts[i].layout);
+        struct kv_cache *c = kv_cache_create(k, &s, NULL);
+        int wrong = 0, step = i == 1 ? 61 : 7;
+        for (int pass = 0; pass < 2; pass++) /* all are written, then all are read: no row is another's */
+            for (int length = 1; length <= 200; length += step)
+                for (int q = s.sequences - 1; q >= 0; q--) {
+                    CHECK(pass == 1 || resize(c, q, length, NULL) == 0);
+                    for (int layer = 0; layer < 2; layer++) {
+                        struct kernel_kv v = kv_cache_layer(c, layer, 1); /* sequences from 1 on */
+                        for (int h = 0; h < s.kv_heads; h++) {
+                            int64_t at = kernel_kv_at(&v, q - 1, h, length - 1);
+                            float *row = (float *)v.k + at, *value = (float *)v.v + at;
+                            float mine = (float)(((length * 8 + q) * 2 + layer) * 2000 + h);
+                            for (int d = 0; d < s.head_dim; d++) {
+                                if (pass == 0)
+                                    wrong += row[d] != 0 || value[d] != 0;
+                                else
+                                    wrong += row[d] != mine + (float)d || value[d] != -mine;
+                                row[d] = mine + (float)d, value[d] = -mine;
+                            }
+                        }
+                    }
+                }
+        if (wrong)
+            TEST_FAIL("%s: %d elements", layouts[i].name, wrong);
+        kv_cache_free(c);
+    }
+    k->ops->close(k);
+}
+
+TEST(pages_hold_the_tokens_that_the_reference_counts)
+{
+    enum { MIB2 = 2 << 20 };
+    struct kv_cache_shape s = {.kind = KV_CACHE_VIRTUAL,
+                               .dtype = KERNEL_FP16,
+                               .layers = 32,
+                               .kv_heads = 8,
+                               .head_dim = 128,
+                               .sequences = 4,
+                               .capacity = 8192};
+    /* llama 3 8B: 1024 tokens of a layer to a page, 32 of all layers */
+    CHECK_INT(kv_cache_layout_of(&s, MIB2), KV_CACHE_ACROSS_LAYERS);
+    CHECK_INT(kv_cache_layout_of(&s, 4096), KV_CACHE_BY_HEAD);
+    s.sequences = 33; /* 8448 stretches of memory */
+    CHECK_INT(kv_cache_layout_of(&s, 4096), KV_CACHE_BY_TOKEN);
+    s.layers = 1; /* an encoder's */
+    CHECK_INT(kv_cache_layout_of(&s, MIB2), KV_CACHE_BY_TOKEN);
+    s.kind = KV_CACHE_PAGED;
+    CHECK_INT(kv_cache_layout_of(&s, MIB2), KV_CACHE_BY_HEAD);
+}
+
+TEST(a_budget_of_blocks_is_never_exceeded_and_refusal_changes_nothing)
+{
+    struct kernels *k = open_cpu();
+    struct kv_cache_shape s = shape(KV_CACHE_PAGED);
+    int64_t pool, table, block = 2 * 3 * 16 * 2 * 8 * 2;
+    struct error e = {0};
+    s.budget = 5 * block + 7;
+    kv_cache_sizes(&s, &pool, &table);
+    CHECK_INT(pool, 5 * block);
+    CHECK_INT(table, 4 * 3 * 4);
+    struct kv_cache *c = kv_cache_create(k, &s, NULL);
+    CHECK(resize(c, 0, 33, NULL) == 0 && resize(c, 3, 16, NULL) == 0);
+    CHECK_INT(resize(c, 1, 17, &e), -1);
+    CHECK_INT(e.kind, ERROR_MEMORY);
+    CHECK_CONTAINS(e.text, "1 of 5 are free");
+    CHECK_INT(kv_cache_length(c, 1), 0);
+    CHECK_INT(kv_cache_free_blocks(c), 1);
+    int both[2] = {16, 17}; /* what one gives the other takes */
+    CHECK(kv_cache_resize(c, 0, 2, both, &e) == 0);
+    struct kv_cache_figures f = figures(c);
+    CHECK_INT(f.page_bytes, block);
+    CHECK_INT(f.pages, 4);
+    CHECK_INT(f.committed, 4 * block);
+    CHECK_INT(f.reserved, 5 * block);
+    CHECK_INT(f.used, (16 + 17 + 16) * block / 16);
+    CHECK_INT(f.contiguous, 2 * 3 * 4 * 40 * 2 * 8 * 2);
+    kv_cache_free(c);
+    k->ops->close(k);
+}
+
+TEST(a_budget_of_pages_takes_back_what_ended_sequences_kept_before_it_refuses)
 {
     struct kernels *k = open_cpu();
     struct kv_cache_shape s = large();
+    struct error e = {0};
+    int64_t page = (int64_t)k->ops->page_bytes(k), step = 12 * page; /* a page of every region */
+    if (page != 4096)
+        SKIP("pages of another size");
+    s.alone = true;
+    s.budget = 5 * step;
     struct kv_cache *c = kv_cache_create(k, &s, NULL);
-    int same = 0;
-    for (int length = 1; length <= 200; length += 7)
-        for (int q = 2; q >= 0; q--) {
-            CHECK(resize(c, q, length, NULL) == 0);
-            for (int layer = 0; layer < 2; layer++) {
-                struct kernel_kv v = kv_cache_layer(c, layer, q);
-                CHECK(!v.table && v.block_size == 200);
-                for (int h = 0; h < 3; h++) {
-                    float *row = (float *)v.k + ((int64_t)h * 200 + length - 1) * 16;
-                    row[15] = 1;
-                    ((float *)v.v)[((int64_t)h * 200 + length - 1) * 16] = 1;
-                    same += row[0] == 0;
-                }
-            }
-        }
-    CHECK_INT(same, 29 * 3 * 2 * 3);
+    CHECK(resize(c, 0, 64, NULL) == 0 && resize(c, 1, 129, NULL) == 0);
+    CHECK_INT(figures(c).committed, 4 * step);
+    CHECK_INT(resize(c, 2, 65, &e), -1); /* two pages are missing, one is left */
+    CHECK_INT(e.kind, ERROR_MEMORY);
+    CHECK_INT(kv_cache_length(c, 2), 0);
+    CHECK_INT(figures(c).committed, 4 * step);
+    CHECK(resize(c, 1, 1, NULL) == 0); /* its other two are kept, and now may go */
+    CHECK_INT(figures(c).kept, 2 * step);
+    CHECK(resize(c, 2, 65, NULL) == 0);
+    CHECK_INT(figures(c).committed, 4 * step);
+    CHECK_INT(figures(c).kept, 0);
+    int all[3] = {64, 64, 200};
+    CHECK_INT(kv_cache_resize(c, 0, 3, all, &e), -1);
+    CHECK_INT(kv_cache_length(c, 1), 1);
+    CHECK_INT(figures(c).kept, 0);
+    CHECK_INT(k->ops->allocated(k), 4 * step);
+    kv_cache_free(c);
+    CHECK_INT(k->ops->allocated(k), 0);
+    k->ops->close(k);
+}
+
+TEST(a_sequence_starts_where_what_is_mapped_fits_it_best)
+{
+    struct kernels *k = open_cpu();
+    struct kv_cache_shape s = large();
+    if (k->ops->page_bytes(k) != 4096)
+        SKIP("pages of another size");
+    s.alone = true;
+    s.sequences = 4;
+    struct kv_cache *c = kv_cache_create(k, &s, NULL);
+    CHECK_INT(kv_cache_vacant(c, 10), 0);
+    CHECK(resize(c, 0, 200, NULL) == 0 && resize(c, 1, 100, NULL) == 0 && resize(c, 2, 1, NULL) == 0);
+    CHECK_INT(kv_cache_vacant(c, 10), 3);
+    CHECK(resize(c, 0, 0, NULL) == 0 && resize(c, 1, 0, NULL) == 0 && resize(c, 2, 0, NULL) == 0);
+    CHECK_INT(kv_cache_vacant(c, 10), 2);  /* 64 mapped */
+    CHECK_INT(kv_cache_vacant(c, 100), 1); /* 128 */
+    CHECK_INT(kv_cache_vacant(c, 129), 0); /* all 200 */
+    CHECK(resize(c, 0, 5, NULL) == 0);
+    CHECK_INT(kv_cache_vacant(c, 129), 1); /* none is enough: the one that has most */
+    for (int q = 0; q < 4; q++)
+        CHECK(resize(c, q, 1, NULL) == 0);
+    CHECK_INT(kv_cache_vacant(c, 1), -1);
     kv_cache_free(c);
     k->ops->close(k);
 }

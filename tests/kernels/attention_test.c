@@ -30,7 +30,8 @@ struct setup {
     struct kernel_kv kv;
     struct kernel_batch batch;
     int32_t row_start[5], context[4], table[4 * 512];
-    float *q, *keys[4], *values[4]; /* per sequence: [tokens, kv_heads, head_dim] as the cache rounds them */
+    char *key_memory, *value_memory; /* what kv's arrays lie in */
+    float *q, *keys[4], *values[4];  /* per sequence: [tokens, kv_heads, head_dim] as the cache rounds them */
     size_t cache_bytes;
     int q_stride;
 };
@@ -56,7 +57,33 @@ static void write_tokens(struct setup *s, const struct shape *shape)
     free(keys), free(values);
 }
 
-static void set_up(struct setup *s, struct kernels *k, const struct shape *shape, enum kernel_dtype dtype)
+/* Heads apart, tokens whole, or tokens whole with this layer as the second of three inside them. */
+enum layout { BY_HEAD, BY_TOKEN, ACROSS_LAYERS, LAYOUTS };
+static const char *const layouts[] = {"by head", "by token", "across layers"};
+
+/* Memory for the cache, all of it no number: what lies between a layer's rows must not be read. */
+static void lay_out(struct setup *s, enum layout layout, int blocks)
+{
+    size_t element = kernel_dtype_bytes(s->kv.dtype), before = 0;
+    kernel_kv_by_head(&s->kv);
+    if (layout != BY_HEAD)
+        kernel_kv_by_token(&s->kv);
+    if (layout == ACROSS_LAYERS) {
+        before = (size_t)s->kv.token_stride * element;
+        s->kv.token_stride *= 3;
+        s->kv.block_stride *= 3;
+    }
+    s->cache_bytes = (size_t)(blocks * s->kv.block_stride) * element;
+    s->key_memory = s->k->ops->alloc(s->k, s->cache_bytes);
+    s->value_memory = s->k->ops->alloc(s->k, s->cache_bytes);
+    memset(s->key_memory, 0xff, s->cache_bytes);
+    memset(s->value_memory, 0xff, s->cache_bytes);
+    s->kv.k = s->key_memory + before;
+    s->kv.v = s->value_memory + before;
+}
+
+static void set_up(struct setup *s, struct kernels *k, const struct shape *shape, enum kernel_dtype dtype,
+                   enum layout layout)
 {
     memset(s, 0, sizeof *s);
     s->k = k;
@@ -76,7 +103,8 @@ static void set_up(struct setup *s, struct kernels *k, const struct shape *shape
     s->batch.max_context = longest;
     s->batch.row_start = s->row_start;
     s->batch.context = s->context;
-    s->kv = (struct kernel_kv){dtype, NULL, NULL, NULL, 0, longest + 3, shape->kv_heads, shape->head_dim};
+    s->kv = (struct kernel_kv){
+        .dtype = dtype, .block_size = longest + 3, .kv_heads = shape->kv_heads, .head_dim = shape->head_dim};
     blocks = shape->sequences;
     if (shape->block_size) {
         int per_sequence = (longest + shape->block_size - 1) / shape->block_size;
@@ -87,10 +115,7 @@ static void set_up(struct setup *s, struct kernels *k, const struct shape *shape
         for (int i = 0; i < blocks; i++) /* scattered, last block first */
             s->table[i] = blocks - 1 - i;
     }
-    s->cache_bytes =
-        (size_t)(blocks * s->kv.kv_heads * s->kv.block_size * s->kv.head_dim) * kernel_dtype_bytes(dtype);
-    s->kv.k = k->ops->alloc(k, s->cache_bytes);
-    s->kv.v = k->ops->alloc(k, s->cache_bytes);
+    lay_out(s, layout, blocks);
     s->q_stride = shape->heads * shape->head_dim + 7;
     s->q = noise_array((size_t)(s->batch.rows * s->q_stride));
     for (int i = 0; i < s->batch.rows * s->q_stride; i++)
@@ -102,8 +127,8 @@ static void tear_down(struct setup *s)
 {
     for (int i = 0; i < s->batch.sequences; i++)
         free(s->keys[i]), free(s->values[i]);
-    s->k->ops->free(s->k, s->kv.k, s->cache_bytes);
-    s->k->ops->free(s->k, s->kv.v, s->cache_bytes);
+    s->k->ops->free(s->k, s->key_memory, s->cache_bytes);
+    s->k->ops->free(s->k, s->value_memory, s->cache_bytes);
     free(s->q);
 }
 
@@ -137,10 +162,10 @@ static void oracle(const struct setup *s, double *out)
 
 /* Scores up to about 15 and their exponentials in fp32: errors of a few 1e-6 of values below 1. */
 static void check_shape(struct kernels *k, const char *level, const struct shape *shape, const char *name,
-                        enum kernel_dtype dtype, bool flash)
+                        enum kernel_dtype dtype, enum layout layout, bool flash)
 {
     struct setup s;
-    set_up(&s, k, shape, dtype);
+    set_up(&s, k, shape, dtype, layout);
     size_t n = (size_t)(s.batch.rows * s.a.heads * s.a.head_dim);
     double *want = malloc(n * sizeof *want);
     float *out = noise_array(n);
@@ -151,8 +176,8 @@ static void check_shape(struct kernels *k, const char *level, const struct shape
     (flash ? k->ops->attention_flash : k->ops->attention_naive)(k, out, s.q, s.q_stride, &s.kv, &s.a,
                                                                 &s.batch, workspace);
     char what[120];
-    snprintf(what, sizeof what, "%s, %s, %s cache", flash ? "flash" : "naive", name,
-             kernel_dtype_name(dtype));
+    snprintf(what, sizeof what, "%s, %s, %s cache %s", flash ? "flash" : "naive", name,
+             kernel_dtype_name(dtype), layouts[layout]);
     check_near(what, level, out, want, n, 5e-6, 1);
     k->ops->free(k, workspace, bytes);
     free(want), free(out);
@@ -168,7 +193,8 @@ static void check_attention(bool flash, int threads)
             for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++) {
                 char name[20];
                 snprintf(name, sizeof name, "shape %zu", j);
-                check_shape(k, levels[level], &shapes[j], name, dtypes[i], flash);
+                for (int layout = 0; layout < LAYOUTS; layout++)
+                    check_shape(k, levels[level], &shapes[j], name, dtypes[i], (enum layout)layout, flash);
             }
         if (k)
             k->ops->close(k);
@@ -203,8 +229,9 @@ TEST(random_ragged_shapes_equal_the_double_loops)
         if (!k)
             k = open_level(level = "auto", "own", 1 + below(5));
         enum kernel_dtype dtype = (enum kernel_dtype)below(3);
-        check_shape(k, level, &shape, name, dtype, true);
-        check_shape(k, level, &shape, name, dtype, false);
+        enum layout layout = (enum layout)below(LAYOUTS);
+        check_shape(k, level, &shape, name, dtype, layout, true);
+        check_shape(k, level, &shape, name, dtype, layout, false);
         k->ops->close(k);
     }
 }
@@ -274,8 +301,16 @@ TEST(rope_cache_equals_rope_of_q_and_k_then_cache_write)
         void *caches[4];
         for (int i = 0; i < 4; i++)
             caches[i] = k->ops->alloc(k, bytes);
-        struct kernel_kv one = {(enum kernel_dtype)dtype, caches[0], caches[1], blocks, 4, 8, KV, DIM},
-                         two = one;
+        struct kernel_kv one = {.dtype = (enum kernel_dtype)dtype,
+                                .k = caches[0],
+                                .v = caches[1],
+                                .table = blocks,
+                                .table_stride = 4,
+                                .block_size = 8,
+                                .kv_heads = KV,
+                                .head_dim = DIM};
+        dtype == KERNEL_FP32 ? kernel_kv_by_head(&one) : kernel_kv_by_token(&one);
+        struct kernel_kv two = one;
         two.k = caches[2], two.v = caches[3];
         k->ops->rope_cache(k, x, STRIDE, &a, &rope, &one, &batch);
         k->ops->rope(k, y, STRIDE, HEADS, DIM, &rope, &batch);

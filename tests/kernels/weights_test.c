@@ -158,7 +158,9 @@ static void narrowed(struct kernels *k, enum kernel_dtype dtype, const float *x,
     uint16_t *values = malloc((size_t)n * sizeof *values);
     int32_t row_start[] = {0, 1}, context[] = {0};
     struct kernel_batch batch = {1, 1, 1, 1, row_start, context};
-    struct kernel_kv kv = {dtype, out, values, NULL, 0, 1, 1, n};
+    struct kernel_kv kv = {
+        .dtype = dtype, .k = out, .v = values, .block_size = 1, .kv_heads = 1, .head_dim = n};
+    kernel_kv_by_head(&kv);
     k->ops->cache_write(k, &kv, x, x, n, &batch);
     CHECK(memcmp(out, values, (size_t)n * sizeof *values) == 0);
     free(values);
