@@ -45,21 +45,20 @@ static void dequantize_q6_k(const unsigned char *p, float *out)
     }
 }
 
-static void quantize_block(enum kernel_dtype dtype, const float *x, unsigned char *out)
+#define BLOCKS_NAME blocks_quantize_portable
+static void BLOCKS_NAME(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out);
+#include "kernels/blocks_rows.h"
+
+static void quantize_blocks(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out)
 {
-    switch (dtype) {
-    case KERNEL_Q8_0:
-        blocks_quantize_q8_0(x, out);
-        break;
-    case KERNEL_Q4_0:
-        blocks_quantize_q4_0(x, out);
-        break;
-    case KERNEL_Q4_K:
-        blocks_quantize_q4_k(x, out);
-        break;
-    default:
-        blocks_quantize_q6_k(x, out);
+#if defined(__x86_64__)
+    void blocks_quantize_avx2(enum kernel_dtype, const float *, int64_t, unsigned char *);
+    if (__builtin_cpu_supports("avx2")) {
+        blocks_quantize_avx2(dtype, x, blocks, out);
+        return;
     }
+#endif
+    blocks_quantize_portable(dtype, x, blocks, out);
 }
 
 static void dequantize_block(enum kernel_dtype dtype, const unsigned char *p, float *out)
@@ -91,8 +90,7 @@ static uint16_t to_bf16(float x)
 
 void kernel_quantize_rows(enum kernel_dtype dtype, const float *x, int64_t rows, int64_t cols, void *out)
 {
-    int64_t n = rows * cols, block = kernel_block_cols(dtype);
-    size_t bytes = kernel_row_bytes(dtype, block);
+    int64_t n = rows * cols;
     unsigned char *to = out;
     if (dtype == KERNEL_FP32)
         memcpy(out, x, (size_t)n * sizeof *x);
@@ -100,8 +98,8 @@ void kernel_quantize_rows(enum kernel_dtype dtype, const float *x, int64_t rows,
         uint16_t half = dtype == KERNEL_FP16 ? blocks_to_half(x[i]) : to_bf16(x[i]);
         memcpy(to + 2 * i, &half, sizeof half);
     }
-    for (int64_t i = 0; i < n && kernel_is_blocks(dtype); i += block, to += bytes)
-        quantize_block(dtype, x + i, to);
+    if (kernel_is_blocks(dtype))
+        quantize_blocks(dtype, x, n / kernel_block_cols(dtype), out);
 }
 
 void kernel_dequantize_rows(enum kernel_dtype dtype, const void *data, int64_t rows, int64_t cols, float *out)

@@ -121,22 +121,23 @@ QUANTIZE float blocks_sum_lanes(const float lane[BLOCKS_LANES])
     return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-QUANTIZE float blocks_dot(const float *a, const float *b, int n)
-{
-    float lane[BLOCKS_LANES] = {0};
-    for (int i = 0; i < n; i += BLOCKS_LANES)
-        for (int j = 0; j < BLOCKS_LANES; j++)
-            lane[j] += BLOCKS_MUL(a[i + j], b[i + j]);
-    return blocks_sum_lanes(lane);
-}
+/* Sums over n values, n a multiple of BLOCKS_LANES. */
+struct blocks_sums {
+    float q, qq, qx;
+};
 
-QUANTIZE float blocks_total(const float *a, int n)
+#ifdef __CUDACC__
+
+QUANTIZE struct blocks_sums blocks_sum(const float *q, const float *x, int n)
 {
-    float lane[BLOCKS_LANES] = {0};
-    for (int i = 0; i < n; i += BLOCKS_LANES)
-        for (int j = 0; j < BLOCKS_LANES; j++)
-            lane[j] += a[i + j];
-    return blocks_sum_lanes(lane);
+    float all[BLOCKS_LANES] = {0}, squares[BLOCKS_LANES] = {0}, products[BLOCKS_LANES] = {0};
+    for (int i = 0; i < n; i++) {
+        all[i % BLOCKS_LANES] += q[i];
+        squares[i % BLOCKS_LANES] += BLOCKS_MUL(q[i], q[i]);
+        products[i % BLOCKS_LANES] += BLOCKS_MUL(q[i], x[i]);
+    }
+    struct blocks_sums s = {blocks_sum_lanes(all), blocks_sum_lanes(squares), blocks_sum_lanes(products)};
+    return s;
 }
 
 /* q = x scaled, rounded and kept in [low, high]; what is not a number becomes low. */
@@ -153,13 +154,56 @@ QUANTIZE void blocks_levels(float *q, const float *x, int n, float base, float i
 QUANTIZE float blocks_error(const float *q, const float *x, int n, float scale, float base)
 {
     float lane[BLOCKS_LANES] = {0};
-    for (int i = 0; i < n; i += BLOCKS_LANES)
-        for (int j = 0; j < BLOCKS_LANES; j++) {
-            float away = x[i + j] - (BLOCKS_MUL(scale, q[i + j]) + base);
-            lane[j] += BLOCKS_MUL(away, away);
-        }
+    for (int i = 0; i < n; i++) {
+        float away = x[i] - (BLOCKS_MUL(scale, q[i]) + base);
+        lane[i % BLOCKS_LANES] += BLOCKS_MUL(away, away);
+    }
     return blocks_sum_lanes(lane);
 }
+
+#else /* the same, eight lanes at a time */
+
+typedef float blocks_v __attribute__((vector_size(4 * BLOCKS_LANES), aligned(4), may_alias));
+typedef int32_t blocks_vi __attribute__((vector_size(4 * BLOCKS_LANES), aligned(4), may_alias));
+
+QUANTIZE struct blocks_sums blocks_sum(const float *q, const float *x, int n)
+{
+    blocks_v all = {0}, squares = {0}, products = {0};
+    for (int i = 0; i < n; i += BLOCKS_LANES) {
+        blocks_v a = *(const blocks_v *)(q + i), b = *(const blocks_v *)(x + i);
+        all += a;
+        squares += a * a;
+        products += a * b;
+    }
+    struct blocks_sums s = {blocks_sum_lanes((const float *)&all), blocks_sum_lanes((const float *)&squares),
+                            blocks_sum_lanes((const float *)&products)};
+    return s;
+}
+
+QUANTIZE void blocks_levels(float *q, const float *x, int n, float base, float inverse, float low, float high)
+{
+    const blocks_v least = low - (blocks_v){0}, most = high - (blocks_v){0};
+    for (int i = 0; i < n; i += BLOCKS_LANES) {
+        blocks_v v = (*(const blocks_v *)(x + i) - base) * inverse;
+        blocks_vi above = v > least;
+        v = (blocks_v)(((blocks_vi)v & above) | ((blocks_vi)least & ~above));
+        blocks_vi below = v < most;
+        v = (blocks_v)(((blocks_vi)v & below) | ((blocks_vi)most & ~below));
+        *(blocks_v *)(q + i) = (v + 0x1.8p23f) - 0x1.8p23f;
+    }
+}
+
+QUANTIZE float blocks_error(const float *q, const float *x, int n, float scale, float base)
+{
+    blocks_v lane = {0};
+    for (int i = 0; i < n; i += BLOCKS_LANES) {
+        blocks_v away = *(const blocks_v *)(x + i) - (scale * *(const blocks_v *)(q + i) + base);
+        lane += away * away;
+    }
+    return blocks_sum_lanes((const float *)&lane);
+}
+
+#endif
 
 QUANTIZE float blocks_inverse(float x)
 {
@@ -170,19 +214,18 @@ QUANTIZE float blocks_inverse(float x)
 QUANTIZE struct blocks_fit blocks_fit_line(const float *q, const float *x, float sum_x)
 {
     const float n = BLOCKS_SUB;
-    float sum_q = blocks_total(q, BLOCKS_SUB), sum_qq = blocks_dot(q, q, BLOCKS_SUB),
-          sum_qx = blocks_dot(q, x, BLOCKS_SUB);
-    float determinant = BLOCKS_MUL(n, sum_qq) - BLOCKS_MUL(sum_q, sum_q); /* whole numbers: exact */
+    const struct blocks_sums sum = blocks_sum(q, x, BLOCKS_SUB);
+    float determinant = BLOCKS_MUL(n, sum.qq) - BLOCKS_MUL(sum.q, sum.q); /* whole numbers: exact */
     struct blocks_fit f = {0, 0, 0};
     if (determinant > 0) {
-        f.scale = (BLOCKS_MUL(n, sum_qx) - BLOCKS_MUL(sum_q, sum_x)) / determinant;
-        f.base = (sum_x - BLOCKS_MUL(f.scale, sum_q)) / n;
+        f.scale = (BLOCKS_MUL(n, sum.qx) - BLOCKS_MUL(sum.q, sum_x)) / determinant;
+        f.base = (sum_x - BLOCKS_MUL(f.scale, sum.q)) / n;
     }
     if (determinant <= 0 || f.base > 0) {
-        f.scale = sum_qq > 0 ? sum_qx / sum_qq : 0;
+        f.scale = sum.qq > 0 ? sum.qx / sum.qq : 0;
         f.base = 0;
     }
-    f.gain = f.scale > 0 ? BLOCKS_MUL(f.scale, sum_qx) + BLOCKS_MUL(f.base, sum_x) : 0;
+    f.gain = f.scale > 0 ? BLOCKS_MUL(f.scale, sum.qx) + BLOCKS_MUL(f.base, sum_x) : 0;
     return f;
 }
 
@@ -190,7 +233,7 @@ QUANTIZE struct blocks_fit blocks_fit_line(const float *q, const float *x, float
 QUANTIZE struct blocks_fit blocks_search_line(const float *x)
 {
     enum { GUESSES = 9 };
-    float low = 0, high = x[0], q[BLOCKS_SUB], sum_x = blocks_total(x, BLOCKS_SUB);
+    float low = 0, high = x[0], q[BLOCKS_SUB], sum_x = blocks_sum(x, x, BLOCKS_SUB).q;
     for (int i = 0; i < BLOCKS_SUB; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
@@ -222,8 +265,8 @@ QUANTIZE struct blocks_fit blocks_search_scale(const float *x)
     struct blocks_fit best = {0, 0, 0};
     for (int i = 0; i < GUESSES && extreme != 0; i++) {
         blocks_levels(q, x, BLOCKS_SIX_SUB, 0, -(31.0f + 0.25f * (float)i) / extreme, -32, 31);
-        float sum_qq = blocks_dot(q, q, BLOCKS_SIX_SUB), sum_qx = blocks_dot(q, x, BLOCKS_SIX_SUB);
-        float scale = sum_qq > 0 ? sum_qx / sum_qq : 0, gain = BLOCKS_MUL(scale, sum_qx);
+        const struct blocks_sums sum = blocks_sum(q, x, BLOCKS_SIX_SUB);
+        float scale = sum.qq > 0 ? sum.qx / sum.qq : 0, gain = BLOCKS_MUL(scale, sum.qx);
         if (gain > best.gain)
             best = (struct blocks_fit){scale, 0, gain};
     }
@@ -278,11 +321,12 @@ QUANTIZE void blocks_solve_four(struct blocks_four *f, const float *x)
     for (int b = 0; b < 8; b++) {
         const float *q = f->q + b * BLOCKS_SUB, *y = x + b * BLOCKS_SUB;
         float s = (float)f->s[b], t = (float)f->t[b];
-        uu += BLOCKS_MUL(BLOCKS_MUL(s, s), blocks_dot(q, q, BLOCKS_SUB));
-        uv -= BLOCKS_MUL(BLOCKS_MUL(s, t), blocks_total(q, BLOCKS_SUB));
+        const struct blocks_sums sum = blocks_sum(q, y, BLOCKS_SUB);
+        uu += BLOCKS_MUL(BLOCKS_MUL(s, s), sum.qq);
+        uv -= BLOCKS_MUL(BLOCKS_MUL(s, t), sum.q);
         vv += BLOCKS_MUL(BLOCKS_MUL(t, t), (float)BLOCKS_SUB);
-        ux += BLOCKS_MUL(s, blocks_dot(q, y, BLOCKS_SUB));
-        vx -= BLOCKS_MUL(t, blocks_total(y, BLOCKS_SUB));
+        ux += BLOCKS_MUL(s, sum.qx);
+        vx -= BLOCKS_MUL(t, blocks_sum(y, y, BLOCKS_SUB).q);
     }
     float determinant = BLOCKS_MUL(uu, vv) - BLOCKS_MUL(uv, uv);
     float d = f->d, m = f->m;
@@ -396,8 +440,9 @@ QUANTIZE void blocks_quantize_q6_k(const float *x, unsigned char *out)
         error += blocks_settle_six(&f, y, b, blocks_nearest(BLOCKS_MUL(scale[b], inverse), -128, 127));
         const float *q = f.q + b * BLOCKS_SIX_SUB;
         float s = (float)f.s[b];
-        uu += BLOCKS_MUL(BLOCKS_MUL(s, s), blocks_dot(q, q, BLOCKS_SIX_SUB));
-        ux += BLOCKS_MUL(s, blocks_dot(q, y, BLOCKS_SIX_SUB));
+        const struct blocks_sums sum = blocks_sum(q, y, BLOCKS_SIX_SUB);
+        uu += BLOCKS_MUL(BLOCKS_MUL(s, s), sum.qq);
+        ux += BLOCKS_MUL(s, sum.qx);
     }
     again = f;
     again.d = uu > 0 ? blocks_from_half(blocks_to_half(ux / uu)) : f.d;

@@ -82,7 +82,8 @@ void cpu_write_matrix(struct kernels *k, struct kernel_matrix *m, int64_t first,
 /* Rows [first, first + rows) of a matrix by channel, in their type, row-major. */
 void cpu_turn_rows(void *out, const struct kernel_matrix *m, int64_t first, int64_t rows);
 
-/* Columns [first, first + n) of a row as fp32, first a multiple of 64. */
+/* Columns [first, first + n) of a row as fp32, first a multiple of 256, n of a block where blocks are not
+ * padded. */
 void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, int64_t row, int64_t first,
                int64_t n);
 

@@ -1,5 +1,6 @@
 /* The single-thread kernels as one template: a level_*.c sets the SIMD_ macros and includes this once. */
 #include "kernels/cpu/level_attention.h"
+#include "kernels/cpu/level_blocks.h"
 #include "kernels/cpu/level_convert.h"
 #include "kernels/cpu/level_elementwise.h"
 #include "kernels/cpu/level_gemm.h"
@@ -15,6 +16,7 @@ const struct simd SIMD_TABLE = {
     .narrow = narrow,
     .widen_nf4 = widen_nf4,
     .narrow_nf4 = narrow_nf4,
+    .widen_blocks = widen_blocks,
     .uniform = uniform,
     .absmax = absmax,
     .read = read_all,

@@ -6,7 +6,7 @@
  * of the inner loop a tile of R weight rows reads 2 vectors and R scalars for 2 R fused multiply-adds. */
 #pragma once
 
-#include "kernels/cpu/level_nf4.h"
+#include "kernels/cpu/level_blocks.h"
 
 #if SIMD_AVX512
 enum { GEMM_TILE = 12 }; /* 24 of 32 registers accumulate */
@@ -14,6 +14,7 @@ enum { GEMM_TILE = 12 }; /* 24 of 32 registers accumulate */
 enum { GEMM_TILE = 6 }; /* 12 of 16 registers */
 #endif
 enum { GEMM_LANES = 2 * W, GEMM_DEPTH = 256 };
+_Static_assert(GEMM_DEPTH % KERNEL_K_BLOCK == 0, "depths begin with a block of every format");
 _Static_assert(SIMD_GEMM_BLOCK % GEMM_TILE == 0, "a block is made of whole tiles");
 
 /* c[r, lane] (+)= sum over k < depth of w[r * row_stride + k * k_stride] * xt[k * V W + lane] */
@@ -226,6 +227,8 @@ INLINE void gemm_depth(float *c, int64_t c_stride, const struct kernel_matrix *m
                 __builtin_prefetch(row + 2 * row_bytes + byte);
             if (m->dtype == KERNEL_NF4 || m->dtype == KERNEL_NF4_DQ)
                 widen_nf4_depth(converted + r * GEMM_DEPTH, m, r, k, depth);
+            else if (kernel_is_blocks(m->dtype))
+                widen_blocks(converted + r * GEMM_DEPTH, row, m->dtype, depth);
             else
                 widen(converted + r * GEMM_DEPTH, row, m->dtype, 1, depth);
         }

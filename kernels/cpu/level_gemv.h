@@ -4,7 +4,7 @@
  * the way in; x stays in the first-level cache. */
 #pragma once
 
-#include "kernels/cpu/level_nf4.h"
+#include "kernels/cpu/level_blocks.h"
 
 enum {
     GEMV_TILE =
@@ -114,7 +114,8 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
 {
     static void (*const by_dtype[KERNEL_DTYPES])(float *, int64_t, const struct kernel_matrix *,
                                                  const float *, int64_t, int) = {
-        gemv_fp32, gemv_fp16, gemv_bf16, gemv_int8, gemv_nf4, gemv_nf4_dq};
+        gemv_fp32,   gemv_fp16, gemv_bf16, gemv_int8, gemv_nf4,
+        gemv_nf4_dq, gemv_q8_0, gemv_q4_0, gemv_q4_k, gemv_q6_k};
     /* More than four rows of x: blocks of whole tiles small enough to stay in the first-level cache for the
      * second group of rows. */
     int64_t row_bytes = (int64_t)kernel_row_bytes(m->dtype, m->cols), tiles = 16384 / (GEMV_TILE * row_bytes);

@@ -59,6 +59,8 @@ struct simd {
      * bytes: the nearest levels of in * inverse, behind them zeros. */
     void (*widen_nf4)(float *out, const uint8_t *codes, const float *scales, int64_t n);
     void (*narrow_nf4)(uint8_t *out, const float *in, float inverse, int64_t n);
+    /* Q8_0 ... Q6_K: n columns, whole blocks, from the start of a block on */
+    void (*widen_blocks)(float *out, const void *data, enum kernel_dtype dtype, int64_t n);
     /* generator_value of elements [first, first + n), which share the high half of their index */
     void (*uniform)(float *out, uint64_t key, uint32_t first, float amplitude, int64_t n);
     float (*absmax)(const float *x, int64_t n);

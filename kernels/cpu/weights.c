@@ -1,4 +1,5 @@
 /* Synthetic weights made in place, and weights read back as fp32. */
+#include "kernels/blocks.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/generator.h"
 #include "kernels/quantize.h"
@@ -101,6 +102,20 @@ static void generate_nf4(const struct cpu *c, struct kernel_matrix *m, uint64_t 
     generate_nf4_scales(c, m, blocks, seed, id, law, amplitude);
 }
 
+/* A chunk is a whole number of blocks, and so is a row: rows do not matter. */
+static void generate_blocks(const struct cpu *c, struct kernel_matrix *m, uint64_t seed, uint64_t id,
+                            enum kernel_weight_law law, float amplitude)
+{
+    int64_t total = m->rows * m->cols;
+#pragma omp parallel for schedule(static) num_threads(cpu_threads_for(c, total))
+    for (int64_t i = 0; i < total; i += CHUNK) {
+        float chunk[CHUNK];
+        int64_t n = total - i < CHUNK ? total - i : CHUNK;
+        values(c, chunk, seed, id, i, n, law, amplitude);
+        kernel_quantize_rows(m->dtype, chunk, 1, n, (char *)m->data + kernel_row_bytes(m->dtype, i));
+    }
+}
+
 void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uint64_t id,
                   enum kernel_weight_law law, float amplitude)
 {
@@ -109,6 +124,10 @@ void cpu_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, uin
     int threads = cpu_threads_for(c, total);
     if (m->dtype == KERNEL_NF4 || m->dtype == KERNEL_NF4_DQ) {
         generate_nf4(c, m, seed, id, law, amplitude);
+        return;
+    }
+    if (kernel_is_blocks(m->dtype)) {
+        generate_blocks(c, m, seed, id, law, amplitude);
         return;
     }
     if (m->dtype == KERNEL_INT8) {
@@ -130,6 +149,11 @@ void cpu_widen(const struct cpu *c, float *out, const struct kernel_matrix *m, i
                int64_t n)
 {
     enum { BLOCKS = 64 };
+    if (kernel_is_blocks(m->dtype)) {
+        size_t at = (size_t)row * kernel_row_bytes(m->dtype, m->cols) + kernel_row_bytes(m->dtype, first);
+        c->simd->widen_blocks(out, (const char *)m->data + at, m->dtype, n);
+        return;
+    }
     if (m->dtype != KERNEL_NF4 && m->dtype != KERNEL_NF4_DQ) {
         const char *from =
             (const char *)m->data + (size_t)(row * m->cols + first) * kernel_dtype_bytes(m->dtype);
