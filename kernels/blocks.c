@@ -46,7 +46,6 @@ static void dequantize_q6_k(const unsigned char *p, float *out)
 }
 
 #define BLOCKS_NAME blocks_quantize_portable
-static void BLOCKS_NAME(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out);
 #include "kernels/blocks_rows.h"
 
 static void quantize_blocks(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out)

@@ -12,9 +12,6 @@
 #pragma GCC target("avx2")
 #endif
 
-#include "kernels/blocks_search.h"
-
-void blocks_quantize_avx2(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out);
 #define BLOCKS_NAME blocks_quantize_avx2
 #include "kernels/blocks_rows.h"
 

@@ -1,5 +1,15 @@
 /* Rows of values to rows of blocks, as one template: BLOCKS_NAME is the function to make, the including file
  * chooses for which instruction set. */
+#pragma once
+
+#include "kernels/blocks_search.h"
+
+#ifndef BLOCKS_NAME
+#define BLOCKS_NAME blocks_quantize
+#endif
+
+void BLOCKS_NAME(enum kernel_dtype dtype, const float *x, int64_t blocks, unsigned char *out);
+
 static void quantize_block(enum kernel_dtype dtype, const float *x, unsigned char *out)
 {
     switch (dtype) {

@@ -150,7 +150,7 @@ static int64_t ragged_row(const struct model_spec *m, int block, const char **wh
         {"hidden", m->d_model},
         {m->family == MODEL_MAMBA ? "inner" : "feed-forward",
          m->family == MODEL_MAMBA ? m->mamba.inner : m->ffn},
-        {"attention", m->family == MODEL_MAMBA ? m->d_model : q},
+        {m->family == MODEL_MAMBA ? "step" : "attention", m->family == MODEL_MAMBA ? m->mamba.dt_rank : q},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (row[i].cols % block != 0) {

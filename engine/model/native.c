@@ -31,9 +31,6 @@ static int axis_known(const struct implementation *i, struct error *e)
             e, ERROR_UNSUPPORTED,
             "precision stored takes the types of a model's file, and a catalog's model has none: "
             "choose bf16, q8_0 or q4_k");
-    if (i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
-        return error_set(e, ERROR_UNSUPPORTED,
-                         "q8_0, q4_0, q4_k and q6_k are read, not yet multiplied: choose int8 or nf4");
     if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "adapted vocabularies arrive with tokenizers: choose vocabulary standard");
@@ -101,6 +98,10 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (w == WORKLOAD_TOKENIZE || w == WORKLOAD_PERPLEXITY)
         return error_set(e, ERROR_UNSUPPORTED, "the workload %s is not built in: choose prefill",
                          workload_names[w]);
+    if (!cpu && i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
+        return error_set(
+            e, ERROR_UNSUPPORTED,
+            "blocks of GGUF files are multiplied on the cpu alone: choose precision int8 or nf4");
     if (m->family == MODEL_MAMBA && !cpu)
         return error_set(e, ERROR_UNSUPPORTED,
                          "state-space models have no CUDA kernels here: choose device cpu");

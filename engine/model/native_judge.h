@@ -6,7 +6,8 @@
 #include "engine/model/forward.h"
 #include "kernels/reference.h"
 
-enum { JUDGE_MODELS = 7 };
+/* One is wide enough for blocks of 256 weights; it is judged in the precisions that the first cannot hold. */
+enum { JUDGE_MODELS = 8, JUDGE_WIDE = 6 };
 extern const struct model_spec judge_models[JUDGE_MODELS];
 
 /* Largest difference of logits, relative to the largest logit of the reference, that rounding explains: where

@@ -112,6 +112,8 @@ int native_selftest(const char *device, void (*line)(void *who, const struct sel
         for (int p = 0; p < PRECISIONS && !failed; p++) {
             struct judge j;
             plain.precision = (enum precision_kind)p;
+            if (m == JUDGE_WIDE && !model_holds(&judge_models[0], plain.precision, NULL))
+                continue;
             if (native_supports(device, &judge_models[m], &plain, WORKLOAD_PREFILL, NULL))
                 continue;
             failed = judge_open(&j, k, &judge_models[m], plain.precision, e);

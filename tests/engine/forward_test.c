@@ -56,11 +56,14 @@ TEST(every_simd_level_and_product_library_agrees_with_the_reference)
             if (!k) /* this machine lacks the instructions or the library */
                 continue;
             for (int m = 0; m < JUDGE_MODELS; m++)
-                for (int p = PRECISION_FP32; p <= PRECISION_INT8; p++) {
+                for (int p = PRECISION_FP32; p <= PRECISION_Q6_K; p++) {
                     struct judge j;
                     struct implementation i;
                     implementation_default(&i);
                     i.precision = (enum precision_kind)p;
+                    bool blocks = p >= PRECISION_Q8_0;
+                    if ((p > PRECISION_INT8 && !blocks) || blocks != (m == JUDGE_WIDE))
+                        continue;
                     i.attention = ATTENTION_FLASH;
                     i.fusion = FUSION_FULL;
                     CHECK(judge_open(&j, k, &judge_models[m], i.precision, NULL) == 0);

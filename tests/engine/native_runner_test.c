@@ -241,6 +241,11 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         {"launch", "graph", "graph launch needs cuda: choose launch eager"},
         {"launch", "persistent", "choose launch eager"},
         {"precision", "w8a8", "choose precision int8"},
+        {"precision", "q8_0", "llama has feed-forward rows of 172 weights, which blocks of 32 do not divide"},
+        {"precision", "q4_k", "llama has hidden rows of 64 weights, which blocks of 256 do not divide"},
+        {"precision", "q6_k", "choose precision int8"},
+        {"precision", "q4_0", "choose precision nf4"},
+        {"precision", "stored", "choose bf16, q8_0 or q4_k"},
         {"vocabulary", "medical", "choose vocabulary standard"},
     };
     struct error e;
@@ -254,6 +259,11 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         CHECK_CONTAINS(e.text, choices[k].words);
     }
     struct implementation i = baseline();
+    i.precision = PRECISION_Q4_K; /* blocks of 32 would fit */
+    CHECK_INT(native_supports("cpu", &judge_models[2], &i, WORKLOAD_DECODE, &e), -1);
+    CHECK_CONTAINS(e.text, "choose precision q4_0");
+    CHECK_INT(native_supports("cpu", &judge_models[JUDGE_WIDE], &i, WORKLOAD_DECODE, &e), 0);
+    i = baseline();
     struct model_spec mamba = judge_models[JUDGE_MODELS - 1];
     CHECK_INT(native_supports("cpu", &mamba, &i, WORKLOAD_GENERATE, &e), 0);
     i.kv_cache = KV_CACHE_PAGED;

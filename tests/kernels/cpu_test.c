@@ -208,7 +208,8 @@ TEST(workspaces_never_shrink_as_rows_or_context_grow)
                    flash[2] = {0};
             for (int n = 1; n < 1100; n += n < 150 ? 1 : 13) {
                 for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++) {
-                    struct kernel_matrix m = {(enum kernel_dtype)dtype, 5000, 96, NULL, NULL};
+                    struct kernel_matrix m = {(enum kernel_dtype)dtype, 5000,
+                                              whole_cols((enum kernel_dtype)dtype, 96), NULL, NULL};
                     size_t now[] = {k->ops->product_workspace(k, &m, n), k->ops->gate_up_workspace(k, &m, n),
                                     k->ops->head_argmax_workspace(k, &m, n)};
                     CHECK(now[0] >= product[dtype] && now[1] >= gate_up[dtype] && now[2] >= head[dtype]);

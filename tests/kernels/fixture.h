@@ -40,6 +40,13 @@ __attribute__((unused)) static float *noise_array(size_t n)
     return x;
 }
 
+/* cols, or the next number of columns that makes whole blocks where those are not padded. */
+__attribute__((unused)) static int whole_cols(enum kernel_dtype dtype, int cols)
+{
+    int block = kernel_is_blocks(dtype) ? kernel_block_cols(dtype) : 1;
+    return (cols + block - 1) / block * block;
+}
+
 /* Weights in dtype, with what they really hold as fp32 in *plain (caller frees both through free_matrix). */
 __attribute__((unused)) static struct kernel_matrix
 new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows, int64_t cols, uint64_t id, float **plain)

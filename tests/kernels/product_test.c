@@ -40,6 +40,7 @@ static double activated(double x, enum kernel_activation activation)
 static void check_product(struct kernels *k, const char *level, enum kernel_dtype dtype, int rows, int n,
                           int cols, const struct kernel_epilogue *shape)
 {
+    cols = whole_cols(dtype, cols);
     int x_stride = cols + 3, out_stride = n + 5;
     float *plain, *x = noise_array((size_t)rows * (size_t)x_stride), *bias = noise_array((size_t)n);
     float *out = noise_array((size_t)rows * (size_t)out_stride),
@@ -113,7 +114,8 @@ TEST(gate_up_equals_silu_of_gate_times_up)
     FOR_EACH_LEVEL(k)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++)
         for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-            int rows = shapes[i][0], f = shapes[i][1], cols = shapes[i][2];
+            int rows = shapes[i][0], f = shapes[i][1],
+                cols = whole_cols((enum kernel_dtype)dtype, shapes[i][2]);
             float *plain, *x = noise_array((size_t)(rows * cols)), *out = noise_array((size_t)(rows * f));
             double *both = malloc((size_t)(rows * 2 * f) * sizeof *both),
                    *want = malloc((size_t)(rows * f) * 8);
@@ -139,7 +141,7 @@ TEST(head_argmax_finds_the_first_largest_logit_for_few_and_many_rows)
     FOR_EACH_LEVEL(k)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++)
         for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
-            int rows = many[i], n = 4099, cols = 72;
+            int rows = many[i], n = 4099, cols = whole_cols((enum kernel_dtype)dtype, 72);
             float *plain, *x = noise_array((size_t)(rows * cols)), *bias = noise_array((size_t)n);
             double *want = malloc((size_t)(rows * n) * sizeof *want);
             int32_t ids[40];

@@ -178,7 +178,8 @@ TEST(embed_adds_position_and_type_rows_in_every_precision)
 {
     FOR_EACH_LEVEL(k)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++)
-        for (int width = 3; width < 700; width += 231) {
+        for (int w = 3; w < 700; w += 231) {
+            int width = whole_cols((enum kernel_dtype)dtype, w);
             float *table_plain, *position_plain, *type_plain, *out = noise_array((size_t)(4 * width));
             double *want = malloc((size_t)(4 * width) * sizeof *want);
             struct kernel_matrix table = new_matrix(k, (enum kernel_dtype)dtype, 11, width, 1, &table_plain);
