@@ -2,6 +2,7 @@
 
 #include "engine/figure.h"
 #include "engine/measure.h"
+#include "engine/model/larosa.h"
 #include "engine/model/model_find.h"
 #include "engine/model/native.h"
 #include "engine/model/weights.h"
@@ -122,7 +123,8 @@ static void plan_work(const struct preset *p, const struct device *d, const stru
         struct plan_arm *arm = &c->arm[a];
         const struct implementation *i = &p->arms[a].implementation;
         struct error e = {0};
-        arm->supported = is_fake(d) || native_supports(d->id, m, i, c->workload, &e) == 0;
+        arm->supported = is_fake(d) || (native_supports(d->id, m, i, c->workload, &e) == 0 &&
+                                        (i->sparsity <= 0 || larosa_known(m, p->seed, &e) == 0));
         if (!arm->supported) {
             snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);
             arm->sample_s = arm->limit_tokens_per_second = (double)NAN;

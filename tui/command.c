@@ -242,6 +242,8 @@ static int dispatch(const struct request *r, const char *argv_json)
         return model(r);
     case COMMAND_VOCAB:
         return command_vocab(r);
+    case COMMAND_CALIBRATE_LAROSA:
+        return command_calibrate_larosa(r);
     case COMMAND_HELP:
         return help(r);
     case COMMAND_MANUAL:

@@ -84,6 +84,12 @@ const struct command_info options_commands[COMMANDS] = {
          "the text often says (AdaptiVocab). WHAT is a model, a vocabulary of the catalog or a "
          "GGUF file. An arm runs with the result as axis vocabulary; without fine-tuned "
          "embeddings its output is not equivalent. show tells what such a file holds."},
+    [COMMAND_CALIBRATE_LAROSA] =
+        {COMMAND_CALIBRATE_LAROSA, "calibrate-larosa", "MODEL", 1, 1, COMPLETE_MODELS, false,
+         "the rotation that sparse activations need",
+         "Runs a text through MODEL, a llama, and keeps the rotation in whose basis few entries of an "
+         "activation carry most of it (LaRoSA). Arms with a sparsity above 0 find it by the model and, where "
+         "its weights are synthetic, the seed."},
     [COMMAND_HELP] = {COMMAND_HELP, "help", "[COMMAND]", 0, 1, COMPLETE_COMMANDS, false,
                       "this, or one command", "Prints the same as COMMAND --help."},
     [COMMAND_MANUAL] = {COMMAND_MANUAL, "manual", "", 0, 0, COMPLETE_NOTHING, true, "the man page, as roff",
@@ -142,6 +148,7 @@ WORD(format, "--to")
 WORD(device, "--device")
 WORD(since, "--since")
 WORD(text, "--text")
+WORD(precision, "--precision")
 WORD(vocabulary, "--model")
 #undef WORD
 
@@ -182,7 +189,18 @@ COUNT(add, "--add", 1000000)
 COUNT(max_ngram, "--max-ngram", 8)
 COUNT(min_frequency, "--min-frequency", 1000000)
 COUNT(split, "--split", 100)
+COUNT(calibration_tokens, "--tokens", 10000000)
 #undef COUNT
+
+static int set_seed(struct request *r, const char *value, struct error *e)
+{
+    char *end;
+    unsigned long long v = strtoull(value, &end, 10);
+    if (*value < '0' || *value > '9' || *end)
+        return override_expected(e, "--seed", value, "a whole number from 0");
+    r->seed = v;
+    return 0;
+}
 
 enum {
     ANY = (1 << COMMANDS) - 1,
@@ -242,14 +260,14 @@ const struct option_info options_table[] = {
     {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
      "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL,
      override_set},
-    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT | 1 << COMMAND_VOCAB, COMPLETE_FILES, false,
-     "where the session, the export or the vocabulary is written", set_out, NULL},
+    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT | 1 << COMMAND_VOCAB | 1 << COMMAND_CALIBRATE_LAROSA,
+     COMPLETE_FILES, false, "where the session, the export or the vocabulary is written", set_out, NULL},
     {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,
      "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
     {"--fail-on-criteria", 0, NULL, RUN, COMPLETE_NOTHING, false,
      "exit 3 where a criterion of the preset fails, 4 where it cannot be judged", set_fail_on_criteria, NULL},
-    {"--quiet", 'q', NULL, HEADLESS | 1 << COMMAND_SELFTEST, COMPLETE_NOTHING, false, "no progress",
-     set_quiet, NULL},
+    {"--quiet", 'q', NULL, HEADLESS | 1 << COMMAND_SELFTEST | 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_NOTHING,
+     false, "no progress", set_quiet, NULL},
     {"--realtime", 0, NULL, RUNS, COMPLETE_NOTHING, false,
      "the fake device sleeps instead of simulating time", set_realtime, NULL},
     {"--to", 0, "FORMAT", 1 << COMMAND_EXPORT, COMPLETE_FORMATS, false,
@@ -270,7 +288,8 @@ const struct option_info options_table[] = {
      COMPLETE_NOTHING, false, "JSON on standard output (run, show: the whole session)", set_json, NULL},
     {"--measure", 0, NULL, 1 << COMMAND_DOCTOR, COMPLETE_NOTHING, false,
      "measure the ceilings of the device and keep them", set_measure, NULL},
-    {"--device", 0, "cpu|cuda[:N]", 1 << COMMAND_DOCTOR | 1 << COMMAND_SELFTEST, COMPLETE_DEVICES, false,
+    {"--device", 0, "cpu|cuda[:N]",
+     1 << COMMAND_DOCTOR | 1 << COMMAND_SELFTEST | 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_DEVICES, false,
      "which device", set_device, NULL},
     {"--ascii", 0, NULL, TUI, COMPLETE_NOTHING, false, "draw with ASCII only", set_ascii, NULL},
     {"--color", 0, "auto|never|always", TUI, COMPLETE_COLORS, false, "auto obeys NO_COLOR and the terminal",
@@ -284,8 +303,14 @@ const struct option_info options_table[] = {
      set_whole, NULL},
     {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",
      set_no_special, NULL},
-    {"--text", 0, "FILE", 1 << COMMAND_VOCAB, COMPLETE_FILES, false,
+    {"--text", 0, "FILE", 1 << COMMAND_VOCAB | 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_FILES, false,
      "the text: a file, or a name of `benchtop list texts`", set_text, NULL},
+    {"--tokens", 0, "N", 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_NOTHING, false,
+     "of the text that are run, at most (default 4096)", set_calibration_tokens, NULL},
+    {"--seed", 0, "N", 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_NOTHING, false,
+     "of synthetic weights, as the arms' (default 1)", set_seed, NULL},
+    {"--precision", 0, "NAME", 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_PRECISIONS, false,
+     "of the weights while the text runs (default bf16); the rotation serves all", set_precision, NULL},
     {"--split", 0, "PCT", 1 << COMMAND_VOCAB, COMPLETE_NOTHING, false,
      "build from the first PCT percent of the text and judge by the rest (default 100: all of it)", set_split,
      NULL},
@@ -479,6 +504,8 @@ int options_parse(int argc, char *const *argv, struct request *r, struct error *
     r->max_ngram = 3;
     r->min_frequency = 2;
     r->split = 100;
+    r->calibration_tokens = 4096;
+    r->seed = 1;
     struct scan find = {.r = r, .e = e}, judge = {.r = r, .e = e, .command_known = true};
     scan(&find, argc, argv);
     struct error found = {0};

@@ -20,6 +20,7 @@ enum command_id {
     COMMAND_TOKENIZE,
     COMMAND_MODEL,
     COMMAND_VOCAB,
+    COMMAND_CALIBRATE_LAROSA,
     COMMAND_HELP,
     COMMAND_MANUAL,
     COMMAND_COMPLETION,
@@ -113,7 +114,10 @@ struct request {
     const char *text;                                                /* a file, or a text of the catalog */
     int remove, add, max_ngram, min_frequency, split;                /* of vocab build */
     bool within_words;
-    double regression_pct; /* NAN: not given */
+    int calibration_tokens; /* of calibrate-larosa */
+    uint64_t seed;          /* of calibrate-larosa */
+    const char *precision;  /* NULL: not given */
+    double regression_pct;  /* NAN: not given */
 };
 
 /* Everything that is wrong is told at once, with the nearest names: -1 USAGE. With --help or --version among

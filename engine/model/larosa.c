@@ -229,28 +229,28 @@ int larosa_write(const struct larosa *l, const char *path, struct error *e)
                      path, strerror(why));
 }
 
-bool larosa_exists(const struct model_spec *m, uint64_t seed)
+int larosa_known(const struct model_spec *m, uint64_t seed, struct error *e)
 {
-    char path[640];
-    return larosa_path(m, seed, false, path, sizeof path, NULL) == 0 && access(path, R_OK) == 0;
+    char path[640], of_seed[40] = "";
+    if (larosa_path(m, seed, false, path, sizeof path, e))
+        return -1;
+    if (access(path, F_OK) == 0)
+        return 0;
+    if (!m->file[0] && seed != 1)
+        snprintf(of_seed, sizeof of_seed, " --seed %llu", (unsigned long long)seed);
+    return error_set(e, ERROR_UNSUPPORTED,
+                     "no rotation of %s is known, which sparse activations need: run `benchtop "
+                     "calibrate-larosa %s%s --text tinyshakespeare` first",
+                     m->name, m->file[0] ? m->file : m->name, of_seed);
 }
 
 struct larosa *larosa_find(const struct model_spec *m, uint64_t seed, struct error *e)
 {
     char path[640];
     uint64_t identity;
-    if (larosa_path(m, seed, false, path, sizeof path, e) || larosa_identity(m, seed, &identity, e))
+    if (larosa_known(m, seed, e) || larosa_path(m, seed, false, path, sizeof path, e) ||
+        larosa_identity(m, seed, &identity, e))
         return NULL;
-    if (access(path, F_OK) != 0) {
-        char of_seed[40] = "";
-        if (!m->file[0] && seed != 1)
-            snprintf(of_seed, sizeof of_seed, " --seed %llu", (unsigned long long)seed);
-        error_set(e, ERROR_UNSUPPORTED,
-                  "no rotation of %s is known, which sparse activations need: run `benchtop calibrate-larosa "
-                  "%s%s --text FILE` first",
-                  m->name, m->file[0] ? m->file : m->name, of_seed);
-        return NULL;
-    }
     struct larosa *l = larosa_read(path, e);
     if (l && (l->d != m->d_model || l->model != identity)) {
         error_set(

@@ -38,10 +38,11 @@ struct larosa *larosa_parse(const unsigned char *bytes, size_t n, const char *wh
 struct larosa *larosa_read(const char *path, struct error *e);
 /* Replaces the file when all of it is written. */
 int larosa_write(const struct larosa *l, const char *path, struct error *e);
-/* The rotation of a model's weights. UNSUPPORTED naming the command that makes it where there is none. */
+/* Whether there is a file, without reading it: -1 UNSUPPORTED naming the command that makes it. */
+int larosa_known(const struct model_spec *m, uint64_t seed, struct error *e);
+/* The rotation of a model's weights; fails as larosa_known and larosa_read do, and on one of others'. */
 struct larosa *larosa_find(const struct model_spec *m, uint64_t seed, struct error *e);
-bool larosa_exists(const struct model_spec *m, uint64_t seed); /* without reading it */
-void larosa_free(struct larosa *l);                            /* NULL is fine */
+void larosa_free(struct larosa *l); /* NULL is fine */
 
 /* Turns dense weights of a llama into rotated ones with the products of layers by input channel, in place:
  * beside them it holds one matrix. On failure (MEMORY, CANCELLED) w is to be released. */
@@ -52,16 +53,37 @@ void larosa_free_head(struct weights *w); /* own_head's */
 
 /* Makes a model's rotation from token ids: runs windows of at most `window` tokens through the dense weights,
  * adds up the second moments of the normalized inputs of every layer's two blocks in double, adds a hundredth
- * of their mean to the diagonal, and takes the eigenvectors. `report` names times, may be NULL. NULL: MEMORY,
- * CANCELLED, FAILED. */
+ * of their mean to the diagonal, and takes the eigenvectors. NULL: MEMORY, CANCELLED, FAILED. */
 struct larosa_report {
     double run_s, moments_s, eigen_s;
-    char solver[64]; /* "LAPACK dsyevd of libopenblas.so.0", "GSL" */
-    double
-        kept; /* share of the length that the largest 60 % of rotated entries carry, of these activations */
-    double unrotated; /* ... and the same entries' share without rotation */
+    char solver[64]; /* "LAPACK of libopenblas.so.0" */
+    /* Share of an activation's squared length in what 40 % sparsity keeps of it, in the new basis and in the
+     * old one, over some hundred of the activations. */
+    double kept, unrotated;
 };
 struct larosa *larosa_calibrate(struct kernels *k, struct weights *w, const int32_t *id, int64_t n,
                                 int window, void (*progress)(void *, const char *, double),
                                 bool (*cancelled)(void *), void *who, struct larosa_report *report,
                                 struct error *e);
+
+/* The same from names, written to `out` or, NULL, where larosa_find looks. */
+struct larosa_request {
+    const char *device; /* "cpu", "cuda[:N]" */
+    const struct model_spec *model;
+    enum precision_kind precision;
+    uint64_t seed;
+    const char *text; /* a file, or a text of the catalog */
+    int tokens;       /* at most */
+    const char *out;
+};
+struct larosa_made {
+    struct larosa_report report;
+    int64_t tokens;
+    double load_s;
+    /* Whose ids the text became: the model's own vocabulary, or for synthetic weights of a model whose
+     * vocabulary may not be shipped another one (any row of random weights is as good): borrowed. */
+    char vocabulary[64], path[640];
+    bool borrowed;
+};
+int larosa_make(const struct larosa_request *q, void (*progress)(void *, const char *, double), void *who,
+                struct larosa_made *out, struct error *e);

@@ -209,10 +209,10 @@ TEST(a_rotation_reads_back_as_it_was_written_and_is_found_by_its_model)
     struct error e = {0};
     char path[640];
     const struct model_spec *m = &judge_models[0];
-    CHECK(!larosa_exists(m, 1));
+    CHECK_INT(larosa_known(m, 1, &e), -1);
     CHECK(larosa_find(m, 1, &e) == NULL);
     CHECK_INT(e.kind, ERROR_UNSUPPORTED);
-    CHECK_CONTAINS(e.text, "run `benchtop calibrate-larosa llama --text FILE` first");
+    CHECK_CONTAINS(e.text, "run `benchtop calibrate-larosa llama --text tinyshakespeare` first");
     struct larosa *l = reflection(m->d_model), *back;
     CHECK_INT(larosa_identity(m, 1, &l->model, NULL), 0);
     CHECK_INT(larosa_path(m, 1, true, path, sizeof path, NULL), 0);
@@ -221,7 +221,9 @@ TEST(a_rotation_reads_back_as_it_was_written_and_is_found_by_its_model)
     CHECK(back && back->d == l->d && back->tokens == 77 && back->text == 5);
     CHECK_STRING(back->name, "a model");
     CHECK(memcmp(back->basis, l->basis, (size_t)(l->d * l->d) * sizeof(float)) == 0);
-    CHECK(larosa_exists(m, 1) && !larosa_exists(m, 2)); /* other weights */
+    CHECK_INT(larosa_known(m, 1, &e), 0);
+    CHECK_INT(larosa_known(m, 2, &e), -1); /* other weights */
+    CHECK_CONTAINS(e.text, "--seed 2");
     larosa_free(back);
     l->model++;
     CHECK_INT(larosa_write(l, path, NULL), 0);

@@ -14,7 +14,8 @@ static const char *const scenarios[] = {"latency-vs-sequence",
                                         "quantization",
                                         "kv-cache",
                                         "attention",
-                                        "ablation"};
+                                        "ablation",
+                                        "larosa"};
 
 /* What the user has in the own folders must not decide. */
 __attribute__((constructor)) static void leave_home(void)

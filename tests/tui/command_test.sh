@@ -97,6 +97,20 @@ expect 'vocab build needs a text' 2 '' 'needs a text and a file' vocab build gpt
 expect 'vocab build of a model without a vocabulary' 2 '' 'names no vocabulary' vocab build llama-7b --text tinyshakespeare --out "$work/w.json"
 check 'nothing was written' [ ! -e "$work/w.json" ]
 expect 'vocab show of a file that is none' 2 '' 'schema' vocab show presets/quick.json
+cat >"$work/tiny.json" <<'END'
+{"schema": "benchtop/model/1", "name": "tiny", "title": "A tiny llama", "family": "llama", "layers": 2, "d_model": 64,
+ "heads": 4, "kv_heads": 2, "head_dim": 16, "ffn": 172, "vocab": 211, "context": 128, "norm_eps": 1e-5,
+ "rope_theta": 10000, "rotary_dims": 16, "tied": true, "published_parameters": 0, "source": "a test"}
+END
+expect 'a sparse arm without a rotation is refused with the command that makes it' 0 \
+  'calibrate-larosa tiny --text tinyshakespeare' '' plan quick --model "$work/tiny.json" --arm sparse-40
+expect 'calibrate-larosa needs a text' 2 '' 'needs a text' calibrate-larosa "$work/tiny.json"
+expect 'calibrate-larosa of what is no llama' 1 '' 'no llama' calibrate-larosa gpt2-124m --text tinyshakespeare
+expect 'calibrate-larosa of too few tokens' 2 '' 'too few' calibrate-larosa "$work/tiny.json" --text tinyshakespeare --tokens 9
+expect 'calibrate-larosa keeps a rotation' 0 'rotations/tiny-' '' \
+  calibrate-larosa "$work/tiny.json" --text tinyshakespeare --tokens 500 --quiet
+expect 'the arm runs with it' 0 'sparse-40' '' run quick --model "$work/tiny.json" --arm baseline --arm sparse-40 \
+  --workload decode --seq 8 --runs 2 --max-rounds 2 --quiet
 expect 'vocab biuld' 2 '' 'build' vocab biuld x
 expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
 expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
