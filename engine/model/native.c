@@ -102,9 +102,6 @@ int native_supports(const char *device, const struct model_spec *m, const struct
         return error_set(
             e, ERROR_UNSUPPORTED,
             "blocks of GGUF files are multiplied on the cpu alone: choose precision int8 or nf4");
-    if (m->family == MODEL_MAMBA && !cpu)
-        return error_set(e, ERROR_UNSUPPORTED,
-                         "state-space models have no CUDA kernels here: choose device cpu");
     if (m->family == MODEL_MAMBA && mamba_supports(m, i, e))
         return -1;
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)

@@ -14,7 +14,7 @@ INLINE vf v_exp2(vf x)
     vf r = clamped - (shifted - 0x1.8p23f);
     vf p = v_fma(r, v_set(1.546144469646172e-4f), v_set(1.3400428177419153e-3f));
     p = v_fma(p, r, v_set(9.61805667852609e-3f));
-    p = v_fma(p, r, v_set(5.555327226670944e-2f));
+    p = v_fma(p, r, v_set(5.550327226670944e-2f));
     p = v_fma(p, r, v_set(2.4022650922288827e-1f));
     p = v_fma(p, r, v_set(6.931472067028321e-1f));
     p = v_fma(p, r, v_set(1));

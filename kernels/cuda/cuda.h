@@ -109,6 +109,20 @@ void cuda_attention_flash(struct kernels *k, void *out, const void *q, int q_str
 size_t cuda_attention_flash_workspace(const struct kernels *k, const struct kernel_attention *a,
                                       const struct kernel_batch *batch);
 
+/* simt_any_ssm.cu; the scan: simt_any_ssm_scan.cu */
+void cuda_ssm_conv(struct kernels *k, void *out, const void *x, int x_stride, const struct kernel_ssm *s,
+                   bool silu, const struct kernel_batch *batch);
+void cuda_ssm_softplus(struct kernels *k, void *dt, const float *bias, int rows, int width);
+void cuda_ssm_gate(struct kernels *k, void *y, const void *z, int z_stride, int rows, int width);
+void cuda_ssm_naive(struct kernels *k, void *out, const struct kernel_ssm_rows *rows,
+                    const struct kernel_ssm *s, const struct kernel_batch *batch, void *workspace);
+size_t cuda_ssm_naive_workspace(const struct kernels *k, const struct kernel_ssm *s,
+                                const struct kernel_batch *batch);
+void cuda_ssm_scan(struct kernels *k, void *out, const struct kernel_ssm_rows *rows,
+                   const struct kernel_ssm *s, const struct kernel_batch *batch, void *workspace);
+size_t cuda_ssm_scan_workspace(const struct kernels *k, const struct kernel_ssm *s,
+                               const struct kernel_batch *batch);
+
 /* simt_any_ceilings.cu */
 double cuda_measure_read(struct kernels *k, double seconds);
 double cuda_measure_copy(struct kernels *k, double seconds);

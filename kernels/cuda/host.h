@@ -94,6 +94,7 @@ size_t cuda_allocated(const struct kernels *k);
 void cuda_memory(const struct kernels *k, struct kernel_memory *out);
 void cuda_upload(struct kernels *k, void *to, const void *from, size_t bytes);
 void cuda_download(struct kernels *k, void *to, const void *from, size_t bytes);
+void cuda_copy(struct kernels *k, void *to, const void *from, size_t bytes);
 void cuda_synchronize(struct kernels *k);
 struct kernel_event *cuda_event_create(struct kernels *k);
 void cuda_event_destroy(struct kernels *k, struct kernel_event *e);

@@ -130,6 +130,12 @@ void cuda_download(struct kernels *k, void *to, const void *from, size_t bytes)
     cuda_synchronize(k);
 }
 
+void cuda_copy(struct kernels *k, void *to, const void *from, size_t bytes)
+{
+    struct cuda *c = cuda_of(k);
+    cuda_verify(c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, c->stream), "copy");
+}
+
 /* A fault of a kernel shows here, long after its launch: the last launch's name narrows it down. */
 void cuda_synchronize(struct kernels *k)
 {
