@@ -2,6 +2,7 @@
 
 #include "engine/device_file.h"
 #include "engine/model/forward.h"
+#include "engine/model/vocabulary.h"
 #include "engine/nvml.h"
 
 #include <pthread.h>
@@ -31,9 +32,6 @@ static int axis_known(const struct implementation *i, struct error *e)
             e, ERROR_UNSUPPORTED,
             "precision stored takes the types of a model's file, and a catalog's model has none: "
             "choose bf16, q8_0 or q4_k");
-    if (i->vocabulary[0] && strcmp(i->vocabulary, "standard") != 0)
-        return error_set(e, ERROR_UNSUPPORTED,
-                         "adapted vocabularies arrive with tokenizers: choose vocabulary standard");
     return 0;
 }
 
@@ -57,6 +55,16 @@ static int sparsity_known(const struct model_spec *m, const struct implementatio
                          "sparse activations read weights by input channel, which blocks of several have "
                          "not: choose precision fp32, fp16, bf16 or int8");
     return 0;
+}
+
+/* Whether the model can run with it: refused here, so that a plan tells it before anything is made. */
+static int vocabulary_known(const struct model_spec *m, const struct implementation *i, struct error *e)
+{
+    struct model_spec runs;
+    struct error why = {0};
+    return vocabulary_model(m, i->vocabulary, &runs, &why) == 0
+               ? 0
+               : error_set(e, why.kind == ERROR_MEMORY ? ERROR_MEMORY : ERROR_UNSUPPORTED, "%s", why.text);
 }
 
 static int axis_on_cpu(const struct implementation *i, struct error *e)
@@ -107,8 +115,8 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_known(i, e) || sparsity_known(m, i, cpu, e) || model_holds(m, i->precision, e) ||
-                   (cpu && axis_on_cpu(i, e))
+    return axis_known(i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, cpu, e) ||
+                   model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e))
                ? -1
                : 0;
 }
@@ -294,8 +302,10 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
 {
     struct forward_shape shape;
     struct forward_sizes sizes;
+    struct model_spec runs;
     struct weights_request request = weights_request_of(m, i, 0);
-    if (native_supports(device, m, i, w, e) || native_shape(m, i, w, batch, seq, tokens, samples, &shape, e))
+    if (native_supports(device, m, i, w, e) || vocabulary_model(m, i->vocabulary, &runs, e) ||
+        native_shape(&runs, i, w, batch, seq, tokens, samples, &shape, e))
         return -1;
     pthread_mutex_lock(&adviser.lock);
     int failed = open_adviser(device, threads, e);

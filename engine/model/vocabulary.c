@@ -10,6 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+_Static_assert((int)VOCABULARY_PARTS >= (int)VOCABULARY_NGRAM_MAX,
+               "an n-gram stands for as many rows as it has tokens");
+
 const char vocabulary_not_equivalent[] = "output not equivalent (embeddings not fine-tuned)";
 
 struct vocabulary {

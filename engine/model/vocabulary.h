@@ -14,6 +14,8 @@
 
 struct vocabulary;
 
+enum { VOCABULARY_PARTS = 8 }; /* rows that one may stand for, at most */
+
 /* What is to be said, wherever it is shown, of output by an adapted vocabulary. */
 extern const char vocabulary_not_equivalent[]; /* "output not equivalent (embeddings not fine-tuned)" */
 

@@ -2,6 +2,8 @@
 
 #include "engine/figure.h"
 #include "engine/model/larosa.h"
+#include "engine/model/vocabulary.h"
+#include "engine/model/weights_adapt.h"
 #include "kernels/generator.h"
 #include <math.h>
 #include <stdio.h>
@@ -26,6 +28,7 @@ struct walk {
     struct weights *w;
     uint64_t id;
     int64_t bytes, total;
+    int64_t rows; /* of an adapted vocabulary, while counting */
     void (*progress)(void *, const char *, double);
     bool (*cancelled)(void *);
     void *who;
@@ -219,9 +222,17 @@ static int walk_model(struct walk *k, bool one_layer)
     return biased ? bias(k, &w->head_bias, m->vocab) : 0;
 }
 
+/* An adapted vocabulary (k->rows) has rows of its own, and a head beside its embedding. */
 static int count(struct walk *k, const struct tensor *t)
 {
-    k->bytes += (int64_t)tensor_bytes(t);
+    const struct weights *w = k->w;
+    struct tensor own = *t;
+    bool embedding = t->matrix && t->matrix == &w->embedding;
+    if (k->rows > 0 && (embedding || (t->matrix && t->matrix == &w->head)))
+        own.rows = k->rows;
+    if (k->rows > 0 && t->vector && t->vector == &w->head_bias)
+        own.cols = k->rows;
+    k->bytes += (int64_t)tensor_bytes(&own) * (embedding && k->rows > 0 && w->model.tied ? 2 : 1);
     return 0;
 }
 
@@ -247,9 +258,13 @@ int64_t weights_bytes(const struct weights_request *q)
     struct weights_layer layer = {0};
     struct weights scratch = {.model = *q->model, .precision = q->precision, .layer = &layer};
     struct walk k = {.visit = count, .w = &scratch};
+    struct model_spec adapted;
+    if (vocabulary_model(q->model, q->vocabulary, &adapted, NULL) == 0 &&
+        !vocabulary_is_standard(q->vocabulary))
+        k.rows = adapted.vocab; /* one that cannot be had is refused when the weights are made */
     walk_model(&k, true);
     /* A file's final norm has weights: folded into the head they part it from the embedding. */
-    if (q->sparsity > 0 && q->model->tied && q->model->file[0])
+    if (q->sparsity > 0 && q->model->tied && q->model->file[0] && k.rows == 0)
         k.bytes +=
             (int64_t)kernel_matrix_bytes(weights_dtype(q->precision), q->model->vocab, q->model->d_model);
     return k.bytes;
@@ -308,6 +323,7 @@ static void destroy(struct weights *w)
 {
     if (w->own_head)
         larosa_free_head(w);
+    weights_adapt_drop(w);
     if (w->layer) {
         struct walk k = {.visit = drop, .w = w};
         walk_model(&k, false);
@@ -377,6 +393,10 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
         return NULL;
     }
     k->ops->synchronize(k);
+    if (!vocabulary_is_standard(q->vocabulary) && weights_adapt(w, q, cancelled, who, e) != 0) {
+        destroy(w);
+        return NULL;
+    }
     w->load_ns = now_ns() - start;
     return w;
 }

@@ -61,6 +61,8 @@ struct weights {
     const float *head_bias;
     bool own_head; /* of a tied model whose rotated head is not its embedding */
     struct weights_layer *layer;
+    size_t adapted_bytes[3]; /* of embedding, head and its bias, where a vocabulary other than the model's
+                              * made them (weights_adapt); else 0 */
     int64_t bytes, load_ns;
     int references;
     struct kernels *k;

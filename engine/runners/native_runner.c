@@ -2,6 +2,7 @@
 #include "engine/figure.h"
 #include "engine/model/forward.h"
 #include "engine/model/native.h"
+#include "engine/model/vocabulary.h"
 #include "engine/runners/runner.h"
 #include "kernels/kernels.h"
 
@@ -256,8 +257,8 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
     a->fixed = malloc((size_t)q->batch * sizeof *a->fixed);
     a->input_hash = 0xcbf29ce484222325u;
     if (ids && a->fixed) {
-        make_ids(ids, tokens, q->seed, q->model->vocab, &a->input_hash);
-        make_ids(a->fixed, q->batch, ~q->seed, q->model->vocab, &a->input_hash);
+        make_ids(ids, tokens, q->seed, a->model.vocab, &a->input_hash);
+        make_ids(a->fixed, q->batch, ~q->seed, a->model.vocab, &a->input_hash);
         a->f = forward_create(a->r->k, a->w, shape, ids, e);
     } else {
         error_set(e, ERROR_MEMORY, "no memory for %lld token ids: choose a smaller batch or sequence",
@@ -306,9 +307,11 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
     struct native *r = (struct native *)base;
     struct forward_shape shape;
     struct forward_sizes sizes;
+    struct model_spec runs; /* the model with the arm's vocabulary */
     *load_ns = 0;
     if (native_supports(r->device, q->model, q->implementation, q->workload, e) ||
-        native_shape(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->samples_max,
+        vocabulary_model(q->model, q->implementation->vocabulary, &runs, e) ||
+        native_shape(&runs, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->samples_max,
                      &shape, e) ||
         open_again(r, e))
         return NULL;
@@ -323,7 +326,7 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
     }
     a->r = r;
     r->arms++;
-    a->model = *q->model;
+    a->model = runs;
     a->implementation = *q->implementation;
     a->workload = q->workload;
     a->batch = q->batch;

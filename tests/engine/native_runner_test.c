@@ -246,7 +246,7 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         {"precision", "q6_k", "choose precision int8"},
         {"precision", "q4_0", "choose precision nf4"},
         {"precision", "stored", "choose bf16, q8_0 or q4_k"},
-        {"vocabulary", "medical", "choose vocabulary standard"},
+        {"vocabulary", "medical", "names no vocabulary"},
     };
     struct error e;
     for (size_t k = 0; k < sizeof choices / sizeof choices[0]; k++) {
