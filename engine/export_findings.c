@@ -2,6 +2,7 @@
 #include "engine/export_formats.h"
 #include "engine/figure.h"
 #include "engine/text.h"
+#include "engine/worth.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -275,7 +276,7 @@ static int answer_axis(struct text *out, const struct session *s, const struct c
 static void answer_regressions(struct text *out, const struct session *s,
                                const struct comparison *comparisons)
 {
-    int slower = 0, wrong = 0, open = 0, n = 0;
+    int slower = 0, wrong = 0, open = 0, n = 0, other = 0;
     struct text list = {0};
     for (int i = 0; i < s->n_cells; i++) {
         for (int j = 1; j < s->cell[i].n_arms; j++) {
@@ -285,6 +286,7 @@ static void answer_regressions(struct text *out, const struct session *s,
             n++;
             bool bad = refused(&s->cell[i].arm[j]);
             wrong += bad;
+            other += worth_not_equivalent(&s->cell[i].arm[j]);
             slower += c->verdict == VERDICT_SLOWER;
             open += c->verdict == VERDICT_INCONCLUSIVE && !bad;
             if (!bad && c->verdict != VERDICT_SLOWER)
@@ -306,6 +308,11 @@ static void answer_regressions(struct text *out, const struct session *s,
                     : open         ? "None shown"
                                    : "No",
                     n, slower, wrong, open);
+    if (other > 0)
+        text_format(out,
+                    " In %d the output is not equivalent: an adapted vocabulary on weights that were not "
+                    "trained for it; what that costs stands under Quality.",
+                    other);
     if (list.n > 0)
         text_add(out, list.bytes);
     out->failed = out->failed || list.failed;

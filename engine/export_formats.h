@@ -14,5 +14,12 @@ char *export_vllm_latency(const struct session *s, struct error *e);
 struct text;
 void export_metrics(struct text *out, const struct session *s, const struct comparison *comparisons);
 void export_questions(struct text *out, const struct session *s, const struct comparison *comparisons);
+/* The tables of what was bought with speed (export_worth.c): tokens, cache, time, memory and quality of a
+ * session on a text; quality per cell and arm where arms differ in it; the responses. Nothing where there is
+ * none. -1: no memory. */
+int export_dashboard(struct text *out, const struct session *s, const struct comparison *comparisons,
+                     struct error *e);
+void export_quality(struct text *out, const struct session *s);
+void export_responses(struct text *out, const struct session *s);
 /* Text that may stand in a cell of a Markdown table: bars and line ends are taken care of. */
 void export_markdown_text(struct text *out, const char *text);

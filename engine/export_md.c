@@ -5,6 +5,7 @@
 #include "engine/figure.h"
 #include "engine/session_json.h"
 #include "engine/text.h"
+#include "engine/worth.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
@@ -128,6 +129,10 @@ static void put_why(struct text *out, const struct session_cell *cell, const str
     bool own = arm->reason[0] || cell->status == CELL_OK;
     enum cell_status status = own ? arm->status : cell->status;
     const char *reason = own ? arm->reason : cell->reason;
+    if (status == CELL_OK) { /* tokenize runs no model: it has no such figure */
+        text_add(out, "– (not measured) | ");
+        return;
+    }
     text_format(out, "– (%s%s", cell_status_names[status], reason[0] ? ": " : "");
     export_markdown_text(out, reason);
     text_add(out, ") | ");
@@ -436,6 +441,8 @@ static void put_full(struct text *out, const struct session *s, const struct com
             export_markdown_text(out, x->sentence);
             char calibrated[SUMMARY_CALIBRATION_TEXT];
             export_markdown_text(out, summary_calibration_text(s, i, x, calibrated, sizeof calibrated));
+            if (worth_cost(s, i, j, calibrated, sizeof calibrated)[0])
+                text_format(out, "; %s", calibrated);
             text_add(out, "\n");
         }
     }
@@ -467,7 +474,10 @@ char *export_markdown(const struct session *s, struct error *e)
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
         put_scenario(&out, s, comparisons, &scenarios[i]);
     put_memory(&out, s);
+    out.failed = export_dashboard(&out, s, comparisons, e) != 0 || out.failed;
+    export_quality(&out, s);
     put_full(&out, s, comparisons);
+    export_responses(&out, s);
     char *ablation = ablation_print(s, 0, true, e);
     text_add(&out, ablation ? ablation : "");
     out.failed = out.failed || !ablation;

@@ -66,7 +66,16 @@ char *worth_text(const struct arm_quality *q, enum worth_figure figure, char *ou
 
 bool worth_not_equivalent(const struct session_arm *arm)
 {
-    return arm->quality.not_equivalent;
+    bool judged = arm->quality.source[0] || arm->quality.note[0];
+    return judged ? arm->quality.not_equivalent : strcmp(arm->implementation.vocabulary, "standard") != 0;
+}
+
+bool worth_any_not_equivalent(const struct session *s, int arm)
+{
+    for (int c = 0; c < s->n_cells; c++)
+        if (arm < s->cell[c].n_arms && worth_not_equivalent(&s->cell[c].arm[arm]))
+            return true;
+    return false;
 }
 
 struct range {

@@ -18,7 +18,8 @@ bool worth_has(const struct session *s, enum worth_figure figure);
 char *worth_text(const struct arm_quality *q, enum worth_figure figure, char *out, size_t size);
 /* An adapted vocabulary on weights that were not trained for it: whoever shows the arm says so in words. */
 bool worth_not_equivalent(const struct session_arm *arm);
-extern const char worth_not_equivalent_words[]; /* "output not equivalent" */
+bool worth_any_not_equivalent(const struct session *s, int arm); /* in any cell */
+extern const char worth_not_equivalent_words[];                  /* "output not equivalent" */
 /* "perplexity +0.8 %", "output not equivalent, bits per byte +31 %", "KL 0.012 nats, top-1 97.4 %", "quality
  * not measured"; over all cells where cell is -1, as a range. "" for an arm that differs in nothing that
  * counts. */

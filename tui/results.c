@@ -19,6 +19,7 @@ void results_free(struct results *r)
     memcpy(kept.filter, r->filter, sizeof kept.filter);
     free(r->row);
     summary_cache_free(r->cache);
+    dashboard_free(&r->dashboard);
     free(r->shown);
     *r = kept;
 }
@@ -158,11 +159,24 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         r->comparison = summary_cache_comparisons(r->cache, s, e);
         if (!r->comparison)
             return -1;
+        dashboard_free(&r->dashboard); /* the next one who asks has it made anew */
         r->n_criteria = summary_cache_criteria(r->cache, s, r->criterion);
     }
     results_sentence(r, s, r->sentence, sizeof r->sentence);
     results_arrange(r, s);
     return 0;
+}
+
+const struct dashboard *results_dashboard(struct results *r, const struct session *s, int cell)
+{
+    struct error unused = {0};
+    if (r->dashboard.row && r->dashboard_cell == cell)
+        return &r->dashboard;
+    dashboard_free(&r->dashboard);
+    r->dashboard_cell = cell;
+    if (!r->comparison || dashboard_build(s, cell, r->comparison, &r->dashboard, &unused) != 0)
+        return NULL;
+    return r->dashboard.n > 0 ? &r->dashboard : NULL;
 }
 
 bool results_has_column(const struct results *r, enum results_column column)

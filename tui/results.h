@@ -4,6 +4,7 @@
  * is read by the UI thread. Rows hold indices, never pointers into the session. */
 #pragma once
 
+#include "engine/dashboard.h"
 #include "engine/session.h"
 #include "engine/summary.h"
 #include "engine/summary_cache.h"
@@ -60,6 +61,9 @@ struct results {
     bool same_model, same_workload, same_batch, same_seq; /* in every cell: told once, above the table */
     int model_width, arm_width;                           /* columns of the longest names, bounded */
 
+    struct dashboard dashboard; /* of dashboard_cell; -1: none yet */
+    int dashboard_cell;
+
     int *shown; /* [n_shown]: indices into row, filtered and sorted */
     int n_shown;
     enum results_column sort;
@@ -87,5 +91,8 @@ void results_status_text(const struct session *s, const struct results_row *row,
 void results_cell_name(const struct session *s, int cell, char *out, size_t size);
 /* The same without what is common to all cells of the session: "batch 4 · seq 128". */
 void results_short_name(const struct results *r, const struct session *s, int cell, char *out, size_t size);
+/* The figures of the dashboard around a cell, made when first asked for; NULL: no memory, or nothing
+ * measured. */
+const struct dashboard *results_dashboard(struct results *r, const struct session *s, int cell);
 /* Where row (cell, arm) stands among the shown; -1: it is filtered out. */
 int results_find(const struct results *r, int cell, int arm);

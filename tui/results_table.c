@@ -38,10 +38,7 @@ static void not_equivalent_title(const struct session *s, char *out, size_t size
 {
     size_t used = 0;
     for (int arm = 0; arm < s->preset.n_arms; arm++) {
-        bool other = false;
-        for (int c = 0; c < s->n_cells; c++)
-            other = other || (arm < s->cell[c].n_arms && worth_not_equivalent(&s->cell[c].arm[arm]));
-        if (other && used < size)
+        if (worth_any_not_equivalent(s, arm) && used < size)
             used +=
                 (size_t)snprintf(out + used, size - used, "%s%c", used ? ", " : "", theme_arm_letter(arm));
     }

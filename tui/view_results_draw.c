@@ -2,6 +2,7 @@
 
 #include "tui/layout.h"
 #include "tui/results_ablation.h"
+#include "tui/results_dashboard.h"
 #include "tui/results_details.h"
 #include "tui/results_pictures.h"
 #include "tui/results_responses.h"
@@ -15,8 +16,8 @@
 
 enum { PANELS = 5 };
 
-static const char *const picture_names[PICTURES] = {"Details",  "Speed-up", "Memory",   "Roofline",
-                                                    "Criteria", "Ablation", "Responses"};
+static const char *const picture_names[PICTURES] = {"Details",  "Speed-up", "Memory",    "Roofline",
+                                                    "Criteria", "Ablation", "Responses", "Dashboard"};
 
 static bool any_responses(const struct session *s)
 {
@@ -37,14 +38,22 @@ bool view_results_is_there(const struct results_state *s, enum picture p)
         return s->data.n_arms > 1;
     case PICTURE_RESPONSES:
         return any_responses(s->of);
+    case PICTURE_DASHBOARD:
+        return dashboard_fits(s->of);
     default:
         return true;
     }
 }
 
+/* Pictures that want the whole width. */
+static bool takes_all(enum picture p)
+{
+    return p == PICTURE_RESPONSES || p == PICTURE_DASHBOARD;
+}
+
 bool view_results_scrolls(enum picture p)
 {
-    return p == PICTURE_DETAILS || p == PICTURE_RESPONSES;
+    return p == PICTURE_DETAILS || takes_all(p);
 }
 
 static const struct results_row *selected(const struct results_state *s)
@@ -88,18 +97,35 @@ static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
     widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows.height);
 }
 
-/* One of those that scroll: the first picture does, one beside it shows its beginning. */
-static void draw_sheet(struct app *a, struct grid *g, struct rect in, enum picture which,
+/* The lines of one of those that scroll, from `top` on; how many there are. */
+static int draw_lines(struct app *a, struct grid *g, struct rect in, int top, enum picture which,
+                      const struct results_row *row)
+{
+    struct results *data = &a->results->data;
+    if (which == PICTURE_RESPONSES)
+        return results_responses_draw(g, in, top, a->session, row->cell);
+    if (which == PICTURE_DASHBOARD)
+        return results_dashboard_draw(g, in, top, a->session, row->cell,
+                                      results_dashboard(data, a->session, row->cell));
+    return results_details_draw(g, in, top, data, a->session, row);
+}
+
+/* The first picture scrolls, one beside it shows its beginning. */
+static void draw_sheet(struct app *a, struct grid *g, struct rect panel, struct rect in, enum picture which,
                        const struct results_row *row)
 {
     struct results_state *s = a->results;
+    if (which != s->picture) {
+        draw_lines(a, g, in, 0, which, row);
+        return;
+    }
     s->details_height = in.height;
-    s->details_lines = which == PICTURE_RESPONSES
-                           ? results_responses_draw(g, in, s->details_top, a->session, row->cell)
-                           : results_details_draw(g, in, s->details_top, &s->data, a->session, row);
+    s->details_lines = draw_lines(a, g, in, s->details_top, which, row);
     int most = s->details_lines - in.height;
     if (s->details_top > most)
         s->details_top = most > 0 ? most : 0;
+    struct widget_scroll scroll = {.top = s->details_top, .cursor = s->details_top};
+    widget_scrollbar(g, panel, &scroll, s->details_lines, in.height);
 }
 
 static void draw_picture(struct app *a, struct grid *g, struct rect r, enum picture which, bool focus)
@@ -128,15 +154,8 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
         widget_paragraph(g, in, STYLE_DIM, "No row is chosen.");
         return;
     }
-    if (view_results_scrolls(which) && which != s->picture) {
-        if (which == PICTURE_RESPONSES)
-            results_responses_draw(g, in, 0, a->session, row->cell);
-        else
-            results_details_draw(g, in, 0, &s->data, a->session, row);
-    } else if (view_results_scrolls(which)) {
-        draw_sheet(a, g, in, which, row);
-        struct widget_scroll scroll = {.top = s->details_top, .cursor = s->details_top};
-        widget_scrollbar(g, r, &scroll, s->details_lines, in.height);
+    if (view_results_scrolls(which)) {
+        draw_sheet(a, g, r, in, which, row);
     } else if (which == PICTURE_SPEEDUP) {
         results_speedup_draw(g, in, &s->data, a->session, row);
     } else if (which == PICTURE_ABLATION) {
@@ -180,12 +199,12 @@ static void draw_panels(struct app *a, struct grid *g, struct rect r)
     struct rect top = layout_top(&r, wanted < 6 ? 6 : wanted < most ? wanted : most);
     draw_table(a, g, top, !s->on_picture);
     /* Answers stand side by side where they have the whole width. */
-    int room = s->picture == PICTURE_RESPONSES ? 1
-               : r.width < 96                  ? 1
-               : r.width < 150                 ? 2
-               : r.width < 210                 ? 3
-               : r.width < 270                 ? 4
-                                               : 5;
+    int room = takes_all(s->picture) ? 1
+               : r.width < 96        ? 1
+               : r.width < 150       ? 2
+               : r.width < 210       ? 3
+               : r.width < 270       ? 4
+                                     : 5;
     enum picture shown[PANELS + 1];
     bool stacked = room > 1 && room < PANELS && r.height >= 20;
     int n = choose_pictures(s, room + stacked, shown), columns = n - (stacked && n > room);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "stats/stats.h"
-#include "tests/engine/session_maker.h"
+#include "tests/engine/worth_maker.h"
 #include "tui/app.h"
 #include "tui/screen.h"
 
@@ -118,80 +118,6 @@ static inline struct session *fixture_session(int n_arms)
     for (int c = 0; c < 4; c++)
         for (int arm = 0; arm < n_arms; arm++)
             maker_fill(s, c, arm, 6, (6.0 + c) * share[arm], 0.01);
-    return s;
-}
-
-static inline struct session_responses *fixture_responses(const char *const *prompt, const char *const *text,
-                                                          const int *tokens, int n)
-{
-    struct session_responses *r = quality_new_responses(n, 0);
-    for (int i = 0; i < n; i++)
-        r->response[i] = (struct session_response){strdup(prompt[i]), strdup(text[i]), 9 + i, tokens[i],
-                                                   tokens[i] < 24 ? RESPONSE_END_OF_TEXT : RESPONSE_LENGTH};
-    return r;
-}
-
-/* generate from a text: baseline, the same in int8, and an adapted vocabulary on weights that know nothing of
- * it. int8 parts from the baseline in the second response alone. */
-static inline struct session *fixture_quality_session(void)
-{
-    static const char
-        *const prompt[] = {"Before we proceed any further,", "You are all resolved rather\nto die"},
-               *const same[] = {" hear me speak.\nSpeak, speak, my lord, and say no more of it than the "
-                                "Volsces have in arms.",
-                                " than to famish? Resolved, resolved; we know it well."},
-               *const near[] = {same[0], " than to famish? Resolved, as we know the people."},
-               *const far[] = {" of the of the the and, the", "thou art the the king of"};
-    static const int long_ones[] = {24, 12}, short_ones[] = {24, 24};
-    struct session *s = malloc(sizeof *s);
-    maker_state = 1;
-    *s = maker_session(1, 3, 6);
-    s->preset.workloads[0] = s->cell[0].workload = WORKLOAD_GENERATE;
-    s->preset.tokens = s->cell[0].tokens = 24;
-    strcpy(s->preset.text, "tinyshakespeare");
-    struct session_cell *c = &s->cell[0];
-    strcpy(s->preset.arms[1].name, "int8");
-    strcpy(s->preset.arms[2].name, "adapted");
-    strcpy(c->arm[1].name, "int8");
-    strcpy(c->arm[2].name, "adapted");
-    struct implementation *int8 = &s->preset.arms[1].implementation,
-                          *other = &s->preset.arms[2].implementation;
-    *int8 = *other = s->preset.arms[0].implementation;
-    int8->precision = PRECISION_INT8;
-    strcpy(other->vocabulary, "shakespeare-gpt-2");
-    for (int arm = 0; arm < 3; arm++) {
-        c->arm[arm].implementation = s->preset.arms[arm].implementation;
-        maker_fill(s, 0, arm, 6, arm == 0 ? 90 : arm == 1 ? 52 : 91, 0.004);
-        c->arm[arm].work.tokens = 48;
-        c->arm[arm].output.tolerance = arm ? (double)NAN : 0;
-        c->arm[arm].quality = (struct arm_quality){.known = QUALITY_PERPLEXITY | QUALITY_BITS,
-                                                   .tokens = 2048,
-                                                   .bytes = arm == 2 ? 9216 : 6144,
-                                                   .window = 1024,
-                                                   .nll = 3.5,
-                                                   .nll_se = 0.05,
-                                                   .perplexity = arm == 1 ? 33.38 : 33.12,
-                                                   .bits_per_byte = arm == 1 ? 1.6871 : 1.6832};
-        strcpy(c->arm[arm].quality.source, "tinyshakespeare");
-        c->arm[arm].text = (struct text_figures){TEXT_TOKENS, 2, arm == 2 ? 30 : 43, 160, 0};
-        c->arm[arm].responses = fixture_responses(prompt,
-                                                  arm == 0   ? same
-                                                  : arm == 1 ? near
-                                                             : far,
-                                                  arm == 2 ? short_ones : long_ones, 2);
-    }
-    struct arm_quality *q = &c->arm[1].quality;
-    q->known = QUALITY_ALL;
-    q->kl = 0.00214;
-    q->top1_agreement = 0.9741;
-    q->response_agreement = 0.81;
-    q = &c->arm[2].quality;
-    q->perplexity = 4100;
-    q->bits_per_byte = 2.674;
-    q->not_equivalent = true;
-    strcpy(q->note, "output not equivalent: the weights were not trained for this vocabulary");
-    c->arm[2].text.known |= TEXT_STANDARD;
-    c->arm[2].text.standard_tokens = 43;
     return s;
 }
 

@@ -346,7 +346,7 @@ TEST(a_reason_that_names_its_status_is_not_told_twice)
 TEST(quality_stands_beside_the_speed_it_was_bought_with)
 {
     struct app a;
-    open_with(&a, fixture_quality_session());
+    open_with(&a, maker_quality_session());
     fixture_check(&a, "quality", 80, 24, false);
     fixture_check(&a, "quality", 160, 45, false);
     fixture_check(&a, "quality", 40, 10, false);
@@ -366,9 +366,36 @@ TEST(quality_stands_beside_the_speed_it_was_bought_with)
     app_free(&a);
 }
 
+TEST(the_dashboard_shows_tokens_cache_performance_and_an_overview)
+{
+    struct app a;
+    open_with(&a, maker_fused_session());
+    free(fixture_draw(&a, 80, 24, false));
+    fixture_keys(&a, "vvvvv\t\n"); /* past speed-up, memory, roofline and responses; alone */
+    fixture_check(&a, "dashboard", 80, 24, false);
+    fixture_check(&a, "dashboard", 160, 45, false);
+    fixture_check(&a, "dashboard", 160, 45, true);
+    fixture_check(&a, "dashboard", 40, 10, false);
+    check_shows(&a, "fused: output not equivalent");
+    free(fixture_draw(&a, 80, 24, false));
+    fixture_keys(&a, "G");
+    char *text = fixture_draw(&a, 80, 24, false);
+    CHECK_CONTAINS(text, "bits per byte"); /* the overview's end */
+    free(text);
+    app_free(&a);
+    open_with(&a, fixture_session(2)); /* no text: no such picture */
+    for (int i = 0; i < 9; i++) {
+        fixture_keys(&a, "v");
+        text = fixture_draw(&a, 80, 24, false);
+        CHECK(!strstr(text, "Dashboard") && !strstr(text, "Responses"));
+        free(text);
+    }
+    app_free(&a);
+}
+
 TEST(the_sentence_names_what_the_speed_costs)
 {
-    struct session *s = fixture_quality_session();
+    struct session *s = maker_quality_session();
     struct results r = built(s);
     char text[RESULTS_TEXT];
     CHECK_CONTAINS(r.sentence, "int8 is 1.73\xc3\x97 faster than baseline, perplexity +0.8 %; adapted");
