@@ -399,7 +399,7 @@ static void name_cell(struct source *o, int of)
         batch = batch || (x->workload == c->workload && x->batch != c->batch);
         seq = seq || (x->workload == c->workload && x->seq != c->seq);
     }
-    struct text t = text_in(o->prefix, sizeof o->prefix - 2);
+    struct text t = text_in(o->prefix, sizeof o->prefix);
     if (workload)
         text_add(&t, workload_names[c->workload]);
     if (model)
@@ -409,7 +409,7 @@ static void name_cell(struct source *o, int of)
     if (seq)
         text_format(&t, "%sseq %d", t.n ? ", " : "", c->seq);
     if (t.n)
-        strcat(o->prefix, ": ");
+        text_add(&t, ": ");
 }
 
 int dashboard_build(const struct session *s, int cell, const struct comparison *comparisons,
