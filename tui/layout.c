@@ -79,8 +79,8 @@ void layout_setup(struct rect body, int n_arms, int focus, struct rect out[SETUP
 {
     memset(out, 0, SETUP_PANELS * sizeof *out);
     struct rect rest = body;
-    int sweep_height = 8;
-    int arms_height = n_arms + 4; /* frame, header, "add an arm" */
+    int sweep_height = body.height >= 27 ? 10 : 8; /* text and sampling are reached by scrolling else */
+    int arms_height = n_arms + 4;                  /* frame, header, "add an arm" */
     if (body.width >= 76 && body.height >= 20) {
         int top = arms_height + sweep_height;
         int plan = body.height - top;

@@ -49,6 +49,9 @@ bool setup_arms_action(struct app *a, enum action what);
 void setup_arms_draw(struct app *a, struct grid *g, struct rect r);
 
 void setup_set_field(struct app *a);
+/* Sets a field of the preset as --set does; false: it would be impossible, nothing is changed. */
+bool setup_take(struct app *a, const char *path, const char *value, struct error *e);
+void setup_choose_text(struct app *a);
 bool setup_sweep_action(struct app *a, enum action what);
 void setup_sweep_draw(struct app *a, struct grid *g, struct rect r);
 

@@ -115,6 +115,54 @@ static void value_chosen(struct app *a, int index, void *data)
         ask_value(a);
 }
 
+enum { VOCABULARIES = 32 };
+
+/* "standard", and what was adapted to a text and lies in the catalog. */
+static int list_vocabularies(char (*name)[VALUE_TEXT])
+{
+    struct catalog_list list = {0};
+    struct error ignored = {0};
+    int n = 0;
+    snprintf(name[n++], VALUE_TEXT, "standard");
+    if (catalog_list(CATALOG_VOCABULARIES, &list, &ignored) != 0)
+        return n;
+    for (int i = 0; i < list.n && n < VOCABULARIES; i++) {
+        size_t length = strlen(list.entry[i].path);
+        if (length > 5 && strcmp(list.entry[i].path + length - 5, ".json") == 0)
+            snprintf(name[n++], VALUE_TEXT, "%.63s", list.entry[i].name);
+    }
+    catalog_list_free(&list);
+    return n;
+}
+
+static void vocabulary_chosen(struct app *a, int index, void *data)
+{
+    char name[VOCABULARIES][VALUE_TEXT];
+    (void)data;
+    if (index < list_vocabularies(name))
+        set_axis(a, a->setup->arms.cursor, a->setup->axis - 1, name[index]);
+    else
+        ask_value(a);
+}
+
+static void choose_vocabulary(struct app *a)
+{
+    char name[VOCABULARIES][VALUE_TEXT];
+    struct dialog_item item[VOCABULARIES + 1] = {0};
+    const struct implementation *now = &a->preset.arms[a->setup->arms.cursor].implementation;
+    int n = list_vocabularies(name), cursor = 0;
+    for (int i = 0; i < n; i++) {
+        snprintf(item[i].text, sizeof item[i].text, "%.63s", name[i]);
+        snprintf(item[i].note, sizeof item[i].note, "%s",
+                 i == 0 ? "the model's own" : "adapted to a text: output not equivalent");
+        if (strcmp(now->vocabulary, name[i]) == 0)
+            cursor = i;
+    }
+    snprintf(item[n].text, sizeof item[n].text, "another");
+    snprintf(item[n].note, sizeof item[n].note, "type its name");
+    dialog_menu(a, "vocabulary", item, n + 1, cursor, vocabulary_chosen, NULL);
+}
+
 /* All values of an axis; what this device has not is dim, with the reason. */
 static void choose_value(struct app *a)
 {
@@ -122,6 +170,10 @@ static void choose_value(struct app *a)
     const struct implementation_axis *x = &implementation_axes[axis];
     struct dialog_item item[17] = {0};
     char now[VALUE_TEXT], title[128];
+    if (strcmp(x->name, "vocabulary") == 0) {
+        choose_vocabulary(a);
+        return;
+    }
     if (!x->values) {
         ask_value(a);
         return;

@@ -5,9 +5,60 @@
 #include "tui/screen.h"
 #include "tui/view_setup.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { FOUND = 64, PATH = 256 };
+
+/* GGUF files where people keep them: ~/models and the current folder, each file under its path. */
+static int find_files(char (*path)[PATH])
+{
+    const char *home = getenv("HOME");
+    char folder[2][PATH] = {"", "."};
+    int n = 0;
+    if (home && home[0] == '/')
+        snprintf(folder[0], PATH, "%.240s/models", home);
+    for (int i = 0; i < 2; i++) {
+        DIR *d = folder[i][0] ? opendir(folder[i]) : NULL;
+        for (struct dirent *f = d ? readdir(d) : NULL; f && n < FOUND; f = readdir(d)) {
+            size_t length = strlen(f->d_name);
+            if (length < 6 || strcmp(f->d_name + length - 5, ".gguf") != 0 || f->d_name[0] == '.')
+                continue;
+            int wrote = snprintf(path[n], PATH, "%s/%s", folder[i], f->d_name);
+            n += wrote > 0 && wrote < PATH;
+        }
+        if (d)
+            closedir(d);
+    }
+    return n;
+}
+
+/* "~/my.gguf" as the shell would have it. */
+static void expand(const char *typed, char out[PATH])
+{
+    const char *home = getenv("HOME");
+    if (typed[0] == '~' && typed[1] == '/' && home)
+        snprintf(out, PATH, "%.*s%s", 120, home, typed + 1);
+    else
+        snprintf(out, PATH, "%s", typed);
+}
+
+/* A path as people write it; its end where it is too long for `room` columns. */
+static void name_text(const char *name, int room, char *out, size_t size)
+{
+    const char *home = getenv("HOME");
+    size_t n = home ? strlen(home) : 0;
+    bool below = n > 1 && strncmp(name, home, n) == 0 && name[n] == '/';
+    snprintf(out, size, "%s%s", below ? "~" : "", below ? name + n : name);
+    const char *slash = strrchr(out, '/');
+    if (grid_columns(out) <= room || !slash)
+        return;
+    char end[PATH];
+    snprintf(end, sizeof end, "%s", slash);
+    snprintf(out, size, "\xe2\x80\xa6%s", end);
+}
 
 static void load_model(const struct app *a, const char *name, struct setup_model *m)
 {
@@ -57,7 +108,9 @@ int setup_models_load(struct app *a, struct error *e)
         return 0;
     if (catalog_list(CATALOG_MODELS, &list, e) != 0)
         return -1;
-    size_t most = (size_t)(list.n + a->preset.n_models + 1);
+    char found[FOUND][PATH];
+    int n_found = find_files(found);
+    size_t most = (size_t)(list.n + n_found + a->preset.n_models + 1);
     struct setup_model *model = calloc(most, sizeof *model);
     int *shown = calloc(most, sizeof *shown), n = 0;
     if (!model || !shown) {
@@ -68,6 +121,8 @@ int setup_models_load(struct app *a, struct error *e)
     }
     for (int i = 0; i < list.n; i++)
         load_model(a, list.entry[i].name, &model[n++]);
+    for (int i = 0; i < n_found; i++)
+        load_model(a, found[i], &model[n++]);
     for (int i = 0; i < a->preset.n_models; i++)
         if (!has(model, n, a->preset.models[i]))
             load_model(a, a->preset.models[i], &model[n++]);
@@ -133,10 +188,12 @@ static void toggle(struct app *a, const struct setup_model *m)
     a->preset_changed = true;
 }
 
-static bool add_file(struct app *a, const char *path, void *data, struct error *e)
+static bool add_file(struct app *a, const char *typed, void *data, struct error *e)
 {
     struct model_spec spec;
+    char path[PATH];
     (void)data;
+    expand(typed, path);
     if (model_find(path, &spec, e) != 0)
         return false;
     if (a->preset.n_models >= PRESET_MODELS) {
@@ -178,8 +235,9 @@ bool setup_models_action(struct app *a, enum action what)
             toggle(a, &s->model[s->shown[s->models.cursor]]);
         return true;
     case ACTION_ADD:
-        dialog_entry(a, "Add a model", "", "The path of a model's JSON file (schema benchtop/model/1).",
-                     add_file, NULL);
+        dialog_entry(a, "Add a model", "",
+                     "The path of a GGUF file (~/models/my.gguf), or of a model's JSON file.", add_file,
+                     NULL);
         return true;
     case ACTION_REMOVE:
         if (s->models.cursor < s->n_shown &&
@@ -245,7 +303,9 @@ void setup_models_draw(struct app *a, struct grid *g, struct rect r)
             grid_text_right(g, right, y, 6, style, format_count(size, m->parameters));
             right -= 7;
         }
-        grid_text(g, in.x + 4, y, right - in.x - 4, style, m->name);
+        char name[PATH + 8];
+        name_text(m->name, right - in.x - 4, name, sizeof name);
+        grid_text(g, in.x + 4, y, right - in.x - 4, style, name);
         if (at == s->models.cursor && focus)
             grid_restyle(g, (struct rect){in.x, y, in.width, 1}, STYLE_SELECTED);
     }

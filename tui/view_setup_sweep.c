@@ -8,8 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum row { ROW_WORKLOAD, ROW_BATCH, ROW_SEQ, ROW_ROUNDS, ROW_BUDGET, ROW_MACHINE, ROWS };
-enum kind { KIND_COUNT, KIND_FRACTION, KIND_SECONDS, KIND_SEED, KIND_DEVICE };
+enum row {
+    ROW_WORKLOAD,
+    ROW_BATCH,
+    ROW_SEQ,
+    ROW_ROUNDS,
+    ROW_BUDGET,
+    ROW_MACHINE,
+    ROW_TEXT,
+    ROW_SAMPLING,
+    ROWS
+};
+enum kind {
+    KIND_COUNT,
+    KIND_REAL,
+    KIND_FRACTION,
+    KIND_SECONDS,
+    KIND_SEED,
+    KIND_DEVICE,
+    KIND_TEXT,
+    KIND_UNIT
+};
 
 /* Single values, three to a row. `zero` is what 0 means. */
 static const struct field {
@@ -39,6 +58,19 @@ static const struct field {
     {ROW_MACHINE, "threads", "threads", "all", "Threads of the engine; 0: all this process may use.",
      KIND_COUNT, offsetof(struct preset, threads)},
     {ROW_MACHINE, "device", "device", NULL, "", KIND_DEVICE, 0},
+    {ROW_TEXT, "text", "text", "random ids", "", KIND_TEXT, 0},
+    {ROW_TEXT, "as", "texts", NULL, "", KIND_UNIT, 0},
+    {ROW_TEXT, "scored", "quality_tokens", "auto",
+     "Tokens that quality is judged on at most; 0: 256, and for perplexity the whole text.", KIND_COUNT,
+     offsetof(struct preset, quality_tokens)},
+    {ROW_SAMPLING, "temperature", "sampling.temperature", "greedy",
+     "How generate chooses a token: 0 takes the likeliest, 1 draws as the model says.", KIND_REAL,
+     offsetof(struct preset, sampling.temperature)},
+    {ROW_SAMPLING, "top-k", "sampling.top_k", "all", "Draw from the likeliest so many tokens; 0: all.",
+     KIND_COUNT, offsetof(struct preset, sampling.top_k)},
+    {ROW_SAMPLING, "top-p", "sampling.top_p", NULL,
+     "Draw from the likeliest tokens that hold this share of the probability; 1: all.", KIND_REAL,
+     offsetof(struct preset, sampling.top_p)},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0], IN_ROW = 3 };
 
@@ -65,6 +97,13 @@ static void show(const struct preset *p, const struct field *f, char *out, size_
         else
             snprintf(out, size, "%d", whole);
         return;
+    case KIND_REAL:
+        memcpy(&real, at, sizeof real);
+        if (real == 0 && f->zero)
+            snprintf(out, size, "%s", f->zero);
+        else
+            snprintf(out, size, "%.3g", real);
+        return;
     case KIND_FRACTION:
         memcpy(&real, at, sizeof real);
         snprintf(out, size, "%.4g %%", 100 * real);
@@ -79,6 +118,13 @@ static void show(const struct preset *p, const struct field *f, char *out, size_
         return;
     case KIND_DEVICE:
         snprintf(out, size, "%s", p->device);
+        return;
+    case KIND_TEXT:
+        at = strrchr(p->text, '/');
+        snprintf(out, size, "%s", !p->text[0] ? f->zero : at ? at + 1 : p->text);
+        return;
+    case KIND_UNIT:
+        snprintf(out, size, "%s", text_unit_names[p->texts]);
         return;
     }
 }
@@ -106,7 +152,7 @@ static void to_json(const struct field *f, const char *text, char *out, size_t s
         snprintf(out, size, "%s", text);
 }
 
-static bool take(struct app *a, const char *path, const char *value, struct error *e)
+bool setup_take(struct app *a, const char *path, const char *value, struct error *e)
 {
     struct preset changed = {0};
     if (preset_copy(&changed, &a->preset, e) != 0)
@@ -132,9 +178,9 @@ static bool field_typed(struct app *a, const char *text, void *data, struct erro
     /* Fewer rounds at most than planned are meant as: not more than planned. */
     if (strcmp(f->path, "rounds") == 0 && atol(value) > a->preset.max_rounds) {
         struct error ignored = {0};
-        take(a, "max_rounds", value, &ignored);
+        setup_take(a, "max_rounds", value, &ignored);
     }
-    return take(a, f->path, value, e);
+    return setup_take(a, f->path, value, e);
 }
 
 static void list_text(const int *list, int n, char *out, size_t size)
@@ -171,7 +217,7 @@ static bool list_typed(struct app *a, const char *text, void *data, struct error
         error_set(e, ERROR_USAGE, "more values than a sweep holds: give at most %d", PRESET_SWEEP);
         return false;
     }
-    if (!take(a, is_batch ? "batch" : "seq", words, e))
+    if (!setup_take(a, is_batch ? "batch" : "seq", words, e))
         return false;
     qsort(is_batch ? a->preset.batch : a->preset.seq,
           (size_t)(is_batch ? a->preset.n_batch : a->preset.n_seq), sizeof(int), by_value);
@@ -313,6 +359,15 @@ static void edit(struct app *a)
         choose_device(a);
         return;
     }
+    if (f->kind == KIND_TEXT) {
+        setup_choose_text(a);
+        return;
+    }
+    if (f->kind == KIND_UNIT) {
+        a->preset.texts = (enum text_unit)((a->preset.texts + 1) % TEXT_UNITS);
+        a->preset_changed = true;
+        return;
+    }
     show(&a->preset, f, text, sizeof text);
     dialog_entry(a, f->path, f->zero && strcmp(text, f->zero) == 0 ? "0" : text, f->hint, field_typed, NULL);
 }
@@ -333,7 +388,7 @@ static bool any_typed(struct app *a, const char *text, void *data, struct error 
         end--;
     text += strspn(text, " ");
     snprintf(path, sizeof path, "%.*s", end > text ? (int)(end - text) : 0, text);
-    if (!take(a, path, value, e))
+    if (!setup_take(a, path, value, e))
         return false;
     app_say(a, false, "%s is %s now", path, value); /* most of these fields stand nowhere on the screen */
     return true;
@@ -395,14 +450,33 @@ static int put_value(struct grid *g, int x, int y, int end, bool here, enum styl
     return grid_text(g, x, y, end - x, here ? STYLE_SELECTED : style, text);
 }
 
+static int workloads_width(int from, int to)
+{
+    int width = 0;
+    for (int w = from; w <= to; w++)
+        width += 4 + grid_columns(workload_names[w]);
+    return width - 2;
+}
+
+/* Those around the cursor; without it as many of the chosen ones as there is room for. */
 static void draw_workloads(const struct app *a, struct grid *g, int x, int y, int end, bool focus)
 {
-    for (int w = 0; w < WORKLOADS; w++) {
+    int last = focus ? a->setup->value % WORKLOADS : (int)a->preset.workloads[a->preset.n_workloads - 1];
+    int least = focus ? last : (int)a->preset.workloads[0], first = 0;
+    while (first < least && workloads_width(first, last) + (first > 0 ? 2 : 0) > end - x - 2)
+        first++;
+    if (first > 0) {
+        grid_put(g, x, y, glyph(g, GLYPH_ELLIPSIS), STYLE_DIM);
+        x += 2;
+    }
+    for (int w = first; w < WORKLOADS; w++) {
         bool on = false;
         for (int i = 0; i < a->preset.n_workloads; i++)
             on |= (int)a->preset.workloads[i] == w;
-        if (x + 2 >= end)
+        if (x + workloads_width(w, w) > end - (w + 1 < WORKLOADS ? 2 : 0)) {
+            grid_put(g, end - 1, y, glyph(g, GLYPH_ELLIPSIS), STYLE_DIM);
             return;
+        }
         grid_put(g, x, y, glyph(g, on ? GLYPH_ON : GLYPH_OFF), on ? STYLE_KEY : STYLE_DIM);
         x += 2 + put_value(g, x + 2, y, end, focus && a->setup->value == w, on ? STYLE_BOLD : STYLE_TEXT,
                            workload_names[w]);
@@ -436,11 +510,13 @@ static void draw_list(const struct app *a, struct grid *g, int x, int y, int end
 
 void setup_sweep_draw(struct app *a, struct grid *g, struct rect r)
 {
-    static const char *const labels[ROWS] = {"workload", "batch", "sequence", "rounds", "budget", "seed"};
+    static const char *const labels[ROWS] = {"workload", "batch", "sequence", "rounds",
+                                             "budget",   "seed",  "text",     "sampling"};
     struct setup_state *s = a->setup;
     bool focus = s->focus == SETUP_SWEEP;
     struct rect in =
         widget_panel(g, r, "Sweep", a->preset.title[0] ? a->preset.title : a->preset.name, focus);
+    struct widget_scroll scroll = {.cursor = s->field};
     int first = in.height < ROWS ? s->field - in.height / 2 : 0;
     if (first > ROWS - in.height)
         first = ROWS - in.height;
@@ -457,11 +533,11 @@ void setup_sweep_draw(struct app *a, struct grid *g, struct rect r)
             draw_list(a, g, x, y, end, row == ROW_BATCH ? a->preset.batch : a->preset.seq,
                       row == ROW_BATCH ? a->preset.n_batch : a->preset.n_seq, here);
         } else {
-            int column = in.width >= 56 ? 18 : 14;
+            int column = in.width >= 56 ? 18 : 14, wide = row == ROW_TEXT ? in.width >= 56 ? 5 : 8 : 0;
             for (int i = 0; i < IN_ROW; i++) {
                 const struct field *f = field_at(row, i);
                 char text[WIDGET_ENTRY];
-                int at = i == 0 ? x : x + (i == 1 ? column - 6 : 2 * column - 6);
+                int at = i == 0 ? x : x + wide + (i == 1 ? column - 6 : 2 * column - 6);
                 if (!f || at >= end)
                     break;
                 if (i > 0) {
@@ -469,8 +545,11 @@ void setup_sweep_draw(struct app *a, struct grid *g, struct rect r)
                     at += grid_columns(f->label) + 1;
                 }
                 show(&a->preset, f, text, sizeof text);
-                put_value(g, at, y, end, here && s->value == i, STYLE_TEXT, text);
+                int room = row == ROW_TEXT && i == 0 ? x + wide + column - 7 : end; /* a path may be long */
+                put_value(g, at, y, room, here && s->value == i, STYLE_TEXT, text);
             }
         }
     }
+    scroll.top = first;
+    widget_scrollbar(g, r, &scroll, ROWS, in.height);
 }

@@ -1,5 +1,7 @@
 #include "tests/tui/fixture.h"
 
+#include <sys/stat.h>
+
 static void check_shows(struct app *a, const char *part)
 {
     char *text = fixture_draw(a, 120, 40, false);
@@ -247,4 +249,99 @@ TEST(what_is_too_large_says_by_how_much)
     else
         TEST_FAIL("a 70B model in fp32 fits %lld bytes", (long long)a.plan.memory_free_bytes);
     app_free(&a);
+}
+
+TEST(a_text_its_unit_and_sampling_are_chosen_in_the_sweep)
+{
+    struct app a;
+    fixture_open(&a);
+    fixture_keys(&a, "\t"); /* the sweep */
+    press(&a, KEY_CODE_DOWN, 6);
+    free(fixture_draw(&a, 80, 24, false));
+    char *text = fixture_draw(&a, 80, 24, false);
+    CHECK_CONTAINS(text, "text       random ids"); /* scrolled into view */
+    free(text);
+    fixture_keys(&a, "\n");
+    check_shows(&a, "tinyshakespeare");
+    press(&a, KEY_CODE_DOWN, 1);
+    fixture_keys(&a, "\n");
+    CHECK_STRING(a.preset.text, "tinyshakespeare");
+    press(&a, KEY_CODE_RIGHT, 1);
+    fixture_keys(&a, " ");
+    CHECK_INT(a.preset.texts, TEXTS_LINES);
+    press(&a, KEY_CODE_DOWN, 1);
+    press(&a, KEY_CODE_LEFT, 2);
+    fixture_keys(&a, "\n");
+    press(&a, KEY_CODE_BACKSPACE, 8);
+    fixture_keys(&a, "0.8\n");
+    CHECK(a.preset.sampling.temperature == 0.8);
+    check_shows(&a, "sampling   0.8");
+    app_free(&a);
+}
+
+TEST(a_text_that_cannot_be_read_is_refused_and_random_ids_come_back)
+{
+    struct app a;
+    fixture_open(&a);
+    fixture_keys(&a, "\t");
+    press(&a, KEY_CODE_DOWN, 6);
+    strcpy(a.preset.text, "tinyshakespeare");
+    fixture_keys(&a, "\n");
+    press(&a, KEY_CODE_DOWN, 1);
+    fixture_keys(&a, "\n"); /* a file */
+    press(&a, KEY_CODE_BACKSPACE, 20);
+    fixture_keys(&a, "/nowhere/to/be/found.txt\n");
+    check_shows(&a, "cannot be read");
+    CHECK_STRING(a.preset.text, "tinyshakespeare");
+    fixture_keys(&a, "\033\n");
+    press(&a, KEY_CODE_UP, 9);
+    fixture_keys(&a, "\n");
+    CHECK_STRING(a.preset.text, "");
+    app_free(&a);
+}
+
+TEST(the_workload_under_the_cursor_is_always_seen)
+{
+    struct app a;
+    fixture_open(&a);
+    fixture_keys(&a, "\t");
+    press(&a, KEY_CODE_RIGHT, WORKLOADS - 1);
+    char *text = fixture_draw(&a, 80, 24, false);
+    CHECK_CONTAINS(text, "perplexity");
+    free(text);
+    fixture_keys(&a, " ");
+    CHECK_INT(a.preset.workloads[a.preset.n_workloads - 1], WORKLOAD_PERPLEXITY);
+    fixture_keys(&a, "\t"); /* without the cursor the chosen ones are seen */
+    text = fixture_draw(&a, 80, 24, false);
+    CHECK_CONTAINS(text, "\xe2\x97\x8f decode");
+    free(text);
+    app_free(&a);
+}
+
+TEST(model_files_in_the_home_are_found_and_adapted_vocabularies_offered)
+{
+    struct app a;
+    char path[160];
+    fixture_environment();
+    snprintf(path, sizeof path, "%s/models", fixture_home);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/models/tiny.gguf", fixture_home);
+    FILE *f = fopen(path, "wb");
+    if (!f || fputs("no GGUF file", f) < 0 || fclose(f) != 0)
+        TEST_FAIL("%s cannot be written", path);
+    fixture_open(&a);
+    fixture_keys(&a, "/tiny\n");
+    check_shows(&a, "~/models/tiny.gguf");
+    fixture_keys(&a, " "); /* what is wrong with it is said */
+    CHECK_STRING(a.preset.models[1], path);
+    CHECK(a.message[0]);
+    fixture_keys(&a, " \033\t"); /* the arms */
+    press(&a, KEY_CODE_RIGHT, 7);
+    fixture_keys(&a, "\n");
+    check_shows(&a, "output not equivalent");
+    press(&a, KEY_CODE_DOWN, 1);
+    fixture_keys(&a, "\n");
+    CHECK_STRING(a.preset.arms[0].implementation.vocabulary, "shakespeare-gpt-2");
+    app_free(&a);
+    unlink(path);
 }
