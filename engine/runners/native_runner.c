@@ -270,7 +270,8 @@ static int fill_arm(struct runner_arm *a, const struct runner_request *q, const 
     int failed = 0;
     if (a->workload == WORKLOAD_DECODE) {
         watch_forward(a, w, true);
-        failed = forward_prefill(a->f, e);
+        /* rewound at once: what the prompt left must be kept before the first step, whoever asks for it */
+        failed = forward_prefill(a->f, e) || forward_rewind(a->f, e) ? -1 : 0;
         watch_forward(a, NULL, false);
     }
     a->r->k->ops->synchronize(a->r->k);

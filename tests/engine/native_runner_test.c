@@ -81,6 +81,35 @@ TEST(every_workload_yields_positive_samples_on_both_clocks)
     r->ops->close(r);
 }
 
+/* Steps overwrite a state; the prompt's comes back although the first block came before any reset. */
+TEST(a_state_space_model_decodes_again_from_where_its_prompt_ended)
+{
+    struct runner *r = open_runner();
+    struct implementation i = baseline();
+    for (int w = WORKLOAD_PREFILL; w <= WORKLOAD_GENERATE; w++) {
+        struct runner_request q = request(&judge_models[JUDGE_MODELS - 1], &i, (enum workload)w);
+        struct runner_arm *a = prepare(r, &q);
+        struct runner_output before, after;
+        struct sample s[9];
+        _Atomic int done = 0;
+        struct error e = {0};
+        CHECK(r->ops->run_block(a, 4, s, &done, NULL, &e) == 0);
+        CHECK(r->ops->output(a, &before, &e) == 0);
+        CHECK(r->ops->reset(a, &e) == 0 && r->ops->run_block(a, 9, s, &done, NULL, &e) == 0);
+        CHECK(r->ops->output(a, &after, &e) == 0);
+        CHECK_STRING(e.text, "");
+        CHECK(memcmp(before.logits, after.logits, (size_t)(before.rows * before.width) * sizeof(float)) == 0);
+        struct memory_use use;
+        r->ops->memory(a, &use);
+        CHECK_INT(use.kv_used, use.kv_cache); /* constant in context, whole from the first token on */
+        CHECK_INT(use.kv_cache, q.batch * 2 * 80 * (16 + 3) * (int64_t)sizeof(float));
+        runner_output_free(&before);
+        runner_output_free(&after);
+        r->ops->release(a);
+    }
+    r->ops->close(r);
+}
+
 TEST(the_output_is_the_same_after_any_work_and_for_equal_arms)
 {
     struct runner *r = open_runner();
