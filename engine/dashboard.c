@@ -172,6 +172,15 @@ static double cache_address_space(const struct source *o, int arm)
     const struct memory_pages *p = &arm_of(o, arm)->measured.kv_pages;
     return p->page_bytes > 0 ? of_memory(o, arm, p->reserved) : (double)NAN;
 }
+static double cache_contiguous(const struct source *o, int arm)
+{
+    const struct memory_pages *p = &arm_of(o, arm)->measured.kv_pages;
+    return p->page_bytes > 0 && p->contiguous > 0 ? of_memory(o, arm, p->contiguous) : (double)NAN;
+}
+static double cache_saved(const struct source *o, int arm)
+{
+    return cache_contiguous(o, arm) - cache_bytes(o, arm);
+}
 static double cache_wait(const struct source *o, int arm)
 {
     const struct memory_pages *p = &arm_of(o, arm)->measured.kv_pages;
@@ -197,12 +206,14 @@ static double tokens_per_mib(const struct source *o, int arm)
 
 static void add_memory(struct source *o)
 {
-    static const char none[] = "memory was not measured", fixed[] = "its cache is not mapped page by page";
+    static const char none[] = "memory was not measured", fixed[] = "its cache tells no pages";
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, -1, "KV cache", cache_bytes, none);
     if (o->s->cell[o->cell].batch > 1)
         add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, -1, "KV cache per text", cache_per_text, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "of it holding tokens", cache_used, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, -1, "of it held for nothing", cache_idle, none);
+    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "every text at its longest", cache_contiguous, none);
+    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 1, "less than that", cache_saved, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "addresses reserved", cache_address_space, fixed);
     add(o, DASHBOARD_CACHE, DASHBOARD_MS, -1, "waited for its growth", cache_wait, fixed);
     add(o, DASHBOARD_MEMORY, DASHBOARD_BYTES, -1, "peak", peak_bytes, none);

@@ -1,6 +1,7 @@
 /* Is it real? Two arms of a cell, live: the interval of their ratio shrinking against the band of
  * equivalence, their histograms on one scale, and what spoils the comparison. */
 #include "engine/figure.h"
+#include "engine/worth.h"
 #include "tui/app.h"
 #include "tui/duel_plot.h"
 #include "tui/format.h"
@@ -252,9 +253,15 @@ static bool action(struct app *a, enum action what)
 static void draw_sentence(const struct duel_state *s, struct grid *g, struct rect r)
 {
     const struct session_cell *c = &s->of->cell[s->cell];
-    char text[512];
+    char text[512], cost[160] = "";
+    /* Against the session's first arm, whichever of the two it is. */
+    int arm = s->baseline == 0 ? s->candidate : s->candidate == 0 ? s->baseline : -1;
+    if (arm > 0)
+        worth_cost(s->of, s->cell, arm, cost, sizeof cost);
     if (s->duel.compared)
-        snprintf(text, sizeof text, "%s", s->duel.comparison.sentence);
+        snprintf(text, sizeof text, "%s%s%s%s%s", s->duel.comparison.sentence, cost[0] ? "; " : "",
+                 cost[0] && arm == s->baseline ? c->arm[arm].name : "",
+                 cost[0] && arm == s->baseline ? ": " : "", cost);
     else if (c->status > CELL_OK && c->reason[0])
         snprintf(text, sizeof text, "this cell has no duel: %s", c->reason);
     else

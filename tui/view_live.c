@@ -1,4 +1,5 @@
 #include "tui/view_live.h"
+#include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/plot.h"
 #include "tui/screen.h"
@@ -323,7 +324,9 @@ static void draw_sentence(struct app *a, struct grid *g, struct rect r)
     const struct comparison *k = live_comparison(s->statistics, s->of, s->cell, s->candidate, s->now_ns);
     char text[512] = "";
     if (k && k->sentence[0]) {
-        snprintf(text, sizeof text, "%s", k->sentence);
+        char cost[160];
+        worth_cost(s->of, s->cell, s->candidate, cost, sizeof cost);
+        snprintf(text, sizeof text, "%s%s%s", k->sentence, cost[0] ? "; " : "", cost);
     } else if (c->status > CELL_OK) {
         snprintf(text, sizeof text, "%s%s%s", cell_status_names[c->status], c->reason[0] ? ": " : "",
                  c->reason);

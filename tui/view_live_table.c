@@ -1,3 +1,4 @@
+#include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/theme.h"
 #include "tui/view_live.h"
@@ -108,7 +109,9 @@ static void draw_comparison(struct app *a, struct grid *g, struct rect r, int ar
         x += grid_text(g, x, r.y, end - x, k->verdict == VERDICT_INCONCLUSIVE ? STYLE_WARNING : STYLE_GOOD,
                        verdict_names[k->verdict]) +
              3;
-    char part[3][96] = {"", "", ""};
+    char cost[160], part[3][96] = {"", "", ""};
+    if (worth_cost(s->of, s->cell, arm, cost, sizeof cost)[0] && x + 12 <= end)
+        x += grid_text(g, x, r.y, end - x, STYLE_TEXT, cost) + 3;
     if (k->paired.n >= 2)
         snprintf(part[0], sizeof part[0], "paired p %s over %d rounds", format_p(x1, k->paired.p),
                  (int)k->paired.n);

@@ -129,9 +129,14 @@ static inline struct session *maker_fused_session(void)
             }
             a->measured.kv_used = arm ? 2300000 : 2600000;
             a->measured.kv_cache = arm ? 2621440 : 9437184;
-            if (arm)
-                a->measured.kv_pages =
-                    (struct memory_pages){65536, 40, 9437184, 2621440, 160720, 90000, 240000};
+            a->measured.kv_pages = (struct memory_pages){.page_bytes = arm ? 65536 : 4718592,
+                                                         .pages = arm ? 40 : 2,
+                                                         .reserved = 9437184,
+                                                         .committed = a->measured.kv_cache,
+                                                         .wasted = arm ? 160720 : 3418592,
+                                                         .hidden_ns = arm ? 90000 : 0,
+                                                         .exposed_ns = arm ? 240000 : 0,
+                                                         .contiguous = 9437184};
             a->responses = maker_responses(prompt, arm ? other : said, length, 2);
             a->quality = (struct arm_quality){.known = QUALITY_PERPLEXITY | QUALITY_BITS,
                                               .tokens = 512,

@@ -209,3 +209,27 @@ TEST(calibration_runs_the_baseline_against_itself_and_is_kept)
     free(text);
     app_free(&a);
 }
+
+TEST(an_arm_of_another_vocabulary_is_called_what_it_is)
+{
+    struct app a;
+    fixture_open(&a);
+    app_show_session(&a, maker_quality_session());
+    app_go(&a, VIEW_DUEL);
+    char *text = fixture_draw(&a, 160, 45, false);
+    CHECK_CONTAINS(text, "; perplexity +0.8 %");
+    free(text);
+    app_key(&a, KEY_CODE_DOWN);
+    text = fixture_draw(&a, 160, 45, false);
+    CHECK_CONTAINS(text, "; output not equivalent, bits per byte +59 %");
+    free(text);
+    fixture_keys(&a, "x"); /* the baseline is the candidate now: whose cost it is stands there */
+    text = fixture_draw(&a, 160, 45, false);
+    CHECK_CONTAINS(text, "; adapted: output not equivalent");
+    free(text);
+    app_go(&a, VIEW_LIVE);
+    text = fixture_draw(&a, 160, 45, false);
+    CHECK_CONTAINS(text, "output not equivalent");
+    free(text);
+    app_free(&a);
+}
