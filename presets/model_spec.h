@@ -3,10 +3,25 @@
 #pragma once
 
 #include "presets/error.h"
+#include "presets/implementation.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 enum model_family { MODEL_LLAMA, MODEL_GPT2, MODEL_PHI2, MODEL_BERT, MODEL_MAMBA };
+
+/* What a file holds, as precision `stored` takes it. */
+struct model_stored {
+    int64_t bytes;                /* of all weights once loaded */
+    int64_t product_bytes;        /* of these, what every decoded token reads */
+    int64_t vocabulary_row_bytes; /* of one token: embedding, and head where it is not tied */
+    int64_t parameters;           /* values of all tensors */
+    uint32_t types;               /* bit of each GGUF type number that products and embeddings have */
+    enum precision_kind like; /* the precision whose activations and cache go with it: of the type with the
+                                 most bytes */
+    int split_qkv, split_gate_up;   /* layers whose q, k, v (gate, up) have different types: products apart */
+    char summary[96];               /* "Q4_K 193, Q6_K 33, F32 65": tensors of each type */
+    int64_t file_bytes, changed_ns; /* of the file when it was looked at */
+};
 
 struct model_spec {
     char name[64];  /* "llama3-8b" */
@@ -20,12 +35,13 @@ struct model_spec {
     struct {
         double factor, low, high;
         int original;
-    } rope_scaling;  /* llama3 rule; factor 0: none */
+    } rope_scaling;  /* llama3 rule; original 0: every frequency by the factor; factor 0: none */
     int window;      /* sliding window, 0: none */
     bool tied;       /* the head is the embedding */
     bool head_bias;  /* phi-2 */
     int token_types; /* bert: 2 */
     bool mlm_head;   /* bert: the masked-language head, tied */
+    bool headless; /* bert of a file: neither it nor a pooler; the output is the first token's hidden state */
     struct {
         int inner, dt_rank, state, conv;
     } mamba;
@@ -33,6 +49,7 @@ struct model_spec {
     char vocabulary[64]; /* whose text its ids are: a file of presets/vocabularies; "" where none may be
                             shipped */
     char source[160];
+    struct model_stored stored; /* of a file; zeroed for synthetic models */
 };
 
 /* path: a JSON file. Errors name file, key and what was expected; unknown keys are reported in `warning` (may

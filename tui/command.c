@@ -155,10 +155,11 @@ static int model(const struct request *r)
         if (r->n_operands == 2)
             return command_model_show(r->operand[1]);
         error_set(&e, ERROR_USAGE, "benchtop model show needs a FILE: `benchtop model show FILE.gguf`");
-    } else { /* the name stands for later, so that scripts learn it in words */
-        error_set(&e, ERROR_UNSUPPORTED,
-                  "this version writes no GGUF files: describe a model by its dimensions in a file "
-                  "like those of `benchtop list models` and name it with --model");
+    } else {
+        if (r->n_operands == 2)
+            return command_model_write(r);
+        error_set(&e, ERROR_USAGE,
+                  "benchtop model write needs a MODEL: `benchtop model write gpt2-124m --out FILE.gguf`");
     }
     return output_error(&e);
 }

@@ -11,6 +11,7 @@ int command_main(int argc, char **argv);
 int command_tokenize(const struct request *r);                         /* tui/command_tokenize.c */
 int command_vocab(const struct request *r);                            /* tui/command_vocab.c */
 int command_model_show(const char *path);                              /* tui/command_model.c */
+int command_model_write(const struct request *r);                      /* tui/command_model_write.c */
 int command_calibrate(const struct request *r, const char *argv_json); /* tui/command_calibrate.c */
 int command_calibrate_larosa(const struct request *r);                 /* tui/command_larosa.c */
 int command_history(const struct request *r);                          /* tui/command_history.c */

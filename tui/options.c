@@ -72,11 +72,12 @@ const struct command_info options_commands[COMMANDS] = {
                           "One line of ids per line of text, by the vocabulary of a GGUF file, as llama.cpp "
                           "gives them. Unknown "
                           "pre-tokenizers are refused by name."},
-    [COMMAND_MODEL] = {COMMAND_MODEL, "model", "show|write FILE", 1, 2, COMPLETE_MODEL_VERBS, false,
-                       "look into a GGUF file, or write one",
-                       "show prints the metadata and the tensors of a GGUF file. write is not part of this "
-                       "version: it says so "
-                       "and exits 1."},
+    [COMMAND_MODEL] =
+        {COMMAND_MODEL, "model", "show FILE | write MODEL", 1, 2, COMPLETE_MODEL_VERBS, false,
+         "look into a GGUF file, or write one",
+         "show prints the family, the metadata and the tensors of a GGUF file. write makes one of "
+         "a model: of the catalog, with the random weights of its seed, or another file's in "
+         "another precision. llama.cpp loads it, and what is read back computes the same bits."},
     [COMMAND_VOCAB] =
         {COMMAND_VOCAB, "vocab", "build|show WHAT", 2, 2, COMPLETE_VOCAB_VERBS, false,
          "adapt a vocabulary to a text",
@@ -260,8 +261,10 @@ const struct option_info options_table[] = {
     {"--set", 0, "PATH=VALUE", SWEEP, COMPLETE_NOTHING, true,
      "any field of the preset, a JSON value or a bare word, as in criteria.min_speedup=1.2", NULL,
      override_set},
-    {"--out", 'o', "FILE", RUNS | 1 << COMMAND_EXPORT | 1 << COMMAND_VOCAB | 1 << COMMAND_CALIBRATE_LAROSA,
-     COMPLETE_FILES, false, "where the session, the export or the vocabulary is written", set_out, NULL},
+    {"--out", 'o', "FILE",
+     RUNS | 1 << COMMAND_EXPORT | 1 << COMMAND_VOCAB | 1 << COMMAND_CALIBRATE_LAROSA | 1 << COMMAND_MODEL,
+     COMPLETE_FILES, false, "where the session, the export, the vocabulary or the model is written", set_out,
+     NULL},
     {"--resume", 0, "SESSION", RUN, COMPLETE_SESSIONS, false,
      "go on with a stopped or killed session; its complete cells are kept", set_resume, NULL},
     {"--fail-on-criteria", 0, NULL, RUN, COMPLETE_NOTHING, false,
@@ -299,6 +302,11 @@ const struct option_info options_table[] = {
     {"--start", 0, NULL, TUI, COMPLETE_NOTHING, false, "start the run at once", set_start, NULL},
     {"--model", 0, "FILE.gguf", 1 << COMMAND_TOKENIZE, COMPLETE_FILES, false, "whose vocabulary",
      set_vocabulary, NULL},
+    {"--precision", 0, "NAME", 1 << COMMAND_MODEL, COMPLETE_PRECISIONS, false,
+     "in which the model is written: fp32, fp16, bf16, q8_0, q4_0, q4_k, q6_k (default: fp16, a file's own)",
+     set_precision, NULL},
+    {"--seed", 0, "N", 1 << COMMAND_MODEL, COMPLETE_NOTHING, false,
+     "of the random weights that are written (default: that of runs)", set_seed, NULL},
     {"--whole", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "standard input is one text",
      set_whole, NULL},
     {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",

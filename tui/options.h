@@ -114,8 +114,8 @@ struct request {
     const char *text;                                                /* a file, or a text of the catalog */
     int remove, add, max_ngram, min_frequency, split;                /* of vocab build */
     bool within_words;
-    int calibration_tokens; /* of calibrate-larosa */
-    uint64_t seed;          /* of calibrate-larosa */
+    int calibration_tokens; /* of random weights, where a command makes some */
+    uint64_t seed;          /* of random weights, where a command makes some */
     const char *precision;  /* NULL: not given */
     double regression_pct;  /* NAN: not given */
 };

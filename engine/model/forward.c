@@ -73,7 +73,7 @@ static int fill_tables(struct forward *f, const int32_t *ids, int64_t tokens)
         for (size_t s = 0; s < starts; s++)
             start[s] = (int32_t)s;
         ops->upload(f->k, f->step_start, start, starts * sizeof *start);
-        rope_table(&f->model, f->capacity, rope);
+        rope_table(&f->model, f->w->rope_factors, f->capacity, rope);
         ops->upload(f->k, (void *)(uintptr_t)f->rope.table, rope, pairs * sizeof *rope);
         ops->synchronize(f->k);
     }

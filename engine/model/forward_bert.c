@@ -35,6 +35,11 @@ static void finish(struct forward *f, void *x, const void *branch)
 {
     const struct weights *w = f->w;
     (void)branch;
+    if (f->model.headless) { /* the state itself, by the operation that moves rows */
+        f->ops->gather_rows(f->k, f->hidden, x, f->model.d_model, f->step_start, f->sequences,
+                            f->model.d_model);
+        return;
+    }
     if (!f->model.mlm_head) {
         forward_linear(f, f->hidden, x, &w->transform, w->transform_bias, KERNEL_TANH, f->sequences);
         return;

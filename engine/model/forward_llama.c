@@ -6,7 +6,7 @@
 static void gate_up(struct forward *f, const struct weights_layer *l, int rows)
 {
     int width = f->model.ffn;
-    if (forward_fuses(f, FUSION_GATE_UP)) {
+    if (forward_fuses(f, FUSION_GATE_UP) && l->up.data) {
         struct kernel_matrix both = forward_matrix(f, &l->up);
         if (f->thin.keep) {
             f->ops->sparse_gate_up(f->k, f->ffn, &f->thin, &both, rows, f->product_workspace);
@@ -15,9 +15,8 @@ static void gate_up(struct forward *f, const struct weights_layer *l, int rows)
         f->ops->gate_up(f->k, f->ffn, f->h, &both, rows, f->product_workspace);
         return;
     }
-    struct kernel_matrix gate = kernel_matrix_rows(&l->up, 0, width);
-    struct kernel_matrix up = kernel_matrix_rows(&l->up, width, width);
     void *second = forward_at(f, f->ffn, (int64_t)rows * width);
+    struct kernel_matrix gate = weights_half(&f->model, l, 0), up = weights_half(&f->model, l, 1);
     forward_linear(f, f->ffn, f->h, &gate, NULL, KERNEL_LINEAR, rows);
     forward_linear(f, second, f->h, &up, NULL, KERNEL_LINEAR, rows);
     f->ops->multiply_silu(f->k, f->ffn, f->ffn, second, (int64_t)rows * width);

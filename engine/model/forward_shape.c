@@ -1,6 +1,7 @@
 /* What a shape asks for before anything is allocated: how its prompts are cut into pieces, and the bytes of
  * every buffer. */
 #include "engine/model/forward_internal.h"
+#include "engine/model/gguf_model.h"
 #include "engine/model/model.h"
 
 #include <math.h>
@@ -88,10 +89,19 @@ static size_t attention_need(const struct kernels *k, const struct forward_shape
                                                            : k->ops->attention_naive_workspace(k, &a, batch);
 }
 
-static size_t mamba_layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
+/* The formats that the arm's products may have: one, or those of the model's file. */
+static bool may_have(const struct forward_shape *s, enum kernel_dtype t)
+{
+    if (s->implementation->precision != PRECISION_STORED)
+        return t == weights_dtype(s->implementation->precision);
+    const struct gguf_type *type = gguf_model_type(t);
+    return type && s->model->stored.types & UINT32_C(1) << type->id;
+}
+
+static size_t mamba_layer_need(const struct kernels *k, const struct forward_shape *s, enum kernel_dtype t,
+                               int rows)
 {
     const struct model_spec *m = s->model;
-    enum kernel_dtype t = weights_dtype(s->implementation->precision);
     int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank;
     bool quantize = s->implementation->precision == PRECISION_W8A8;
     int64_t halves = s->implementation->fusion & FUSION_QKV ? 2 : 1;
@@ -128,19 +138,20 @@ static size_t sparse_need(const struct kernels *k, const struct forward_shape *s
     return need;
 }
 
-/* Product workspace of one layer's products at `rows`. */
-static size_t layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
+/* Product workspace of one layer's products in format t at `rows`. */
+static size_t layer_need_in(const struct kernels *k, const struct forward_shape *s, enum kernel_dtype t,
+                            int rows)
 {
     const struct model_spec *m = s->model;
     if (m->family == MODEL_MAMBA)
-        return mamba_layer_need(k, s, rows);
-    enum kernel_dtype t = weights_dtype(s->implementation->precision);
+        return mamba_layer_need(k, s, t, rows);
     unsigned fusion = s->implementation->fusion;
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim,
             kv = (int64_t)m->kv_heads * m->head_dim;
     bool quantize = s->implementation->precision == PRECISION_W8A8;
     struct kernel_matrix shapes[] = {
         {.dtype = t, .rows = fusion & FUSION_QKV ? q + 2 * kv : q, .cols = d, .quantize_input = quantize},
+        {.dtype = t, .rows = q, .cols = d, .quantize_input = quantize}, /* apart in a file */
         {.dtype = t, .rows = kv, .cols = d, .quantize_input = quantize},
         {.dtype = t, .rows = d, .cols = q, .quantize_input = quantize},
         {.dtype = t, .rows = f, .cols = d, .quantize_input = quantize},
@@ -158,6 +169,15 @@ static size_t layer_need(const struct kernels *k, const struct forward_shape *s,
     return need;
 }
 
+static size_t layer_need(const struct kernels *k, const struct forward_shape *s, int rows)
+{
+    size_t need = 0;
+    for (int t = 0; t < KERNEL_DTYPES; t++)
+        if (may_have(s, (enum kernel_dtype)t))
+            need = larger(need, layer_need_in(k, s, (enum kernel_dtype)t, rows));
+    return need;
+}
+
 /* Rows of logits at once: enough for a product of matrices, few enough for any vocabulary. */
 static int head_rows(const struct forward_shape *s)
 {
@@ -168,10 +188,9 @@ static int head_rows(const struct forward_shape *s)
     return tokens < AT_ONCE ? (int)tokens : AT_ONCE;
 }
 
-static size_t head_need(const struct kernels *k, const struct forward_shape *s)
+static size_t head_need_in(const struct kernels *k, const struct forward_shape *s, enum kernel_dtype t)
 {
     const struct model_spec *m = s->model;
-    enum kernel_dtype t = weights_dtype(s->implementation->precision);
     struct kernel_matrix transform = {.dtype = t, .rows = m->d_model, .cols = m->d_model};
     struct kernel_matrix head = {.dtype = t, .rows = m->vocab, .cols = m->d_model};
     size_t need = k->ops->product_workspace(k, &head, s->sequences);
@@ -181,6 +200,15 @@ static size_t head_need(const struct kernels *k, const struct forward_shape *s)
         need = larger(need, k->ops->head_argmax_workspace(k, &head, s->sequences));
     if (s->all_rows)
         need = larger(need, k->ops->product_workspace(k, &head, head_rows(s)));
+    return need;
+}
+
+static size_t head_need(const struct kernels *k, const struct forward_shape *s)
+{
+    size_t need = 0;
+    for (int t = 0; t < KERNEL_DTYPES; t++)
+        if (may_have(s, (enum kernel_dtype)t))
+            need = larger(need, head_need_in(k, s, (enum kernel_dtype)t));
     return need;
 }
 
@@ -226,7 +254,8 @@ void forward_place(struct forward *f, const struct kernels *k, const struct forw
     size_t element = kernel_dtype_bytes(k->activation);
     int64_t rows = need->rows, d = m->d_model, q = (int64_t)m->heads * m->head_dim;
     int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim, n = s->sequences;
-    bool two_ffn = m->family == MODEL_LLAMA && !(fusion & FUSION_GATE_UP);
+    bool apart = s->implementation->precision == PRECISION_STORED && m->stored.split_gate_up > 0;
+    bool two_ffn = m->family == MODEL_LLAMA && (!(fusion & FUSION_GATE_UP) || apart);
     int64_t ffn = (int64_t)m->ffn * (two_ffn ? 2 : 1);
     if (m->family == MODEL_MAMBA) {
         q = ffn = m->mamba.inner;
@@ -279,7 +308,7 @@ struct kernels *forward_view_of(const struct kernels *base, enum kernel_dtype ac
 
 struct kernels *forward_view(const struct kernels *base, const struct forward_shape *s)
 {
-    return forward_view_of(base, weights_activation(s->implementation->precision));
+    return forward_view_of(base, weights_activation(s->model, s->implementation->precision));
 }
 
 /* Activations in fp32 leave the cache the precision of the weights, and fp16 where that is smaller. */
@@ -296,7 +325,7 @@ struct kv_cache_shape forward_cache_shape(const struct kernels *k, const struct 
     const struct model_spec *m = s->model;
     return (struct kv_cache_shape){
         .kind = s->implementation->kv_cache,
-        .dtype = cache_dtype(k, s->implementation->precision),
+        .dtype = cache_dtype(k, weights_like(m, s->implementation->precision)),
         .layers = m->family == MODEL_BERT ? 1 : m->layers,
         .kv_heads = m->kv_heads,
         .head_dim = m->head_dim,

@@ -78,19 +78,20 @@ void forward_close_branch(struct forward *f, int rows)
         f->ops->add(f->k, f->x, f->x, f->branch, (int64_t)rows * f->model.d_model);
 }
 
-/* q, k, v side by side in one row: one product, or three into its columns. */
+/* q, k, v side by side in one row: one product, or three into its columns, as also where a file keeps them in
+ * different types. */
 static void project(struct forward *f, const struct weights_layer *l, const void *from, int rows)
 {
     const struct kernel_attention *a = &f->attention;
     int d = f->model.d_model, q = a->heads * a->head_dim, kv = a->kv_heads * a->head_dim, width = q + 2 * kv;
     bool in_epilogue = forward_fuses(f, FUSION_BIAS_GELU);
-    if (forward_fuses(f, FUSION_QKV)) {
+    if (forward_fuses(f, FUSION_QKV) && l->qkv.data) {
         forward_linear(f, f->qkv, from, &l->qkv, l->qkv_bias, KERNEL_LINEAR, rows);
         return;
     }
     const int first[3] = {0, q, q + kv}, count[3] = {q, kv, kv};
     for (int i = 0; i < 3; i++) {
-        struct kernel_matrix part = kernel_matrix_rows(&l->qkv, first[i], count[i]);
+        struct kernel_matrix part = weights_part(&f->model, l, i);
         const float *bias = l->qkv_bias ? l->qkv_bias + first[i] : NULL;
         void *out = forward_at(f, f->qkv, first[i]);
         forward_product(f, out, width, from, d, &part, in_epilogue ? bias : NULL, KERNEL_LINEAR, rows);

@@ -232,7 +232,7 @@ struct larosa *larosa_calibrate(struct kernels *k, struct weights *w, const int3
                                 struct error *e)
 {
     struct kernels *fp32 = k->ops->view(k, KERNEL_FP32),
-                   *own = k->ops->view(k, weights_activation(w->precision));
+                   *own = k->ops->view(k, weights_activation(&w->model, w->precision));
     struct calibration c = {.k = fp32 ? fp32 : k,
                             .w = w,
                             .d = w->model.d_model,

@@ -57,7 +57,9 @@ static int64_t head_products(const struct model_spec *m)
 {
     int64_t d = m->d_model, v = m->vocab;
     if (m->family == MODEL_BERT)
-        return m->mlm_head ? d * d + v * d : d * d; /* masked-language transform and tied head, or pooler */
+        return m->mlm_head   ? d * d + v * d
+               : m->headless ? 0
+                             : d * d; /* masked-language transform and tied head, or pooler */
     return v * d;
 }
 
@@ -85,6 +87,8 @@ int64_t model_parameters(const struct model_spec *m)
         break;
     case MODEL_BERT: /* positions, types, embedding norm; then the masked-language head or the pooler */
         n += m->context * d + m->token_types * d + 2 * d;
+        if (m->headless)
+            return n;
         return n + d * d + d + (m->mlm_head ? 2 * d + v : 0);
     }
     if (!m->tied)
@@ -97,8 +101,10 @@ int64_t model_product_parameters(const struct model_spec *m)
     return m->layers * layer_products(m) + head_products(m);
 }
 
-static double cache_element_bytes(enum precision_kind precision)
+static double cache_element_bytes(const struct model_spec *m, enum precision_kind precision)
 {
+    if (precision == PRECISION_STORED)
+        precision = m->stored.like;
     return precision == PRECISION_FP32 ? 4 : 2; /* 8- and 4-bit weights keep their cache in fp16 */
 }
 
@@ -106,7 +112,7 @@ int64_t model_kv_bytes_per_token(const struct model_spec *m, enum precision_kind
 {
     if (m->family == MODEL_BERT || m->family == MODEL_MAMBA)
         return 0; /* an encoder sees each text once; a state-space model's state does not grow */
-    return 2 * (int64_t)m->layers * m->kv_heads * m->head_dim * (int64_t)cache_element_bytes(precision);
+    return 2 * (int64_t)m->layers * m->kv_heads * m->head_dim * (int64_t)cache_element_bytes(m, precision);
 }
 
 double model_weight_bytes_per_element(enum precision_kind precision)
@@ -219,6 +225,8 @@ static double touched(const struct model_spec *m, const struct implementation *i
  * the blocks, not of the head; scales are read whole. */
 static double product_bytes(const struct model_spec *m, const struct implementation *i, double tokens)
 {
+    if (i->precision == PRECISION_STORED)
+        return (double)m->stored.product_bytes;
     double b = model_weight_bytes_per_element(i->precision);
     double scale = i->precision == PRECISION_INT8 || i->precision == PRECISION_W8A8 ? 4 : 0;
     double blocks = (double)m->layers * ((double)layer_products(m) * b * touched(m, i, tokens) +

@@ -4,7 +4,10 @@
 
 #include "presets/error.h"
 #include "presets/model_spec.h"
+#include <stdbool.h>
 
-/* name: of the catalog, or the path of a JSON file ("benchtop/model/1"). Unknown names: USAGE with the
- * nearest ones. On failure nothing is changed. Any thread. */
+bool model_is_file(const char *name); /* the path of a GGUF file, by its ending */
+/* name: of the catalog, or the path of a JSON file ("benchtop/model/1") or a GGUF file (.gguf), whose head is
+ * read and checked whole in milliseconds: its weights are read when they are asked for. Unknown names: USAGE
+ * with the nearest ones. On failure nothing is changed. Any thread. */
 int model_find(const char *name, struct model_spec *out, struct error *e);

@@ -17,7 +17,7 @@ bool native_is_cuda(const char *device)
 }
 
 /* What the backends have no kernels for. */
-static int axis_known(const struct implementation *i, struct error *e)
+static int axis_known(const struct model_spec *m, const struct implementation *i, struct error *e)
 {
     if (i->attention == ATTENTION_FLASH3)
         return error_set(e, ERROR_UNSUPPORTED,
@@ -27,7 +27,7 @@ static int axis_known(const struct implementation *i, struct error *e)
     if (i->launch == LAUNCH_PERSISTENT)
         return error_set(e, ERROR_UNSUPPORTED,
                          "persistent launch has no kernels here: choose launch eager, or graph on cuda");
-    if (i->precision == PRECISION_STORED)
+    if (i->precision == PRECISION_STORED && !m->file[0])
         return error_set(
             e, ERROR_UNSUPPORTED,
             "precision stored takes the types of a model's file, and a catalog's model has none: "
@@ -115,7 +115,7 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_known(i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, cpu, e) ||
+    return axis_known(m, i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, cpu, e) ||
                    model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e))
                ? -1
                : 0;

@@ -126,7 +126,7 @@ double judge_tolerance(enum precision_kind precision)
 double judge_tolerance_on(const struct kernels *k, enum precision_kind precision)
 {
     struct kernels *base = (struct kernels *)(uintptr_t)k; /* a view is the same backend */
-    struct kernels *view = base->ops->view(base, weights_activation(precision));
+    struct kernels *view = base->ops->view(base, weights_activation(NULL, precision));
     if (!view || view->activation == KERNEL_FP32)
         return judge_tolerance(precision);
     if (precision == PRECISION_W8A8)
@@ -192,17 +192,22 @@ static void keep_layer(struct judge *j, struct reference_layer *to, const struct
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
     int64_t kv = (int64_t)m->kv_heads * m->head_dim;
     bool llama = m->family == MODEL_LLAMA;
+    struct kernel_matrix part[3], half[2];
+    for (int i = 0; i < 3; i++)
+        part[i] = weights_part(m, l, i);
+    for (int i = 0; i < 2 && llama; i++)
+        half[i] = weights_half(m, l, i);
     *to = (struct reference_layer){
         .norm1 = keep_vector(j, l->norm1.weight, d),
         .norm1_bias = keep_vector(j, l->norm1.bias, d),
         .norm2 = keep_vector(j, l->norm2.weight, d),
         .norm2_bias = keep_vector(j, l->norm2.bias, d),
-        .q = keep(j, &l->qkv, 0, q),
-        .k = keep(j, &l->qkv, q, kv),
-        .v = keep(j, &l->qkv, q + kv, kv),
+        .q = keep_all(j, &part[0]),
+        .k = keep_all(j, &part[1]),
+        .v = keep_all(j, &part[2]),
         .o = keep_all(j, &l->out),
-        .gate = llama ? keep(j, &l->up, 0, f) : NULL,
-        .up = keep(j, &l->up, llama ? f : 0, f),
+        .gate = llama ? keep_all(j, &half[0]) : NULL,
+        .up = keep_all(j, llama ? &half[1] : &l->up),
         .down = keep_all(j, &l->down),
         .up_bias = keep_vector(j, l->up_bias, f),
         .down_bias = keep_vector(j, l->down_bias, d),
@@ -226,7 +231,7 @@ static void keep_model(struct judge *j)
     int64_t d = m->d_model;
     double *frequency = j->values;
     j->used = (size_t)m->rotary_dims;
-    rope_frequencies(m, frequency);
+    rope_frequencies(m, w->rope_factors, frequency);
     j->reference = (struct reference_model){
         .family = families[m->family],
         .layers = m->layers,

@@ -1,4 +1,4 @@
-#include "engine/model/weights.h"
+#include "engine/model/weights_internal.h"
 
 #include "engine/figure.h"
 #include "engine/model/larosa.h"
@@ -10,30 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* One tensor on the walk through a model: a matrix, or a vector of fp32 when `vector` is set. */
-struct tensor {
-    struct kernel_matrix *matrix;
-    const float **vector;
-    enum kernel_dtype dtype;
-    int64_t rows, cols;
-    uint64_t id; /* of the generator's stream: stays the same for every precision */
-    enum kernel_weight_law law;
-    float amplitude;
-    void (*fill)(float *values, int64_t rows, int64_t cols, uint64_t key); /* instead of a law: by the host */
-};
-
-struct walk {
-    int (*visit)(struct walk *, const struct tensor *);
-    struct weights *w;
-    uint64_t id;
-    int64_t bytes, total;
-    int64_t rows; /* of an adapted vocabulary, while counting */
-    void (*progress)(void *, const char *, double);
-    bool (*cancelled)(void *);
-    void *who;
-    struct error *e;
-};
 
 enum kernel_dtype weights_dtype(enum precision_kind precision)
 {
@@ -62,61 +38,141 @@ enum kernel_dtype weights_dtype(enum precision_kind precision)
     }
 }
 
-enum kernel_dtype weights_activation(enum precision_kind precision)
+enum precision_kind weights_like(const struct model_spec *m, enum precision_kind precision)
 {
-    enum kernel_dtype t = weights_dtype(precision);
+    return precision == PRECISION_STORED ? m->stored.like : precision;
+}
+
+enum kernel_dtype weights_activation(const struct model_spec *m, enum precision_kind precision)
+{
+    enum kernel_dtype t = weights_dtype(weights_like(m, precision));
     return t == KERNEL_FP32 || t == KERNEL_FP16 ? t : KERNEL_BF16;
 }
 
-/* Data, scales and codes follow one another, each on a cache line of its own. */
-struct layout {
-    size_t scales, codes, bytes;
-    bool has_scales, has_codes;
-};
+/* ---- the walk ---- */
 
-static struct layout layout_of(const struct tensor *t)
+struct weights_layout weights_layout_of(const struct weights_array *t)
 {
     size_t part[3];
     kernel_matrix_parts(t->dtype, t->rows, t->cols, part);
-    struct layout l = {.has_scales = part[1] > 0, .has_codes = part[2] > 0};
+    struct weights_layout l = {.has_scales = part[1] > 0, .has_codes = part[2] > 0};
     l.scales = (part[0] + 63) / 64 * 64;
     l.codes = l.scales + (part[1] + 63) / 64 * 64;
     l.bytes = part[2] ? l.codes + part[2] : part[1] ? l.scales + part[1] : part[0];
     return l;
 }
 
-static size_t tensor_bytes(const struct tensor *t)
+struct kernel_matrix weights_matrix_at(const struct weights_array *t, void *data)
 {
-    return layout_of(t).bytes;
+    struct weights_layout l = weights_layout_of(t);
+    struct kernel_matrix m = {.dtype = t->dtype, .rows = t->rows, .cols = t->cols, .data = data};
+    if (l.has_scales)
+        m.scales = (float *)(void *)((char *)data + l.scales);
+    if (l.has_codes)
+        m.codes = (uint8_t *)data + l.codes;
+    return m;
 }
 
-static int matrix(struct walk *k, struct kernel_matrix *to, enum kernel_dtype dtype, int64_t rows,
-                  int64_t cols, double amplitude)
+/* What a model's products and embeddings are stored in, and how they are drawn. */
+static struct weights_array matrix_of(const struct weights_walk *k, enum model_array a, int64_t rows,
+                                      int64_t cols, double amplitude)
 {
-    return k->visit(k,
-                    &(struct tensor){to, NULL, dtype, rows, cols, k->id++, KERNEL_UNIFORM, (float)amplitude});
+    return (struct weights_array){.dtype = weights_dtype(k->w->precision),
+                                  .rows = rows,
+                                  .cols = cols,
+                                  .law = KERNEL_UNIFORM,
+                                  .amplitude = (float)amplitude,
+                                  .parts = 1,
+                                  .part = {a},
+                                  .product = true};
 }
 
-static int vector(struct walk *k, const float **to, int64_t n, enum kernel_weight_law law, double amplitude)
+static int visit_matrix(struct weights_walk *k, struct kernel_matrix *to, struct weights_array t)
 {
-    return k->visit(k, &(struct tensor){NULL, to, KERNEL_FP32, 1, n, k->id++, law, (float)amplitude});
+    t.matrix = to;
+    t.id = k->id++;
+    if (k->file)
+        t.dtype = weights_file_dtype(k->file, &t, t.dtype);
+    return k->visit(k, &t);
 }
 
-static int bias(struct walk *k, const float **to, int64_t n)
+static int matrix(struct weights_walk *k, int layer, struct kernel_matrix *to, enum model_array a,
+                  int64_t rows, int64_t cols, double amplitude)
 {
-    return vector(k, to, n, KERNEL_UNIFORM, 0.02);
+    struct weights_array t = matrix_of(k, a, rows, cols, amplitude);
+    t.layer = layer;
+    return visit_matrix(k, to, t);
 }
 
-static int norm(struct walk *k, struct kernel_norm *to)
+/* n matrices of the same inputs as one, where their types allow. */
+static int joined(struct weights_walk *k, int layer, struct kernel_matrix *whole, struct kernel_matrix *part,
+                  int n, const enum model_array *a, const int64_t *rows, int64_t cols, double amplitude)
+{
+    struct weights_array t = matrix_of(k, a[0], 0, cols, amplitude);
+    t.layer = layer;
+    t.parts = n;
+    for (int i = 0; i < n; i++) {
+        t.part[i] = a[i];
+        t.rows += rows[i];
+    }
+    bool apart = k->file ? weights_file_apart(k->file, &t) : !whole->data && part[0].data;
+    if (!apart)
+        return visit_matrix(k, whole, t);
+    for (int i = 0; i < n; i++)
+        if (matrix(k, layer, &part[i], a[i], rows[i], cols, amplitude))
+            return -1;
+    return 0;
+}
+
+/* Rows that are added to others: learned positions and token types, never less than 16 bits. */
+static int added_rows(struct weights_walk *k, struct kernel_matrix *to, enum model_array a, int64_t rows,
+                      int64_t cols, double amplitude)
+{
+    struct weights_array t = matrix_of(k, a, rows, cols, amplitude);
+    t.dtype = t.dtype == KERNEL_FP32 || t.dtype == KERNEL_BF16 ? t.dtype : KERNEL_FP16;
+    t.product = false;
+    t.matrix = to;
+    t.id = k->id++;
+    if (k->file)
+        t.dtype = weights_file_dtype(k->file, &t, t.dtype);
+    if (kernel_is_blocks(t.dtype))
+        t.dtype = KERNEL_FP32;
+    return k->visit(k, &t);
+}
+
+static int vectors(struct weights_walk *k, int layer, const float **to, const enum model_array *a, int parts,
+                   int64_t n, enum kernel_weight_law law, double amplitude)
+{
+    struct weights_array t = {.vector = to,
+                              .dtype = KERNEL_FP32,
+                              .rows = 1,
+                              .cols = n,
+                              .id = k->id++,
+                              .law = law,
+                              .amplitude = (float)amplitude,
+                              .layer = layer,
+                              .parts = parts};
+    for (int i = 0; i < parts; i++)
+        t.part[i] = a[i];
+    return k->visit(k, &t);
+}
+
+static int bias(struct weights_walk *k, int layer, const float **to, enum model_array a, int64_t n)
+{
+    return vectors(k, layer, to, &a, 1, n, KERNEL_UNIFORM, 0.02);
+}
+
+/* a: its weight; the bias follows in the list of arrays. */
+static int norm(struct weights_walk *k, int layer, struct kernel_norm *to, enum model_array a)
 {
     const struct model_spec *m = &k->w->model;
     bool rms = m->family == MODEL_LLAMA || m->family == MODEL_MAMBA;
     to->kind = rms ? KERNEL_RMS_NORM : KERNEL_LAYER_NORM;
     to->eps = (float)m->norm_eps;
     to->width = m->d_model;
-    if (vector(k, &to->weight, m->d_model, KERNEL_CONSTANT, 1))
+    if (vectors(k, layer, &to->weight, &a, 1, m->d_model, KERNEL_CONSTANT, 1))
         return -1;
-    return rms ? 0 : bias(k, &to->bias, m->d_model);
+    return rms ? 0 : bias(k, layer, &to->bias, a == MODEL_NO_ARRAY ? a : a + 1, m->d_model);
 }
 
 /* a of state n is -(n + 1) in every channel: A_log = log(1 .. N). */
@@ -137,103 +193,159 @@ static void fill_step_biases(float *bias, int64_t rows, int64_t cols, uint64_t k
     }
 }
 
-static int filled(struct walk *k, const float **to, int64_t rows, int64_t cols,
-                  void (*fill)(float *, int64_t, int64_t, uint64_t))
+static int filled(struct weights_walk *k, int layer, const float **to, enum model_array a, int64_t rows,
+                  int64_t cols, void (*fill)(float *, int64_t, int64_t, uint64_t))
 {
-    return k->visit(k,
-                    &(struct tensor){NULL, to, KERNEL_FP32, rows, cols, k->id++, KERNEL_CONSTANT, 0, fill});
+    struct weights_array t = {.vector = to,
+                              .dtype = KERNEL_FP32,
+                              .rows = rows,
+                              .cols = cols,
+                              .id = k->id++,
+                              .law = KERNEL_CONSTANT,
+                              .fill = fill,
+                              .layer = layer,
+                              .parts = 1,
+                              .part = {a}};
+    return k->visit(k, &t);
+}
+
+static int ssm_vector(struct weights_walk *k, int layer, const float **to, enum model_array a, int64_t n,
+                      enum kernel_weight_law law, double amplitude)
+{
+    return vectors(k, layer, to, &a, 1, n, law, amplitude);
 }
 
 /* A unit input stays one through projection and convolution; SiLU leaves 0.36 of its square, with which the
  * selecting projection and, by gate and skip, the output's (0.36 * 0.37) count. */
-static int walk_mamba_layer(struct walk *k, struct weights_layer *l)
+static int walk_mamba_layer(struct weights_walk *k, struct weights_layer *l, int i)
 {
     const struct model_spec *m = &k->w->model;
-    enum kernel_dtype t = weights_dtype(k->w->precision);
     int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank, taps = m->mamba.conv;
     double unit_inner = sqrt(3.0 / (double)inner);
-    return norm(k, &l->norm1) || matrix(k, &l->in, t, 2 * inner, d, sqrt(3.0 / (double)d)) ||
-                   vector(k, &l->conv, taps * inner, KERNEL_UNIFORM, sqrt(3.0 / (double)taps)) ||
-                   bias(k, &l->conv_bias, inner) ||
-                   matrix(k, &l->select, t, rank + 2 * (int64_t)m->mamba.state, inner, unit_inner / 0.6) ||
-                   matrix(k, &l->dt, t, inner, rank, 1 / sqrt((double)rank)) ||
-                   filled(k, &l->dt_bias, 1, inner, fill_step_biases) ||
-                   filled(k, &l->a, m->mamba.state, inner, fill_decays) ||
-                   vector(k, &l->skip, inner, KERNEL_CONSTANT, 1) ||
-                   matrix(k, &l->out, t, d, inner, unit_inner / 0.36 / sqrt(m->layers))
+    return norm(k, i, &l->norm1, MODEL_NORM1) ||
+                   matrix(k, i, &l->in, MODEL_SSM_IN, 2 * inner, d, sqrt(3.0 / (double)d)) ||
+                   ssm_vector(k, i, &l->conv, MODEL_SSM_CONV, taps * inner, KERNEL_UNIFORM,
+                              sqrt(3.0 / (double)taps)) ||
+                   bias(k, i, &l->conv_bias, MODEL_SSM_CONV_BIAS, inner) ||
+                   matrix(k, i, &l->select, MODEL_SSM_X, rank + 2 * (int64_t)m->mamba.state, inner,
+                          unit_inner / 0.6) ||
+                   matrix(k, i, &l->dt, MODEL_SSM_DT, inner, rank, 1 / sqrt((double)rank)) ||
+                   filled(k, i, &l->dt_bias, MODEL_SSM_DT_BIAS, 1, inner, fill_step_biases) ||
+                   filled(k, i, &l->a, MODEL_SSM_A, m->mamba.state, inner, fill_decays) ||
+                   ssm_vector(k, i, &l->skip, MODEL_SSM_D, inner, KERNEL_CONSTANT, 1) ||
+                   matrix(k, i, &l->out, MODEL_SSM_OUT, d, inner, unit_inner / 0.36 / sqrt(m->layers))
                ? -1
                : 0;
 }
 
-static int walk_layer(struct walk *k, struct weights_layer *l)
+static int walk_layer(struct weights_walk *k, struct weights_layer *l, int i)
 {
+    static const enum model_array in[] = {MODEL_Q, MODEL_K, MODEL_V},
+                                  in_bias[] = {MODEL_Q_BIAS, MODEL_K_BIAS, MODEL_V_BIAS},
+                                  gate_up[] = {MODEL_GATE, MODEL_UP};
     const struct model_spec *m = &k->w->model;
     if (m->family == MODEL_MAMBA)
-        return walk_mamba_layer(k, l);
-    enum kernel_dtype t = weights_dtype(k->w->precision);
+        return walk_mamba_layer(k, l, i);
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim;
-    int64_t qkv = q + 2 * (int64_t)m->kv_heads * m->head_dim;
+    int64_t kv = (int64_t)m->kv_heads * m->head_dim;
     bool llama = m->family == MODEL_LLAMA;
     double unit_d = sqrt(3.0 / (double)d), depth = sqrt(2.0 * m->layers);
-    if (norm(k, &l->norm1) || (m->family != MODEL_PHI2 && norm(k, &l->norm2)) ||
-        matrix(k, &l->qkv, t, qkv, d, unit_d) || matrix(k, &l->out, t, d, q, sqrt(3.0 / (double)q) / depth) ||
-        matrix(k, &l->up, t, llama ? 2 * f : f, d, unit_d) ||
-        matrix(k, &l->down, t, d, f, sqrt(3.0 / (double)f) / depth))
+    if (norm(k, i, &l->norm1, MODEL_NORM1) ||
+        (m->family != MODEL_PHI2 && norm(k, i, &l->norm2, MODEL_NORM2)) ||
+        joined(k, i, &l->qkv, l->part, 3, in, (const int64_t[]){q, kv, kv}, d, unit_d) ||
+        matrix(k, i, &l->out, MODEL_OUT, d, q, sqrt(3.0 / (double)q) / depth) ||
+        (llama ? joined(k, i, &l->up, l->half, 2, gate_up, (const int64_t[]){f, f}, d, unit_d)
+               : matrix(k, i, &l->up, MODEL_UP, f, d, unit_d)) ||
+        matrix(k, i, &l->down, MODEL_DOWN, d, f, sqrt(3.0 / (double)f) / depth))
         return -1;
     if (llama)
         return 0;
-    return bias(k, &l->qkv_bias, qkv) || bias(k, &l->out_bias, d) || bias(k, &l->up_bias, f) ||
-                   bias(k, &l->down_bias, d)
+    return vectors(k, i, &l->qkv_bias, in_bias, 3, q + 2 * kv, KERNEL_UNIFORM, 0.02) ||
+                   bias(k, i, &l->out_bias, MODEL_OUT_BIAS, d) || bias(k, i, &l->up_bias, MODEL_UP_BIAS, f) ||
+                   bias(k, i, &l->down_bias, MODEL_DOWN_BIAS, d)
                ? -1
                : 0;
 }
 
-/* Every tensor in a fixed order. A scratch w whose layers are all one serves for sizes. */
-static int walk_model(struct walk *k, bool one_layer)
+/* Bert's end: the masked-language transform, or the pooler, or in a file nothing at all. */
+static int walk_bert_head(struct weights_walk *k)
 {
     struct weights *w = k->w;
     const struct model_spec *m = &w->model;
-    enum kernel_dtype t = weights_dtype(w->precision);
-    enum kernel_dtype rows = t == KERNEL_FP32 || t == KERNEL_BF16 ? t : KERNEL_FP16;
     int64_t d = m->d_model;
-    double unit = sqrt(3.0 / (double)d);
-    if (matrix(k, &w->embedding, t, m->vocab, d, unit))
+    if ((m->token_types > 0 &&
+         added_rows(k, &w->types, MODEL_TYPES, m->token_types, d, sqrt(3.0 / (double)d))) ||
+        norm(k, 0, &w->embedding_norm, MODEL_EMBEDDING_NORM))
         return -1;
-    bool learned = m->rotary_dims == 0 && m->family != MODEL_MAMBA;
-    if (learned && matrix(k, &w->positions, rows, m->context, d, unit))
+    if (m->headless)
+        return 0;
+    if (matrix(k, 0, &w->transform, m->mlm_head ? MODEL_NO_ARRAY : MODEL_POOLER, d, d,
+               sqrt(3.0 / (double)d)) ||
+        bias(k, 0, &w->transform_bias, m->mlm_head ? MODEL_NO_ARRAY : MODEL_POOLER_BIAS, d))
         return -1;
-    for (int i = 0; i < m->layers; i++)
-        if (walk_layer(k, &w->layer[one_layer ? 0 : i]))
-            return -1;
-    if (m->family == MODEL_BERT) {
-        if (matrix(k, &w->types, rows, m->token_types, d, unit) || norm(k, &w->embedding_norm) ||
-            matrix(k, &w->transform, t, d, d, unit) || bias(k, &w->transform_bias, d))
-            return -1;
-        if (!m->mlm_head)
-            return 0;
-        if (norm(k, &w->transform_norm))
-            return -1;
-    } else if (norm(k, &w->final_norm)) {
-        return -1;
-    }
-    if (!m->tied && matrix(k, &w->head, t, m->vocab, d, unit))
-        return -1;
-    bool biased = m->head_bias || m->family == MODEL_BERT;
-    return biased ? bias(k, &w->head_bias, m->vocab) : 0;
+    if (!m->mlm_head)
+        return 0;
+    return norm(k, 0, &w->transform_norm, MODEL_NO_ARRAY) ||
+                   (!m->tied && matrix(k, 0, &w->head, MODEL_NO_ARRAY, m->vocab, d, sqrt(3.0 / (double)d))) ||
+                   bias(k, 0, &w->head_bias, MODEL_NO_ARRAY, m->vocab)
+               ? -1
+               : 0;
 }
 
+int weights_walk_all(struct weights_walk *k, bool one_layer)
+{
+    struct weights *w = k->w;
+    const struct model_spec *m = &w->model;
+    int64_t d = m->d_model;
+    double unit = sqrt(3.0 / (double)d);
+    if (matrix(k, 0, &w->embedding, MODEL_EMBEDDING, m->vocab, d, unit))
+        return -1;
+    bool learned = m->rotary_dims == 0 && m->family != MODEL_MAMBA;
+    if (learned && added_rows(k, &w->positions, MODEL_POSITIONS, m->context, d, unit))
+        return -1;
+    for (int i = 0; i < m->layers; i++)
+        if (walk_layer(k, &w->layer[one_layer ? 0 : i], i))
+            return -1;
+    if (m->family == MODEL_BERT)
+        return walk_bert_head(k);
+    if (norm(k, 0, &w->final_norm, MODEL_FINAL_NORM))
+        return -1;
+    if (!m->tied && matrix(k, 0, &w->head, MODEL_HEAD, m->vocab, d, unit))
+        return -1;
+    return m->head_bias ? bias(k, 0, &w->head_bias, MODEL_HEAD_BIAS, m->vocab) : 0;
+}
+
+/* ---- sizes ---- */
+
 /* An adapted vocabulary (k->rows) has rows of its own, and a head beside its embedding. */
-static int count(struct walk *k, const struct tensor *t)
+static int count(struct weights_walk *k, const struct weights_array *t)
 {
     const struct weights *w = k->w;
-    struct tensor own = *t;
+    struct weights_array own = *t;
     bool embedding = t->matrix && t->matrix == &w->embedding;
     if (k->rows > 0 && (embedding || (t->matrix && t->matrix == &w->head)))
         own.rows = k->rows;
     if (k->rows > 0 && t->vector && t->vector == &w->head_bias)
         own.cols = k->rows;
-    k->bytes += (int64_t)tensor_bytes(&own) * (embedding && k->rows > 0 && w->model.tied ? 2 : 1);
+    int64_t bytes = (int64_t)weights_layout_of(&own).bytes;
+    k->bytes += bytes * (embedding && k->rows > 0 && w->model.tied ? 2 : 1);
+    const struct model_spec *m = &k->w->model;
+    bool head = m->tied && (m->family != MODEL_BERT || m->mlm_head);
+    if (t->product && (t->part[0] != MODEL_EMBEDDING || head))
+        k->product_bytes += bytes;
     return 0;
+}
+
+struct kernel_matrix weights_part(const struct model_spec *m, const struct weights_layer *l, int i)
+{
+    int64_t q = (int64_t)m->heads * m->head_dim, kv = (int64_t)m->kv_heads * m->head_dim;
+    return l->qkv.data ? kernel_matrix_rows(&l->qkv, i == 0 ? 0 : q + (i - 1) * kv, i == 0 ? q : kv)
+                       : l->part[i];
+}
+
+struct kernel_matrix weights_half(const struct model_spec *m, const struct weights_layer *l, int i)
+{
+    return l->up.data ? kernel_matrix_rows(&l->up, (int64_t)i * m->ffn, m->ffn) : l->half[i];
 }
 
 struct weights_request weights_request_of(const struct model_spec *m, const struct implementation *i,
@@ -253,16 +365,27 @@ static const char *vocabulary_of(const struct weights_request *q)
     return q->vocabulary && *q->vocabulary ? q->vocabulary : "standard";
 }
 
+/* Of a file's own types, with the rows of an adapted vocabulary where there is one. */
+static int64_t stored_bytes(const struct model_spec *m, int64_t rows)
+{
+    const struct model_stored *s = &m->stored;
+    if (rows == 0)
+        return s->bytes;
+    return s->bytes + rows * s->vocabulary_row_bytes * (m->tied ? 2 : 1) - m->vocab * s->vocabulary_row_bytes;
+}
+
 int64_t weights_bytes(const struct weights_request *q)
 {
     struct weights_layer layer = {0};
     struct weights scratch = {.model = *q->model, .precision = q->precision, .layer = &layer};
-    struct walk k = {.visit = count, .w = &scratch};
+    struct weights_walk k = {.visit = count, .w = &scratch};
     struct model_spec adapted;
     if (vocabulary_model(q->model, q->vocabulary, &adapted, NULL) == 0 &&
         !vocabulary_is_standard(q->vocabulary))
         k.rows = adapted.vocab; /* one that cannot be had is refused when the weights are made */
-    walk_model(&k, true);
+    if (q->precision == PRECISION_STORED)
+        return stored_bytes(q->model, k.rows);
+    weights_walk_all(&k, true);
     /* A file's final norm has weights: folded into the head they part it from the embedding. */
     if (q->sparsity > 0 && q->model->tied && q->model->file[0] && k.rows == 0)
         k.bytes +=
@@ -270,52 +393,126 @@ int64_t weights_bytes(const struct weights_request *q)
     return k.bytes;
 }
 
-static int make(struct walk *k, const struct tensor *t)
+/* Which layers' products stay apart, and which types products have. */
+static int look_at_types(struct weights_walk *k, const struct weights_array *t)
+{
+    int64_t *bytes_of = k->data;
+    struct model_stored *s = &k->w->model.stored;
+    if (t->part[0] == MODEL_EMBEDDING || t->part[0] == MODEL_HEAD)
+        s->vocabulary_row_bytes += (int64_t)kernel_row_bytes(t->dtype, t->cols);
+    if (t->part[0] == MODEL_HEAD_BIAS)
+        s->vocabulary_row_bytes += (int64_t)sizeof(float);
+    if (t->product) {
+        int64_t bytes = (int64_t)weights_layout_of(t).bytes;
+        s->types |= UINT32_C(1) << gguf_model_type(t->dtype)->id;
+        bytes_of[t->dtype] += bytes;
+        s->split_qkv += t->parts == 1 && t->part[0] == MODEL_Q;
+        s->split_gate_up += t->parts == 1 && t->part[0] == MODEL_GATE;
+    }
+    return count(k, t);
+}
+
+static void summarize_types(const struct gguf *g, struct model_stored *s)
+{
+    size_t used = 0;
+    for (uint32_t id = 0; id < 32; id++) {
+        int n = 0;
+        for (size_t i = 0; i < g->n_tensors; i++)
+            n += g->tensor[i].type->id == id;
+        if (n > 0 && used < sizeof s->summary)
+            used += (size_t)snprintf(s->summary + used, sizeof s->summary - used, "%s%s %d", used ? ", " : "",
+                                     gguf_type_of(id)->name, n);
+    }
+}
+
+int weights_measure_stored(const struct gguf *g, struct model_spec *m, struct error *e)
+{
+    static const enum precision_kind like[KERNEL_DTYPES] = {
+        [KERNEL_FP32] = PRECISION_FP32, [KERNEL_FP16] = PRECISION_FP16, [KERNEL_BF16] = PRECISION_BF16,
+        [KERNEL_Q8_0] = PRECISION_Q8_0, [KERNEL_Q4_0] = PRECISION_Q4_0, [KERNEL_Q4_K] = PRECISION_Q4_K,
+        [KERNEL_Q6_K] = PRECISION_Q6_K,
+    };
+    int64_t bytes_of[KERNEL_DTYPES] = {0};
+    struct weights_layer layer = {0};
+    struct weights *scratch = calloc(1, sizeof *scratch);
+    if (!scratch)
+        return error_set(e, ERROR_MEMORY, "no memory to look at %s: close other programs", m->name);
+    scratch->model = *m;
+    scratch->precision = PRECISION_STORED;
+    scratch->layer = &layer;
+    struct weights_file file = {.g = g, .m = m, .fd = -1, .stored = true};
+    struct weights_walk k = {.visit = look_at_types, .w = scratch, .file = &file, .data = bytes_of};
+    weights_walk_all(&k, true);
+    struct model_stored *s = &scratch->model.stored;
+    s->bytes = k.bytes;
+    s->product_bytes = k.product_bytes;
+    enum kernel_dtype most = KERNEL_FP32;
+    for (int t = 0; t < KERNEL_DTYPES; t++)
+        if (bytes_of[t] > bytes_of[most])
+            most = (enum kernel_dtype)t;
+    s->like = like[most];
+    summarize_types(g, s);
+    m->stored = *s;
+    free(scratch);
+    return 0;
+}
+
+/* ---- making ---- */
+
+static int fill(struct weights_walk *k, const struct weights_array *t, struct kernel_matrix *m)
 {
     struct kernels *backend = k->w->k;
-    if (k->cancelled && k->cancelled(k->who))
-        return error_set(k->e, ERROR_CANCELLED, "stopped while making weights: run again to continue");
-    struct layout l = layout_of(t);
-    size_t bytes = l.bytes;
-    struct kernel_matrix m = {.dtype = t->dtype, .rows = t->rows, .cols = t->cols};
-    m.data = backend->ops->alloc(backend, bytes);
-    char total[FIGURE_TEXT];
-    if (!m.data)
-        return error_set(k->e, ERROR_MEMORY,
-                         "no memory for the weights of %s (%s in all): choose a smaller model or precision",
-                         k->w->model.name, figure_bytes((double)k->total, total, sizeof total));
-    if (l.has_scales)
-        m.scales = (float *)(void *)((char *)m.data + l.scales);
-    if (l.has_codes)
-        m.codes = (uint8_t *)m.data + l.codes;
-    if (t->vector)
-        *t->vector = m.data;
-    else
-        *t->matrix = m;
-    k->w->bytes += (int64_t)bytes;
+    if (k->file)
+        return weights_file_read(k->file, backend, t, m, k->e);
     if (t->fill) {
+        size_t bytes = weights_layout_of(t).bytes;
         float *values = malloc(bytes);
         if (!values)
             return error_set(k->e, ERROR_MEMORY, "no memory to make the weights of %s: close other programs",
                              k->w->model.name);
         t->fill(values, t->rows, t->cols, generator_key(k->w->seed, t->id, 0));
-        backend->ops->upload(backend, m.data, values, bytes);
+        backend->ops->upload(backend, m->data, values, bytes);
         free(values);
-    } else {
-        backend->ops->generate(backend, &m, k->w->seed, t->id, t->law, t->amplitude);
+        return 0;
     }
+    backend->ops->generate(backend, m, k->w->seed, t->id, t->law, t->amplitude);
+    return 0;
+}
+
+static int make(struct weights_walk *k, const struct weights_array *t)
+{
+    struct kernels *backend = k->w->k;
+    if (k->cancelled && k->cancelled(k->who))
+        return error_set(k->e, ERROR_CANCELLED, "stopped while making weights: run again to continue");
+    size_t bytes = weights_layout_of(t).bytes;
+    char total[FIGURE_TEXT];
+    struct kernel_matrix m = weights_matrix_at(t, backend->ops->alloc(backend, bytes));
+    if (!m.data)
+        return error_set(k->e, ERROR_MEMORY,
+                         "no memory for the weights of %s (%s in all): choose a smaller model or precision",
+                         k->w->model.name, figure_bytes((double)k->total, total, sizeof total));
+    if (t->vector)
+        *t->vector = m.data;
+    else
+        *t->matrix = m;
+    k->w->bytes += (int64_t)bytes;
+    if (fill(k, t, &m))
+        return -1;
     k->bytes += (int64_t)bytes;
     if (k->progress)
         k->progress(k->who, "weights", (double)k->bytes / (double)k->total);
     return 0;
 }
 
-static int drop(struct walk *k, const struct tensor *t)
+static int drop(struct weights_walk *k, const struct weights_array *t)
 {
     struct kernels *backend = k->w->k;
     void *p = t->vector ? (void *)(uintptr_t)*t->vector : t->matrix->data;
+    struct weights_array held = *t;
+    if (!t->vector && p) /* of a file: as it was loaded */
+        held.dtype = t->matrix->dtype;
     if (p)
-        backend->ops->free(backend, p, tensor_bytes(t));
+        backend->ops->free(backend, p, weights_layout_of(&held).bytes);
     return 0;
 }
 
@@ -325,9 +522,10 @@ static void destroy(struct weights *w)
         larosa_free_head(w);
     weights_adapt_drop(w);
     if (w->layer) {
-        struct walk k = {.visit = drop, .w = w};
-        walk_model(&k, false);
+        struct weights_walk k = {.visit = drop, .w = w};
+        weights_walk_all(&k, false);
     }
+    free(w->rope_factors);
     free(w->layer);
     free(w);
 }
@@ -337,6 +535,25 @@ static int64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static struct weights *new_weights(struct kernels *k, const struct weights_request *q)
+{
+    struct weights *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->model = *q->model;
+    w->precision = q->precision;
+    w->seed = q->seed;
+    snprintf(w->vocabulary, sizeof w->vocabulary, "%s", vocabulary_of(q));
+    w->sparsity = q->sparsity;
+    w->k = k;
+    w->references = 1;
+    w->layer = calloc((size_t)q->model->layers, sizeof *w->layer);
+    if (w->layer)
+        return w;
+    free(w);
+    return NULL;
 }
 
 static int rotate(struct weights *w, const struct weights_request *q,
@@ -351,38 +568,46 @@ static int rotate(struct weights *w, const struct weights_request *q,
     return failed;
 }
 
+/* From the file that is named by the model. */
+static int read_all(struct weights_walk *walk)
+{
+    struct weights *w = walk->w;
+    struct weights_file file;
+    struct kernels_info info;
+    int failed = 0;
+    info.threads = 1;
+    if (w->k)
+        w->k->ops->info(w->k, &info);
+    if (weights_file_open(&w->model, w->precision == PRECISION_STORED, info.threads, &file, walk->e))
+        return -1;
+    walk->file = &file;
+    w->rope_factors = weights_file_rope_factors(&file, &failed, walk->e);
+    failed = failed || weights_walk_all(walk, false);
+    walk->file = NULL;
+    w->page_in_ns = file.page_in_ns;
+    weights_file_close(&file);
+    return failed;
+}
+
 struct weights *weights_create(struct kernels *k, const struct weights_request *q,
                                void (*progress)(void *, const char *, double), bool (*cancelled)(void *),
                                void *who, struct error *e)
 {
     int64_t start = now_ns();
     const struct model_spec *m = q->model;
-    struct weights *w = calloc(1, sizeof *w);
+    struct weights *w = new_weights(k, q);
     if (!w) {
         error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
         return NULL;
     }
-    w->model = *m;
-    w->precision = q->precision;
-    w->seed = q->seed;
-    snprintf(w->vocabulary, sizeof w->vocabulary, "%s", vocabulary_of(q));
-    w->sparsity = q->sparsity;
-    w->k = k;
-    w->references = 1;
-    w->layer = calloc((size_t)m->layers, sizeof *w->layer);
-    struct walk walk = {.visit = make,
-                        .w = w,
-                        .total = weights_bytes(q),
-                        .progress = progress,
-                        .cancelled = cancelled,
-                        .who = who,
-                        .e = e};
-    if (!w->layer) {
-        error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
-        destroy(w);
-        return NULL;
-    }
-    if (walk_model(&walk, false)) {
+    struct weights_walk walk = {.visit = make,
+                                .w = w,
+                                .total = weights_bytes(q),
+                                .progress = progress,
+                                .cancelled = cancelled,
+                                .who = who,
+                                .e = e};
+    if (m->file[0] ? read_all(&walk) : weights_walk_all(&walk, false)) {
         destroy(w);
         return NULL;
     }
@@ -401,19 +626,68 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
     return w;
 }
 
+/* ---- one after another ---- */
+
+static int hand_over(struct weights_walk *k, const struct weights_array *t)
+{
+    const struct weights_stream *s = k->data;
+    struct kernel_matrix *matrix = t->matrix, m = {0};
+    const float *vector = NULL;
+    struct weights_array own = *t;
+    if (!s->k)
+        return s->each(s->who, t, NULL, k->e);
+    own.matrix = t->vector ? NULL : &m;
+    own.vector = t->vector ? &vector : NULL;
+    int failed = make(k, &own);
+    if (t->vector)
+        m = weights_matrix_at(t, (void *)(uintptr_t)vector);
+    if (!failed) {
+        s->k->ops->synchronize(s->k);
+        failed = s->each(s->who, t, &m, k->e);
+    }
+    if (m.data)
+        s->k->ops->free(s->k, m.data, weights_layout_of(t).bytes);
+    if (matrix)
+        *matrix = (struct kernel_matrix){0};
+    return failed;
+}
+
+int weights_stream(const struct weights_stream *s, struct error *e)
+{
+    const struct weights_request *q = s->request;
+    struct weights *w = new_weights(s->k, q);
+    if (!w)
+        return error_set(e, ERROR_MEMORY, "no memory to go through %s: close other programs", q->model->name);
+    struct weights_walk walk = {.visit = hand_over,
+                                .w = w,
+                                .total = weights_bytes(q),
+                                .progress = s->progress,
+                                .cancelled = s->cancelled,
+                                .who = s->watcher,
+                                .data = (void *)(uintptr_t)s,
+                                .e = e};
+    int failed = q->model->file[0] ? read_all(&walk) : weights_walk_all(&walk, false);
+    free(w->rope_factors);
+    free(w->layer);
+    free(w);
+    return failed;
+}
+
 bool weights_same(const struct weights_request *a, const struct weights_request *b)
 {
     const struct model_spec *o = a->model, *m = b->model;
-    const int mine[] = {o->family,      o->layers, o->d_model,   o->heads,   o->kv_heads,
-                        o->head_dim,    o->ffn,    o->vocab,     o->context, o->rotary_dims,
-                        o->token_types, o->tied,   o->head_bias, o->mlm_head};
-    const int asked[] = {m->family,      m->layers, m->d_model,   m->heads,   m->kv_heads,
-                         m->head_dim,    m->ffn,    m->vocab,     m->context, m->rotary_dims,
-                         m->token_types, m->tied,   m->head_bias, m->mlm_head};
-    return weights_dtype(a->precision) == weights_dtype(b->precision) && a->seed == b->seed &&
-           strcmp(o->file, m->file) == 0 && strcmp(vocabulary_of(a), vocabulary_of(b)) == 0 &&
-           (a->sparsity > 0) == (b->sparsity > 0) && memcmp(mine, asked, sizeof mine) == 0 &&
-           memcmp(&o->mamba, &m->mamba, sizeof o->mamba) == 0 && fabs(o->norm_eps - m->norm_eps) <= 0;
+    const int mine[] = {o->family,      o->layers, o->d_model,   o->heads,    o->kv_heads,
+                        o->head_dim,    o->ffn,    o->vocab,     o->context,  o->rotary_dims,
+                        o->token_types, o->tied,   o->head_bias, o->mlm_head, o->headless};
+    const int asked[] = {m->family,      m->layers, m->d_model,   m->heads,    m->kv_heads,
+                         m->head_dim,    m->ffn,    m->vocab,     m->context,  m->rotary_dims,
+                         m->token_types, m->tied,   m->head_bias, m->mlm_head, m->headless};
+    return weights_dtype(a->precision) == weights_dtype(b->precision) &&
+           (a->precision == PRECISION_STORED) == (b->precision == PRECISION_STORED) && a->seed == b->seed &&
+           strcmp(o->file, m->file) == 0 && o->stored.changed_ns == m->stored.changed_ns &&
+           strcmp(vocabulary_of(a), vocabulary_of(b)) == 0 && (a->sparsity > 0) == (b->sparsity > 0) &&
+           memcmp(mine, asked, sizeof mine) == 0 && memcmp(&o->mamba, &m->mamba, sizeof o->mamba) == 0 &&
+           fabs(o->norm_eps - m->norm_eps) <= 0;
 }
 
 bool weights_match(const struct weights *w, const struct weights_request *q)

@@ -231,8 +231,8 @@ TEST(rotary_frequencies_follow_the_scaling_rule)
     struct model_spec m = {.rope_theta = 500000, .rotary_dims = 64, .rope_scaling = {32, 1, 4, 8192}};
     struct model_spec plain = {.rope_theta = 500000, .rotary_dims = 64};
     double scaled[32], open[32];
-    rope_frequencies(&m, scaled);
-    rope_frequencies(&plain, open);
+    rope_frequencies(&m, NULL, scaled);
+    rope_frequencies(&plain, NULL, open);
     CHECK_CLOSE(open[0], 1, 1e-15);
     CHECK_CLOSE(open[16], 1 / sqrt(500000.0), 1e-12);
     int kept = 0, blended = 0, stretched = 0;
@@ -251,7 +251,7 @@ TEST(rotary_frequencies_follow_the_scaling_rule)
     }
     CHECK(kept > 0 && blended > 0 && stretched > 0);
     float table[3 * 64];
-    rope_table(&m, 3, table);
+    rope_table(&m, NULL, 3, table);
     CHECK_CLOSE((double)table[2 * 64 + 2], cos(2 * scaled[1]), 1e-6);
     CHECK_CLOSE((double)table[2 * 64 + 3], sin(2 * scaled[1]), 1e-6);
 }

@@ -117,7 +117,9 @@ expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show te
 check 'nothing but text was printed' lacks "$work/out" $'\033'
 expect 'a damaged file says where' 1 '' 'overlaps another one' model show tests/data/malformed/gguf/d20_overlap.gguf
 expect 'model show without a file' 2 '' 'needs a FILE' model show
-expect 'model write is unsupported in words' 1 '' 'unsupported: .*GGUF' model write x.gguf
+expect 'model write needs a place' 2 '' 'needs --out FILE.gguf' model write gpt2-124m
+expect 'model write of a type that GGUF has not' 1 '' 'GGUF has no such type' model write gpt2-124m --precision nf4 --out "$work/m.gguf"
+expect 'model write of an unknown model' 2 '' 'did you mean' model write gtp2-124m --out "$work/m.gguf"
 expect 'model shwo' 2 '' 'show' model shwo x.gguf
 expect 'the fake has nothing to test' 2 '' 'fake device' selftest --device fake
 
