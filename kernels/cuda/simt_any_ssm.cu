@@ -16,7 +16,7 @@
 namespace
 {
 
-enum { THREADS = 128, ROWS = 8 }; /* ROWS: of a block of the convolution */
+enum { THREADS = 128, ROWS = 8, TAPS = 4 }; /* ROWS: of a block of the convolution */
 
 template <typename T>
 __device__ __forceinline__ float earlier(const T *window, const struct kernel_ssm &s,
@@ -30,7 +30,7 @@ __device__ __forceinline__ float earlier(const T *window, const struct kernel_ss
 
 /* Grid (groups of channels, tiles of rows). */
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 8)
     ssm_convolve(T *out, const T *x, int64_t stride, struct kernel_ssm s, bool silu, bool shift,
                  struct kernel_batch batch)
 {
@@ -39,23 +39,35 @@ __global__ void __launch_bounds__(THREADS)
     if (channel >= s.inner)
         return;
     T *window = (T *)s.window;
+#pragma unroll 1 /* unrolled they take registers for nothing: a row waits for memory once */
     for (int row = first; row < first + ROWS && row < batch.rows; row++) {
         int sequence = batch_sequence(batch, row), inside = row - batch.row_start[sequence];
+        const T *here = x + row * stride + channel;
         float sum = s.conv_bias[channel];
-        for (int t = 0; t < s.taps; t++) {
-            int back = s.taps - 1 - t;
-            float v = back <= inside ? to_float(x[(row - back) * stride + channel])
-                                     : earlier(window, s, batch, sequence, back - inside, channel);
-            sum = fmaf(v, s.conv[(int64_t)t * s.inner + channel], sum);
+#pragma unroll 1
+        for (int tap = 0; tap < s.taps; tap += TAPS) { /* TAPS loads in flight */
+            float v[TAPS], weight[TAPS];
+#pragma unroll
+            for (int i = 0; i < TAPS; i++) {
+                int back = s.taps - 1 - tap - i;
+                weight[i] = back >= 0 ? s.conv[(int64_t)(tap + i) * s.inner + channel] : 0.0f;
+                v[i] = back < 0         ? 0.0f
+                       : back <= inside ? to_float(here[-back * stride])
+                                        : earlier(window, s, batch, sequence, back - inside, channel);
+            }
+#pragma unroll
+            for (int i = 0; i < TAPS; i++)
+                sum = fmaf(v[i], weight[i], sum);
         }
         out[(int64_t)row * s.inner + channel] = from_float<T>(silu ? activate(sum, KERNEL_SILU) : sum);
         if (!shift)
             continue;
         T *mine = window + (int64_t)sequence * (s.taps - 1) * s.inner + channel;
+#pragma unroll 1
         for (int j = 0; j + 1 < s.taps - 1; j++)
             mine[(int64_t)j * s.inner] =
                 from_float<T>(earlier(window, s, batch, sequence, s.taps - 2 - j, channel));
-        mine[(int64_t)(s.taps - 2) * s.inner] = x[row * stride + channel];
+        mine[(int64_t)(s.taps - 2) * s.inner] = *here;
     }
 }
 
