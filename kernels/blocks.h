@@ -19,6 +19,10 @@
 
 #include "kernels/kernels.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* x [rows, cols] to rows of blocks, kernel_row_bytes(dtype, cols) each; cols a multiple of
  * kernel_block_cols(dtype). fp32, fp16 and bf16 (rounded to nearest even) too, so that whoever writes a file
  * has one call. Not finite: some value, never a crash. */
@@ -26,3 +30,7 @@ void kernel_quantize_rows(enum kernel_dtype dtype, const float *x, int64_t rows,
 /* The values that stand in rows of blocks, or of fp32, fp16, bf16. Any bytes are valid. */
 void kernel_dequantize_rows(enum kernel_dtype dtype, const void *data, int64_t rows, int64_t cols,
                             float *out);
+
+#ifdef __cplusplus
+}
+#endif

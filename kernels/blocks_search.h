@@ -267,8 +267,10 @@ QUANTIZE struct blocks_fit blocks_search_scale(const float *x)
         blocks_levels(q, x, BLOCKS_SIX_SUB, 0, -(31.0f + 0.25f * (float)i) / extreme, -32, 31);
         const struct blocks_sums sum = blocks_sum(q, x, BLOCKS_SIX_SUB);
         float scale = sum.qq > 0 ? sum.qx / sum.qq : 0, gain = BLOCKS_MUL(scale, sum.qx);
-        if (gain > best.gain)
-            best = (struct blocks_fit){scale, 0, gain};
+        if (gain > best.gain) {
+            best.scale = scale;
+            best.gain = gain;
+        }
     }
     return best;
 }

@@ -106,10 +106,6 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (w == WORKLOAD_TOKENIZE || w == WORKLOAD_PERPLEXITY)
         return error_set(e, ERROR_UNSUPPORTED, "the workload %s is not built in: choose prefill",
                          workload_names[w]);
-    if (!cpu && i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
-        return error_set(
-            e, ERROR_UNSUPPORTED,
-            "blocks of GGUF files are multiplied on the cpu alone: choose precision int8 or nf4");
     if (m->family == MODEL_MAMBA && mamba_supports(m, i, e))
         return -1;
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)

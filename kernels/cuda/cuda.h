@@ -56,6 +56,13 @@ void cuda_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t 
  * library multiplies. Queued. */
 void cuda_widen(struct cuda *c, void *out, enum kernel_dtype to, const struct kernel_matrix *m);
 
+/* simt_any_blocks.cu: the same for Q8_0 ... Q6_K; these widen to fp32 too */
+void cuda_generate_blocks(struct cuda *c, struct kernel_matrix *m, uint64_t seed, uint64_t id, bool constant,
+                          float amplitude);
+void cuda_widen_blocks(struct cuda *c, void *out, enum kernel_dtype to, const struct kernel_matrix *m);
+void cuda_read_blocks(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
+                      float *out);
+
 /* simt_any_rows.cu */
 void cuda_embed(struct kernels *k, void *out, const struct kernel_matrix *table, const int32_t *ids,
                 const struct kernel_matrix *positions, const struct kernel_matrix *extra,

@@ -126,6 +126,8 @@ static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int sl
 
 /* simt_any_gemv.cu: plans and queues any job. */
 void gemv_simt_launch(struct cuda *c, struct gemv_job *job);
+/* simt_any_gemv_blocks.cu: what it calls for Q8_0 ... Q6_K. */
+void gemv_blocks_launch(struct cuda *c, struct gemv_job *job);
 
 /* The row of W in slot `slot` of a tile; past the end the last one again, whose sums nobody stores. */
 template <int SLOTS>

@@ -1,6 +1,7 @@
 /* Weights of any type read as fp32 on the device, eight columns at a time, and where a token row stands. */
 #pragma once
 
+#include "kernels/cuda/blocks.cuh"
 #include "kernels/cuda/device.cuh"
 #include "kernels/quantize.h"
 
@@ -12,6 +13,8 @@ static_assert(KERNEL_NF4_BLOCK % MATRIX_EIGHT == 0, "eight columns share one blo
 /* Whether every row of m may be read eight columns at a time. NF4 rows are padded to whole blocks. */
 static inline bool matrix_in_eights(const struct kernel_matrix *m)
 {
+    if (kernel_is_blocks(m->dtype)) /* whole blocks, read two bytes at a time */
+        return true;
     bool whole = m->dtype == KERNEL_NF4 || m->dtype == KERNEL_NF4_DQ || m->cols % MATRIX_EIGHT == 0;
     return whole && (uintptr_t)m->data % 16 == 0;
 }
@@ -73,6 +76,12 @@ static __device__ __forceinline__ void matrix_eight(const struct kernel_matrix &
         }
         break;
     }
+    case KERNEL_Q8_0:
+    case KERNEL_Q4_0:
+    case KERNEL_Q4_K:
+    case KERNEL_Q6_K:
+        blocks_eight((const unsigned char *)m.data, dtype, at, v); /* rows are whole blocks */
+        break;
     default: {
         pack<float> low = load_pack((const float *)m.data + at),
                     high = load_pack((const float *)m.data + at + 4);
@@ -99,6 +108,14 @@ static __device__ __forceinline__ float matrix_one(const struct kernel_matrix &m
         int byte = ((const uint8_t *)m.data)[row * matrix_blocks(m) * (KERNEL_NF4_BLOCK / 2) + col / 2];
         return quantize_nf4_value(col % 2 ? byte & 15 : byte >> 4) *
                matrix_block_scale(m, dtype, row, col / KERNEL_NF4_BLOCK);
+    }
+    case KERNEL_Q8_0:
+    case KERNEL_Q4_0:
+    case KERNEL_Q4_K:
+    case KERNEL_Q6_K: {
+        float v[8];
+        blocks_eight((const unsigned char *)m.data, dtype, at / 8 * 8, v);
+        return v[at % 8];
     }
     default:
         return ((const float *)m.data)[at];

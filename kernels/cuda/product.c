@@ -7,6 +7,8 @@
  * all other W (int8 kept exact, nf4, a type other than x's): our own tiles, which widen W on the way into
  *                  shared memory; from widen_rows() rows on, where the library is there, W is widened in
  *                  memory piece by piece and multiplied by the library.
+ * W in blocks (Q8_0 ... Q6_K): widened in memory piece by piece to the activations' type, fp32 too, then as W
+ *                  of that type: by the library, or by our own tiles.
  *
  * Why widen_rows. Per weight, tiles cost 2 rows FLOP at the rate of mma.sync, the library 2 rows FLOP at the
  * rate of wgmma plus the traffic of widening: read b bytes (int8 1, nf4 0.56), write 2, read 2 once more than
@@ -63,6 +65,8 @@ static enum way choose(const struct kernels *k, const struct kernel_matrix *m, i
     bool library = cuda_library(cuda_of(k)) != NULL;
     if (rows <= CUDA_GEMV_ROWS)
         return GEMV;
+    if (kernel_is_blocks(m->dtype))
+        return WIDENED;
     if (m->dtype == KERNEL_INT8 && m->quantize_input)
         return library ? LIBRARY_S8 : TILES_S8;
     if (m->dtype == k->activation)
@@ -102,10 +106,11 @@ static struct plan plan_of(const struct kernels *k, const struct kernel_matrix *
     place(&p, larger(cuda_gemm_workspace(c, m, rows), cublaslt_workspace(cuda_library(c))));
     p.bias = place(&p, p.way == TILES ? 0 : n * sizeof(uint16_t));
     if (p.way == WIDENED) {
-        size_t whole = n * cols * sizeof(uint16_t), pieces = (whole + piece_bytes - 1) / piece_bytes;
+        size_t element = kernel_dtype_bytes(k->activation);
+        size_t whole = n * cols * element, pieces = (whole + piece_bytes - 1) / piece_bytes;
         size_t each = ((n + pieces - 1) / pieces + PIECE_ROWS - 1) / PIECE_ROWS * PIECE_ROWS;
         p.piece = (int64_t)(each < n ? each : n);
-        size_t most = piece_bytes + PIECE_ROWS * cols * sizeof(uint16_t); /* a view's pieces may be larger */
+        size_t most = piece_bytes + PIECE_ROWS * cols * element; /* a view's pieces may be larger */
         p.widened = place(&p, whole < most ? whole : most);
     }
     return p;
@@ -173,8 +178,8 @@ static void widened_product(struct kernels *k, const struct plan *plan, void *ou
         struct kernel_matrix wide = {
             .dtype = k->activation, .rows = p.m.rows, .cols = m->cols, .data = workspace + plan->widened};
         cuda_widen(cuda_of(k), wide.data, wide.dtype, &p.m);
-        if (!by_library(k, p.out, out_stride, x, x_stride, &wide, &p.epilogue, rows, workspace,
-                        workspace + plan->bias))
+        if (!cuda_library(cuda_of(k)) || !by_library(k, p.out, out_stride, x, x_stride, &wide, &p.epilogue,
+                                                     rows, workspace, workspace + plan->bias))
             cuda_gemm(k, p.out, out_stride, x, x_stride, &wide, &p.epilogue, rows, workspace);
     }
 }

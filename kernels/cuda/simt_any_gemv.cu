@@ -279,6 +279,8 @@ template <int DTYPE> static void gemv_launch_simt(struct cuda *c, const struct g
 
 void gemv_simt_launch(struct cuda *c, struct gemv_job *job)
 {
+    if (kernel_is_blocks(job->dtype))
+        return gemv_blocks_launch(c, job);
     gemv_plan_simt(job, c);
     switch (job->dtype) {
     case KERNEL_FP32:

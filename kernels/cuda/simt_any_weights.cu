@@ -295,6 +295,10 @@ extern "C" void cuda_generate(struct kernels *k, struct kernel_matrix *m, uint64
                               enum kernel_weight_law law, float amplitude)
 {
     struct cuda *c = cuda_of(k);
+    if (kernel_is_blocks(m->dtype)) {
+        cuda_generate_blocks(c, m, seed, id, law == KERNEL_CONSTANT, amplitude);
+        return;
+    }
     source w = {seed, id, generator_key(seed, id, 0), 0, amplitude, law == KERNEL_CONSTANT};
     switch (m->dtype) {
     case KERNEL_FP16:
@@ -317,7 +321,9 @@ extern "C" void cuda_generate(struct kernels *k, struct kernel_matrix *m, uint64
 
 extern "C" void cuda_widen(struct cuda *c, void *out, enum kernel_dtype to, const struct kernel_matrix *m)
 {
-    if (to == KERNEL_FP16)
+    if (kernel_is_blocks(m->dtype))
+        cuda_widen_blocks(c, out, to, m);
+    else if (to == KERNEL_FP16)
         widen_to(c, (__half *)out, m);
     else
         widen_to(c, (__nv_bfloat16 *)out, m);
@@ -326,6 +332,10 @@ extern "C" void cuda_widen(struct cuda *c, void *out, enum kernel_dtype to, cons
 extern "C" void cuda_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first,
                                  int64_t rows, float *out)
 {
+    if (kernel_is_blocks(m->dtype)) {
+        cuda_read_blocks(k, m, first, rows, out);
+        return;
+    }
     struct piece p;
     int64_t row_bytes = (int64_t)kernel_row_bytes(m->dtype, m->cols), most = PIECE / row_bytes,
             cols = m->cols;

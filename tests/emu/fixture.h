@@ -182,6 +182,13 @@ FIXTURE float *from_device(struct kernels *k, const void *p, size_t n) /* of k's
 
 /* ---- matrices ---- */
 
+/* cols, or the next number of columns that makes whole blocks where those are not padded. */
+FIXTURE int whole_cols(enum kernel_dtype dtype, int64_t cols)
+{
+    int64_t block = kernel_is_blocks(dtype) ? kernel_block_cols(dtype) : 1;
+    return (int)((cols + block - 1) / block * block);
+}
+
 /* Weights of (seed 7, id) in dtype; *plain (free(), may be NULL): what they hold, [rows, cols]. The same call
  * on the CPU gives the same matrix. */
 FIXTURE struct kernel_matrix new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows,

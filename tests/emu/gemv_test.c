@@ -98,8 +98,18 @@ static void free_values(struct kernels *k, struct values *v)
     free(v->plain);
 }
 
-static struct kernel_matrix new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows, int64_t cols)
+/* cols, or the next number of columns that makes whole blocks where those are not padded. */
+static int whole_cols(enum kernel_dtype dtype, int cols)
 {
+    int block = kernel_is_blocks(dtype) ? kernel_block_cols(dtype) : 1;
+    return (cols + block - 1) / block * block;
+}
+
+/* Of the columns asked for or the next number that makes whole blocks. */
+static struct kernel_matrix new_matrix(struct kernels *k, enum kernel_dtype dtype, int64_t rows,
+                                       int cols_asked)
+{
+    int64_t cols = whole_cols(dtype, cols_asked);
     size_t part[3];
     kernel_matrix_parts(dtype, rows, cols, part);
     struct kernel_matrix m = {.dtype = dtype, .rows = rows, .cols = cols, .data = k->ops->alloc(k, part[0])};
@@ -176,12 +186,12 @@ struct shape {
 static void check_product(struct kernels *k, const struct kernel_matrix *m, const struct shape *s,
                           const struct kernel_epilogue *shape)
 {
-    int x_stride = s->cols + s->x_gap, out_stride = s->n + s->out_gap;
+    int cols = (int)m->cols, x_stride = cols + s->x_gap, out_stride = s->n + s->out_gap;
     enum kernel_dtype out_type = shape->fp32 ? KERNEL_FP32 : k->activation;
     struct values x = new_values(k, k->activation, (size_t)s->rows * (size_t)x_stride);
     struct values out = new_values(k, out_type, (size_t)s->rows * (size_t)out_stride);
     struct values bias = new_values(k, KERNEL_FP32, (size_t)s->n);
-    float *w = malloc((size_t)s->n * (size_t)s->cols * sizeof *w);
+    float *w = malloc((size_t)s->n * (size_t)cols * sizeof *w);
     char *got = malloc(out.bytes);
     struct kernel_epilogue epilogue = *shape;
     epilogue.bias = shape->bias ? bias.at : NULL;
@@ -198,20 +208,20 @@ static void check_product(struct kernels *k, const struct kernel_matrix *m, cons
             if (o >= s->n) { /* between the rows nothing is touched */
                 if (y != old) {
                     bad++;
-                    TEST_FAIL("%d x %d: out[%d] of row %d was overwritten", s->n, s->cols, o, r);
+                    TEST_FAIL("%d x %d: out[%d] of row %d was overwritten", s->n, cols, o, r);
                 }
                 continue;
             }
             struct judged want =
                 dot(k->activation, m->dtype, x.plain + (size_t)r * (size_t)x_stride,
-                    w + (size_t)o * (size_t)s->cols, s->cols, shape->bias ? (double)bias.plain[o] : 0);
+                    w + (size_t)o * (size_t)cols, cols, shape->bias ? (double)bias.plain[o] : 0);
             double exact = activated(want.y, epilogue.activation) + (epilogue.accumulate ? old : 0);
             double off = 1.2 * want.off + rounding(out_type) * fabs(exact) + 1e-6;
             if (!(fabs(y - exact) <= off)) {
                 bad++;
                 TEST_FAIL("%s x %s, %d rows, %d x %d, activation %d%s%s%s, row %d output %d: %.9g, "
                           "not %.9g",
-                          activation_name(k), kernel_dtype_name(m->dtype), s->rows, s->n, s->cols,
+                          activation_name(k), kernel_dtype_name(m->dtype), s->rows, s->n, cols,
                           (int)epilogue.activation, shape->bias ? ", bias" : "",
                           epilogue.accumulate ? ", accumulated" : "", shape->fp32 ? ", fp32" : "", r, o, y,
                           exact);
@@ -233,11 +243,12 @@ static const struct kernel_epilogue epilogues[] = {
 };
 enum { EPILOGUES = sizeof epilogues / sizeof *epilogues };
 
-/* Every activation type by every weight type. */
+/* Every activation type by every weight type; of blocks, whose kernels only read x, each type by one. */
 #define FOR_EACH_PAIR(k, view, dtype)                                                                        \
     for (size_t a_ = 0; a_ < sizeof activations / sizeof *activations; a_++)                                 \
         for (struct kernels *view = (k)->ops->view(k, activations[a_]); view; view = NULL)                   \
-            for (enum kernel_dtype dtype = KERNEL_FP32; dtype < KERNEL_DTYPES; dtype++)
+            for (enum kernel_dtype dtype = KERNEL_FP32; dtype < KERNEL_DTYPES; dtype++)                      \
+                if (!kernel_is_blocks(dtype) || (size_t)dtype % 3 == a_)
 
 static void check_shapes(const struct shape *shapes, int count)
 {
@@ -324,7 +335,7 @@ TEST(the_same_product_twice_gives_the_same_bits)
     struct kernels *k = opened();
     FOR_EACH_PAIR(k, view, dtype)
     {
-        enum { ROWS = 5, N = 90, COLS = 1500 };
+        enum { ROWS = 5, N = 90, COLS = 1536 };
         struct kernel_matrix m = new_matrix(view, dtype, N, COLS);
         struct values x = new_values(view, view->activation, ROWS * COLS);
         float *out = view->ops->alloc(view, ROWS * N * sizeof(float));
@@ -351,7 +362,7 @@ TEST(gate_up_equals_silu_of_gate_times_up)
     struct kernels *k = opened();
     FOR_EACH_PAIR(k, view, dtype)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        int rows = shapes[i].rows, f = shapes[i].n, cols = shapes[i].cols;
+        int rows = shapes[i].rows, f = shapes[i].n, cols = whole_cols(dtype, shapes[i].cols);
         struct kernel_matrix m = new_matrix(view, dtype, 2 * f, cols);
         struct values x = new_values(view, view->activation, (size_t)(rows * cols)),
                       out = new_values(view, view->activation, (size_t)(rows * f));
@@ -407,7 +418,8 @@ TEST(head_argmax_finds_the_largest_logit)
     struct kernels *k = opened();
     FOR_EACH_PAIR(k, view, dtype)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        int rows = shapes[i].rows, n = shapes[i].n, cols = shapes[i].cols, stride = cols + (int)i % 2 * 8;
+        int rows = shapes[i].rows, n = shapes[i].n, cols = whole_cols(dtype, shapes[i].cols),
+            stride = cols + (int)i % 2 * 8;
         struct kernel_matrix m = new_matrix(view, dtype, n, cols);
         struct values x = new_values(view, view->activation, (size_t)(rows * stride)),
                       bias = new_values(view, KERNEL_FP32, (size_t)n);
@@ -442,9 +454,10 @@ TEST(head_argmax_of_equal_logits_is_the_lowest_id)
     struct kernels *k = opened();
     FOR_EACH_PAIR(k, view, dtype)
     for (int rows = 1; rows <= 8; rows += 7) {
-        enum { N = 1200, COLS = 64 };
-        struct kernel_matrix m = new_matrix(view, dtype, N, COLS);
-        struct values x = new_values(view, view->activation, (size_t)(rows * COLS));
+        enum { N = 1200 };
+        int cols = whole_cols(dtype, 64);
+        struct kernel_matrix m = new_matrix(view, dtype, N, cols);
+        struct values x = new_values(view, view->activation, (size_t)(rows * cols));
         int32_t ids[8];
         /* No weight at all: every logit is its bias. */
         view->ops->generate(view, &m, 7, 1, KERNEL_CONSTANT, 0);
@@ -454,11 +467,11 @@ TEST(head_argmax_of_equal_logits_is_the_lowest_id)
             for (int o = 0; o < N; o++)
                 bias[o] = o >= first && o % 3 == first % 3 ? 2 : -1;
             view->ops->upload(view, there, bias, sizeof bias);
-            head_argmax(view, ids, &x, COLS, &m, there, rows);
+            head_argmax(view, ids, &x, cols, &m, there, rows);
             for (int r = 0; r < rows; r++)
                 CHECK_INT(ids[r], first);
         }
-        head_argmax(view, ids, &x, COLS, &m, NULL, rows);
+        head_argmax(view, ids, &x, cols, &m, NULL, rows);
         CHECK_INT(ids[rows - 1], 0);
         view->ops->free(view, there, sizeof bias);
         free_values(view, &x);

@@ -56,9 +56,9 @@ TEST(embedding_adds_table_position_and_type_rows_in_every_type_and_width)
     struct kernels *cuda = open_emulated();
     FOR_EACH_ACTIVATION(cuda, k)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++) {
-        check_embed(k, (enum kernel_dtype)dtype, 64);
-        check_embed(k, (enum kernel_dtype)dtype, 172);
-        check_embed(k, (enum kernel_dtype)dtype, 1100);
+        check_embed(k, (enum kernel_dtype)dtype, whole_cols((enum kernel_dtype)dtype, 64));
+        check_embed(k, (enum kernel_dtype)dtype, whole_cols((enum kernel_dtype)dtype, 172));
+        check_embed(k, (enum kernel_dtype)dtype, whole_cols((enum kernel_dtype)dtype, 1100));
     }
     close_emulated(cuda);
 }

@@ -10,7 +10,7 @@ static void check_same(struct kernels *cuda, struct kernels *cpu, enum kernel_dt
                        const int64_t *shape, enum kernel_weight_law law, float amplitude)
 {
     size_t part[3];
-    int64_t rows = shape[0], cols = shape[1];
+    int64_t rows = shape[0], cols = whole_cols(dtype, shape[1]);
     struct kernel_matrix d = new_matrix(cuda, dtype, rows, cols, 31, NULL),
                          h = new_matrix(cpu, dtype, rows, cols, 31, NULL);
     cuda->ops->generate(cuda, &d, 99, 12, law, amplitude);
@@ -56,7 +56,8 @@ TEST(matrices_are_read_as_the_cpu_reads_them_whole_and_in_ranges_of_rows)
     struct kernels *cuda = open_emulated(), *cpu = open_cpu();
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++)
         for (int s = 0; s <= SHAPES; s++) {
-            const int64_t *shape = s < SHAPES ? shapes[s] : wide;
+            int64_t shape[2] = {s < SHAPES ? shapes[s][0] : wide[0],
+                                whole_cols((enum kernel_dtype)dtype, s < SHAPES ? shapes[s][1] : wide[1])};
             size_t n = (size_t)(shape[0] * shape[1]);
             float *got, *want;
             struct kernel_matrix d = new_matrix(cuda, (enum kernel_dtype)dtype, shape[0], shape[1], 3, &got),
@@ -84,10 +85,11 @@ TEST(widened_matrices_are_the_nearest_halves_of_what_they_hold)
     for (int dtype = 0; dtype < KERNEL_DTYPES; dtype++)
         for (int s = 0; s < SHAPES; s++)
             for (int to = KERNEL_FP16; to <= KERNEL_BF16; to++) {
-                size_t n = (size_t)(shapes[s][0] * shapes[s][1]), wrong = 0;
+                int64_t cols = whole_cols((enum kernel_dtype)dtype, shapes[s][1]);
+                size_t n = (size_t)(shapes[s][0] * cols), wrong = 0;
                 float *plain;
                 struct kernel_matrix m =
-                    new_matrix(cuda, (enum kernel_dtype)dtype, shapes[s][0], shapes[s][1], 3, &plain);
+                    new_matrix(cuda, (enum kernel_dtype)dtype, shapes[s][0], cols, 3, &plain);
                 void *out = cuda->ops->alloc(cuda, 2 * n);
                 uint16_t *got = malloc(2 * n);
                 cuda_widen(cuda_of(cuda), out, (enum kernel_dtype)to, &m);
