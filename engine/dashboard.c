@@ -212,8 +212,8 @@ static void add_memory(struct source *o)
         add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, -1, "KV cache per text", cache_per_text, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "of it holding tokens", cache_used, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, -1, "of it held for nothing", cache_idle, none);
-    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "every text at its longest", cache_contiguous, none);
-    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 1, "less than that", cache_saved, none);
+    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "a contiguous cache holds", cache_contiguous, none);
+    add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 1, "saved against that", cache_saved, none);
     add(o, DASHBOARD_CACHE, DASHBOARD_BYTES, 0, "addresses reserved", cache_address_space, fixed);
     add(o, DASHBOARD_CACHE, DASHBOARD_MS, -1, "waited for its growth", cache_wait, fixed);
     add(o, DASHBOARD_MEMORY, DASHBOARD_BYTES, -1, "peak", peak_bytes, none);

@@ -58,8 +58,8 @@ static void headline(const struct app *a, char *out, size_t size)
                  format_duration(time, p->time_s));
 }
 
-/* What to know before pressing r, in one line. */
-static void summary_line(const struct app *a, char *out, size_t size)
+/* What to know before pressing r, in one line; what binds is left out where it has no room. */
+static void summary_line(const struct app *a, int width, char *out, size_t size)
 {
     const struct plan *p = &a->plan;
     size_t used = 0;
@@ -80,9 +80,12 @@ static void summary_line(const struct app *a, char *out, size_t size)
         used += (size_t)snprintf(out + used, size - used, "; limits are estimates (M measures)");
     if (a->preset.budget_s > 0 && p->time_s > a->preset.budget_s && used < size)
         used += (size_t)snprintf(out + used, size - used, "; the budget ends it earlier");
-    if (p->n_memory_bound + p->n_compute_bound > 0 && used < size)
-        snprintf(out + used, size - used, "; %d memory-bound, %d compute-bound", p->n_memory_bound,
+    char bound[64] = "";
+    if (p->n_memory_bound + p->n_compute_bound > 0)
+        snprintf(bound, sizeof bound, "; %d memory-bound, %d compute-bound", p->n_memory_bound,
                  p->n_compute_bound);
+    if (grid_columns(out) + grid_columns(bound) <= width && used < size)
+        snprintf(out + used, size - used, "%s", bound);
 }
 
 /* Everything of a cell in its order of importance; what stands in the way instead of figures. */
@@ -158,7 +161,7 @@ void setup_plan_draw(struct app *a, struct grid *g, struct rect r)
     }
     if (in.height >= 3) {
         struct rect bottom = layout_bottom(&in, 1);
-        summary_line(a, line, sizeof line);
+        summary_line(a, bottom.width, line, sizeof line);
         if (focus && s->plan.cursor < p->n_cells && p->cell[s->plan.cursor].reason[0])
             snprintf(line, sizeof line, "%s", p->cell[s->plan.cursor].reason);
         grid_text(g, bottom.x, bottom.y, bottom.width, STYLE_DIM, line);
