@@ -404,7 +404,7 @@ void setup_arms_draw(struct app *a, struct grid *g, struct rect r)
         {"name", 11, 1, false, false},     {"attention", 9, 2, false, false},
         {"fusion", 6, 3, false, false},    {"launch", 6, 6, false, false},
         {"precision", 9, 2, false, false}, {"kv cache", 10, 4, false, false},
-        {"sparsity", 8, 7, true, false},   {"vocabulary", 10, 8, false, false},
+        {"sparsity", 8, 7, true, false},   {"vocabulary", 10, 8, false, true},
     };
     struct setup_state *s = a->setup;
     struct preset *p = &a->preset;

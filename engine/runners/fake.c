@@ -84,9 +84,11 @@ static int hang(struct fake *f, const struct runner_watch *w, struct error *e)
     return error_set(e, ERROR_CANCELLED, "the fake device hung and was stopped");
 }
 
+/* Work that no cost model counts (tokenize) takes a millisecond: a sample of no time would be a clock fault. */
 static double roofline_s(const struct model_work *w)
 {
-    return fmax(w->bytes / FAKE_BANDWIDTH, w->flops / FAKE_FLOP_RATE);
+    double s = fmax(w->bytes / FAKE_BANDWIDTH, w->flops / FAKE_FLOP_RATE);
+    return s > 0 ? s : 1e-3;
 }
 
 struct fake_law fake_law_of(const struct preset *p, const struct runner_request *q)

@@ -289,3 +289,14 @@ TEST(a_block_stops_between_samples_when_it_is_cancelled)
     CHECK_INT(done, 3);
     end(&b);
 }
+
+TEST(a_workload_without_a_cost_model_takes_some_time_all_the_same)
+{
+    struct bench b;
+    if (!cell_opens(&b, PRESET("\"arms\":{}"), 1))
+        return;
+    b.request[0].workload = WORKLOAD_TOKENIZE;
+    struct fake_law law = fake_law_of(&b.preset, &b.request[0]);
+    CHECK(law.mean_ms > 0);
+    end(&b);
+}
