@@ -84,7 +84,8 @@ static int hang(struct fake *f, const struct runner_watch *w, struct error *e)
     return error_set(e, ERROR_CANCELLED, "the fake device hung and was stopped");
 }
 
-/* Work that no cost model counts (tokenize) takes a millisecond: a sample of no time would be a clock fault. */
+/* Work that no cost model counts (tokenize) takes a millisecond: a sample of no time would be a clock fault.
+ */
 static double roofline_s(const struct model_work *w)
 {
     double s = fmax(w->bytes / FAKE_BANDWIDTH, w->flops / FAKE_FLOP_RATE);
