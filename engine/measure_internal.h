@@ -1,7 +1,7 @@
 /* Inside of measure: the state of one cell's run, and what its files share. Nobody else includes this.
  *
- * measure.c: the cell from prepare to release; measure_warmup.c: an arm until it is steady; measure_rounds.c:
- * blocks, rounds and their end. */
+ * measure.c: the cell from prepare to release; measure_worth.c: quality and responses; measure_warmup.c: an
+ * arm until it is steady; measure_rounds.c: blocks, rounds and their end. */
 #pragma once
 
 #include "engine/measure.h"
@@ -53,6 +53,10 @@ void measure_drop_arm(struct measure_run *r, int arm, enum cell_status status, c
 
 /* 0, or -1: the arm failed and was dropped, or r->why says what else. */
 int measure_warm_arm(struct measure_run *r, int arm);
+
+/* measure_worth.c: texts in tokens; quality where the workload is quality or arms may differ in it; responses
+ * of generations. Arms are left somewhere else than at their start: a block resets. */
+void measure_worth(struct measure_run *r);
 
 /* One number for all arms of the cell, so that decode reads the same positions in every block. */
 void measure_choose_samples(struct measure_run *r);

@@ -222,11 +222,7 @@ static void choose(struct forward *f, int32_t *ids)
     const struct weights *w = f->w;
     if (forward_has_pooler(&f->model))
         return;
-    if (f->keep_logits) {
-        forward_head(f, f->logits);
-        return;
-    }
-    if (forward_fuses(f, FUSION_HEAD_ARGMAX)) {
+    if (forward_fuses(f, FUSION_HEAD_ARGMAX) && !f->keep_logits) {
         f->ops->head_argmax(f->k, ids, f->hidden, f->model.d_model, &w->head, w->head_bias, f->sequences,
                             f->product_workspace);
         return;

@@ -75,6 +75,17 @@ static uint64_t mixed(uint64_t z) /* splitmix64, Steele et al. 2014 */
     return z ^ (z >> 31);
 }
 
+static void random_ids(uint64_t seed, int64_t first, int64_t n, int rows, int32_t *out)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (int32_t)(mixed(mixed(seed) + (uint64_t)(first + i)) % (uint64_t)rows);
+}
+
+void inputs_random(uint64_t seed, int64_t n, int rows, int32_t *out)
+{
+    random_ids(seed, 0, n, rows, out);
+}
+
 uint64_t inputs_hash(uint64_t hash, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -122,8 +133,7 @@ int64_t inputs_count(struct inputs *in, int length, int64_t most, struct error *
 int inputs_windows(struct inputs *in, int64_t first, int sequences, int length, int32_t *out, struct error *e)
 {
     if (!in->vocabulary) {
-        for (int64_t i = 0; i < (int64_t)sequences * length; i++)
-            out[i] = (int32_t)(mixed(mixed(in->seed) + (uint64_t)(first * length + i)) % (uint64_t)in->rows);
+        random_ids(in->seed, first * length, (int64_t)sequences * length, in->rows, out);
         return 0;
     }
     if (look(in, (first + sequences) * length, e) != 0)

@@ -23,6 +23,8 @@ const char *inputs_source(const struct inputs *in); /* "tinyshakespeare", "seede
 const struct vocabulary *inputs_vocabulary(const struct inputs *in); /* NULL: seeded */
 const struct text_file *inputs_text(const struct inputs *in);        /* NULL: seeded */
 
+/* n seeded ids below `rows`. */
+void inputs_random(uint64_t seed, int64_t n, int rows, int32_t *out);
 /* FNV-1a over ids, going on from `hash`. */
 #define INPUTS_HASH 0xcbf29ce484222325u
 uint64_t inputs_hash(uint64_t hash, const int32_t *ids, int64_t n);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { PERPLEXITY_LEAST = 4 }; /* tokens of a window */
+
 bool native_is_cuda(const char *device)
 {
     return strncmp(device, "cuda", 4) == 0 && (device[4] == '\0' || device[4] == ':');
@@ -103,9 +105,8 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (!cpu && !native_is_cuda(device))
         return error_set(e, ERROR_UNSUPPORTED, "the engine has no backend for device %s: choose cpu or cuda",
                          device);
-    if (w == WORKLOAD_TOKENIZE || w == WORKLOAD_PERPLEXITY)
-        return error_set(e, ERROR_UNSUPPORTED, "the workload %s is not built in: choose prefill",
-                         workload_names[w]);
+    if (w == WORKLOAD_TOKENIZE) /* runs no model: what a model cannot do is no matter */
+        return vocabulary_known(m, i, e);
     if (m->family == MODEL_MAMBA && mamba_supports(m, i, e))
         return -1;
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
@@ -121,7 +122,11 @@ int native_shape(const struct model_spec *m, const struct implementation *i, enu
                  int seq, int tokens, int samples, struct forward_shape *out, struct error *e)
 {
     int steps = w == WORKLOAD_DECODE ? samples : w == WORKLOAD_GENERATE ? tokens : 0;
-    int least = w == WORKLOAD_PREFILL ? 0 : w == WORKLOAD_GENERATE ? tokens : 1;
+    int least = w == WORKLOAD_PREFILL || w == WORKLOAD_PERPLEXITY ? 0 : w == WORKLOAD_GENERATE ? tokens : 1;
+    if (w == WORKLOAD_PERPLEXITY && seq < PERPLEXITY_LEAST)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "a window of %d tokens leaves none to score: choose a seq of at least %d", seq,
+                         PERPLEXITY_LEAST);
     if (batch < 1 || seq < 1 || least < 0)
         return error_set(e, ERROR_UNSUPPORTED,
                          "batch %d with sequences of %d cannot run: choose at least 1 of each", batch, seq);
@@ -140,6 +145,7 @@ int native_shape(const struct model_spec *m, const struct implementation *i, enu
         .sequences = batch,
         .length = seq,
         .steps = steps < least ? least : steps,
+        .all_rows = w == WORKLOAD_PERPLEXITY,
     };
     return 0;
 }
@@ -299,6 +305,14 @@ int native_predict_memory(const char *device, const struct model_spec *m, const 
     struct forward_shape shape;
     struct forward_sizes sizes;
     struct model_spec runs;
+    if (w == WORKLOAD_TOKENIZE) { /* the program alone */
+        int64_t unused;
+        *out = (struct memory_use){0};
+        if (native_supports(device, m, i, w, e) || native_memory(device, threads, &unused, &out->overhead, e))
+            return -1;
+        out->peak = out->average = out->overhead;
+        return 0;
+    }
     struct weights_request request = weights_request_of(m, i, 0);
     if (native_supports(device, m, i, w, e) || vocabulary_model(m, i->vocabulary, &runs, e) ||
         native_shape(&runs, i, w, batch, seq, tokens, samples, &shape, e))

@@ -1,10 +1,6 @@
 /* The native engine behind the seam: weights shared between arms, one forward pass per arm, both clocks. */
 #include "engine/figure.h"
-#include "engine/model/forward.h"
-#include "engine/model/native.h"
-#include "engine/model/vocabulary.h"
-#include "engine/runners/runner.h"
-#include "kernels/kernels.h"
+#include "engine/runners/native_arm.h"
 
 #include <malloc.h>
 #include <stdio.h>
@@ -12,63 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { WEIGHTS_KEPT = PRESET_ARMS };        /* every arm of a cell may have its own */
-static const int64_t publish_ns = 50000000; /* how long decode runs freely before its samples are shown */
-
-struct native {
-    struct runner base;
-    char device[32];
-    int threads, arms; /* prepared and not released */
-    bool broken;       /* the device failed: nothing more runs on this opening of it */
-    struct kernels *k;
-    struct kernels_info info;
-    struct weights *cached[WEIGHTS_KEPT]; /* one reference each, of one model and seed; free places: NULL */
-};
-
-struct runner_arm {
-    struct native *r;
-    struct forward *f;
-    struct weights *w;
-    struct model_spec model;
-    struct implementation implementation;
-    enum workload workload;
-    int batch, seq, tokens, steps;
-    int32_t *fixed; /* [batch] tokens fed before logits are judged, the same for every arm */
-    uint64_t input_hash;
-    struct forward_sizes sizes;
-    struct runner_graph graph;
-    struct kernel_event **event;
-    int events;
-    int64_t program_sum, program_peak; /* resident beyond what the backend allocated, over `readings` */
-    int readings;
-};
-
-static int64_t now(struct runner *r)
+int64_t native_now(struct runner *r)
 {
     (void)r;
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* ---- inputs ---- */
-
-static uint64_t mixed(uint64_t z) /* splitmix64, Steele et al. 2014 */
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* Seeded ids over the whole vocabulary, and their FNV-1a hash. */
-static void make_ids(int32_t *ids, int64_t n, uint64_t seed, int vocab, uint64_t *hash)
-{
-    for (int64_t i = 0; i < n; i++) {
-        ids[i] = (int32_t)(mixed(mixed(seed) + (uint64_t)i) % (uint64_t)vocab);
-        for (int byte = 0; byte < 4; byte++)
-            *hash = (*hash ^ (((uint32_t)ids[i] >> (8 * byte)) & 0xff)) * 0x100000001b3u;
-    }
 }
 
 /* ---- weights ---- */
@@ -87,7 +32,7 @@ static void give_up(struct weights **slot)
 /* What the next cells of this model may ask for again is kept. */
 static void drop_other_models(struct native *r, const struct runner_request *q)
 {
-    for (int n = 0; n < WEIGHTS_KEPT; n++) {
+    for (int n = 0; n < NATIVE_WEIGHTS_KEPT; n++) {
         struct weights *w = r->cached[n];
         struct weights_request same = weights_of(q);
         if (!w)
@@ -103,7 +48,7 @@ static void drop_other_models(struct native *r, const struct runner_request *q)
 /* NULL: not there. */
 static struct weights *cached_weights(const struct native *r, const struct weights_request *q)
 {
-    for (int n = 0; n < WEIGHTS_KEPT; n++)
+    for (int n = 0; n < NATIVE_WEIGHTS_KEPT; n++)
         if (r->cached[n] && weights_match(r->cached[n], q))
             return r->cached[n];
     return NULL;
@@ -118,7 +63,7 @@ static int check_room(struct native *r, const struct runner_request *q, const st
     int64_t need = sizes->activations + sizes->kv_cache + sizes->overhead;
     if (!mine)
         need += weights_bytes(&asked);
-    for (int n = 0; n < WEIGHTS_KEPT && need > native_free_bytes(r->device, r->k); n++)
+    for (int n = 0; n < NATIVE_WEIGHTS_KEPT && need > native_free_bytes(r->device, r->k); n++)
         if (r->cached[n] && r->cached[n]->references == 1 && r->cached[n] != mine)
             give_up(&r->cached[n]);
     int64_t available = native_free_bytes(r->device, r->k);
@@ -142,9 +87,9 @@ static struct weights *find_weights(struct native *r, const struct runner_reques
     *load_ns = 0;
     if (found)
         return weights_hold(found);
-    while (place < WEIGHTS_KEPT && r->cached[place] && r->cached[place]->references > 1)
+    while (place < NATIVE_WEIGHTS_KEPT && r->cached[place] && r->cached[place]->references > 1)
         place++;
-    for (int n = 0; n < WEIGHTS_KEPT; n++)
+    for (int n = 0; n < NATIVE_WEIGHTS_KEPT; n++)
         if (!r->cached[n])
             place = n;
     found =
@@ -152,7 +97,7 @@ static struct weights *find_weights(struct native *r, const struct runner_reques
     if (!found)
         return NULL;
     *load_ns = found->load_ns;
-    if (place == WEIGHTS_KEPT) /* all are in use: these live as long as their arm */
+    if (place == NATIVE_WEIGHTS_KEPT) /* all are in use: these live as long as their arm */
         return found;
     give_up(&r->cached[place]);
     r->cached[place] = found;
@@ -170,6 +115,11 @@ static void release(struct runner_arm *a)
             a->r->k->ops->event_destroy(a->r->k, a->event[i]);
     forward_free(a->f);
     weights_release(a->w);
+    inputs_free(a->in);
+    sampler_free(a->sampler);
+    free(a->lengths);
+    free(a->logits);
+    free(a->chosen);
     a->r->arms--;
     free(a->event);
     free(a->fixed);
@@ -177,7 +127,7 @@ static void release(struct runner_arm *a)
     malloc_trim(0); /* what the C library keeps would count as the next arm's */
 }
 
-static void read_memory(struct runner_arm *a)
+void native_read_memory(struct runner_arm *a)
 {
     int64_t program = native_held_bytes(a->r->device, a->r->k);
     a->program_sum += program;
@@ -185,9 +135,18 @@ static void read_memory(struct runner_arm *a)
     a->readings++;
 }
 
-static void watch_forward(struct runner_arm *a, const struct runner_watch *w, bool progress)
+void native_watch(struct runner_arm *a, const struct runner_watch *w, bool progress)
 {
     forward_watch(a->f, w && progress ? w->progress : NULL, w ? w->cancelled : NULL, w ? w->who : NULL);
+}
+
+/* To be asked after each synchronization: what the device could not do since the last one. */
+int native_check(struct runner_arm *a, struct error *e)
+{
+    if (forward_check(a->f, e) == 0)
+        return 0;
+    a->r->broken = true;
+    return -1;
 }
 
 static int make_events(struct runner_arm *a, struct error *e)
@@ -205,27 +164,18 @@ static int make_events(struct runner_arm *a, struct error *e)
                : error_set(e, ERROR_MEMORY, "no memory for timing events: choose fewer samples per block");
 }
 
-/* To be asked after each synchronization: what the device could not do since the last one. */
-static int check_device(struct runner_arm *a, struct error *e)
-{
-    if (forward_check(a->f, e) == 0)
-        return 0;
-    a->r->broken = true;
-    return -1;
-}
-
 static int time_step(struct runner_arm *a, int64_t *out, struct error *e)
 {
     const struct kernel_ops *ops = a->r->k->ops;
     if (forward_rewind(a->f, e))
         return -1;
     ops->synchronize(a->r->k);
-    int64_t start = now(NULL);
+    int64_t start = native_now(NULL);
     if (forward_step(a->f, e))
         return -1;
     ops->synchronize(a->r->k);
-    *out = now(NULL) - start;
-    return check_device(a, e);
+    *out = native_now(NULL) - start;
+    return native_check(a, e);
 }
 
 /* The first launch of a recorded step and the one after it. Whatever the cache holds is good enough. */
@@ -248,39 +198,110 @@ static int time_replays(struct runner_arm *a, struct error *e)
     return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
 }
 
-/* Inputs, buffers, events, for decode the filled cache, and the first launches of a recorded step. */
-static int fill_arm(struct runner_arm *a, const struct runner_request *q, const struct forward_shape *shape,
-                    const struct runner_watch *w, struct error *e)
+/* The ids of the prompts, packed; their lengths and their hash. Caller frees. */
+static int32_t *read_prompts(struct runner_arm *a, struct error *e)
 {
-    int64_t tokens = (int64_t)q->batch * q->seq;
-    int32_t *ids = malloc((size_t)tokens * sizeof *ids);
-    a->fixed = malloc((size_t)q->batch * sizeof *a->fixed);
-    a->input_hash = 0xcbf29ce484222325u;
-    if (ids && a->fixed) {
-        make_ids(ids, tokens, q->seed, a->model.vocab, &a->input_hash);
-        make_ids(a->fixed, q->batch, ~q->seed, a->model.vocab, &a->input_hash);
-        a->f = forward_create(a->r->k, a->w, shape, ids, e);
-    } else {
+    int64_t most = (int64_t)a->batch * a->seq, tokens = 0;
+    int32_t *ids = malloc((size_t)most * sizeof *ids);
+    a->lengths = malloc((size_t)a->batch * sizeof *a->lengths);
+    a->fixed = malloc((size_t)a->batch * sizeof *a->fixed);
+    if (!ids || !a->lengths || !a->fixed) {
         error_set(e, ERROR_MEMORY, "no memory for %lld token ids: choose a smaller batch or sequence",
-                  (long long)tokens);
+                  (long long)most);
+        free(ids);
+        return NULL;
     }
+    bool ragged = a->workload == WORKLOAD_GENERATE;
+    int failed = ragged ? inputs_prompts(a->in, a->batch, a->seq, ids, a->lengths, e)
+                        : inputs_windows(a->in, 0, a->batch, a->seq, ids, e);
+    if (failed) {
+        free(ids);
+        return NULL;
+    }
+    for (int s = 0; s < a->batch; s++)
+        tokens += a->lengths[s] = ragged ? a->lengths[s] : a->seq;
+    inputs_random(~a->seed, a->batch, a->model.vocab, a->fixed);
+    a->input_hash = inputs_hash(inputs_hash(INPUTS_HASH, ids, tokens), a->fixed, a->batch);
+    return ids;
+}
+
+int native_load_prompts(struct runner_arm *a, struct error *e)
+{
+    int32_t *ids = malloc((size_t)a->batch * (size_t)a->seq * sizeof *ids);
+    int failed = ids ? inputs_windows(a->in, 0, a->batch, a->seq, ids, e) || forward_load(a->f, ids, e)
+                     : error_set(e, ERROR_MEMORY, "no memory for token ids: close other programs");
     free(ids);
-    if (!a->f || make_events(a, e) || forward_count(a->f, e))
+    return failed ? -1 : 0;
+}
+
+static int make_sampler(struct runner_arm *a, struct error *e)
+{
+    if (a->workload != WORKLOAD_GENERATE || sampler_is_greedy(&a->sampling))
+        return 0;
+    a->sampler = sampler_new(&a->sampling, a->model.vocab, e);
+    a->logits = malloc((size_t)a->batch * (size_t)a->model.vocab * sizeof *a->logits);
+    a->chosen = malloc((size_t)a->batch * sizeof *a->chosen);
+    if (a->sampler && (!a->logits || !a->chosen))
+        return error_set(e, ERROR_MEMORY, "no memory to sample for a batch of %d: choose a smaller one",
+                         a->batch);
+    return a->sampler ? 0 : -1;
+}
+
+/* Buffers, events, for decode the filled cache, and the first launches of a recorded step. */
+static int fill_arm(struct runner_arm *a, struct forward_shape *shape, const struct runner_watch *w,
+                    struct error *e)
+{
+    int32_t *ids = read_prompts(a, e);
+    if (!ids)
+        return -1;
+    shape->lengths = a->lengths;
+    shape->length = 0;
+    for (int s = 0; s < a->batch; s++)
+        shape->length = a->lengths[s] > shape->length ? a->lengths[s] : shape->length;
+    a->f = forward_create(a->r->k, a->w, shape, ids, e);
+    free(ids);
+    if (!a->f || make_sampler(a, e) || make_events(a, e) || forward_count(a->f, e))
         return -1;
     int failed = 0;
     if (a->workload == WORKLOAD_DECODE) {
-        watch_forward(a, w, true);
+        native_watch(a, w, true);
         /* rewound at once: what the prompt left must be kept before the first step, whoever asks for it */
         failed = forward_prefill(a->f, e) || forward_rewind(a->f, e) ? -1 : 0;
-        watch_forward(a, NULL, false);
+        native_watch(a, NULL, false);
     }
     a->r->k->ops->synchronize(a->r->k);
-    return failed || check_device(a, e) || time_replays(a, e) ? -1 : 0;
+    return failed || native_check(a, e) || time_replays(a, e) ? -1 : 0;
+}
+
+/* A text must have a window to be judged on. */
+static int check_window(struct runner_arm *a, struct error *e)
+{
+    int64_t windows = a->workload == WORKLOAD_PERPLEXITY ? inputs_count(a->in, a->seq, 1, e) : 1;
+    if (windows < 0)
+        return -1;
+    if (windows > 0)
+        return 0;
+    return error_set(e, ERROR_FAILED,
+                     "%s has %lld tokens, a window takes %d: choose a smaller seq or a longer text",
+                     inputs_source(a->in), (long long)inputs_tokens(a->in, a->seq, e), a->seq);
+}
+
+static int open_inputs(struct runner_arm *a, const struct runner_request *q, struct error *e)
+{
+    struct inputs_request asked = {.model = q->model,
+                                   .vocabulary = q->implementation->vocabulary,
+                                   .text = q->text,
+                                   .texts = q->texts,
+                                   .seed = q->seed,
+                                   .rows = a->model.vocab};
+    a->in = inputs_open(&asked, e);
+    bool whole = q->workload == WORKLOAD_TOKENIZE;
+    return !a->in || check_window(a, e) || inputs_figures(a->in, whole, &a->text, e) ? -1 : 0;
 }
 
 static void drop_weights(struct native *r)
 {
-    for (int n = 0; n < WEIGHTS_KEPT; n++)
+    for (int n = 0; n < NATIVE_WEIGHTS_KEPT; n++)
         give_up(&r->cached[n]);
 }
 
@@ -302,6 +323,41 @@ static int open_again(struct native *r, struct error *e)
     return r->k ? 0 : -1;
 }
 
+static struct runner_arm *new_arm(struct native *r, const struct runner_request *q,
+                                  const struct model_spec *runs, struct error *e)
+{
+    struct runner_arm *a = calloc(1, sizeof *a);
+    if (!a) {
+        error_set(e, ERROR_MEMORY, "no memory to prepare %s: close other programs", q->model->name);
+        return NULL;
+    }
+    a->r = r;
+    r->arms++;
+    a->model = *runs;
+    a->implementation = *q->implementation;
+    a->workload = q->workload;
+    a->batch = q->batch;
+    a->seq = q->seq;
+    a->tokens = q->tokens;
+    a->seed = q->seed;
+    a->sampling = q->sampling;
+    a->quality_tokens = q->quality_tokens;
+    return a;
+}
+
+/* The host's work: neither weights nor device. */
+static struct runner_arm *prepare_tokenize(struct native *r, const struct runner_request *q, struct error *e)
+{
+    struct runner_arm *a = new_arm(r, q, q->model, e);
+    if (a && open_inputs(a, q, e)) {
+        release(a);
+        return NULL;
+    }
+    if (a)
+        native_read_memory(a);
+    return a;
+}
+
 static struct runner_arm *prepare(struct runner *base, const struct runner_request *q,
                                   const struct runner_watch *w, int64_t *load_ns, struct error *e)
 {
@@ -310,166 +366,34 @@ static struct runner_arm *prepare(struct runner *base, const struct runner_reque
     struct forward_sizes sizes;
     struct model_spec runs; /* the model with the arm's vocabulary */
     *load_ns = 0;
-    if (native_supports(r->device, q->model, q->implementation, q->workload, e) ||
-        vocabulary_model(q->model, q->implementation->vocabulary, &runs, e) ||
+    if (native_supports(r->device, q->model, q->implementation, q->workload, e))
+        return NULL;
+    if (q->workload == WORKLOAD_TOKENIZE)
+        return prepare_tokenize(r, q, e);
+    if (vocabulary_model(q->model, q->implementation->vocabulary, &runs, e) ||
         native_shape(&runs, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->samples_max,
                      &shape, e) ||
         open_again(r, e))
         return NULL;
+    shape.keep_logits = q->workload == WORKLOAD_GENERATE && !sampler_is_greedy(&q->sampling);
     forward_sizes(r->k, &shape, &sizes);
     drop_other_models(r, q);
     if (check_room(r, q, &sizes, e))
         return NULL;
-    struct runner_arm *a = calloc(1, sizeof *a);
-    if (!a) {
-        error_set(e, ERROR_MEMORY, "no memory to prepare %s: close other programs", q->model->name);
+    struct runner_arm *a = new_arm(r, q, &runs, e);
+    if (!a)
         return NULL;
-    }
-    a->r = r;
-    r->arms++;
-    a->model = runs;
-    a->implementation = *q->implementation;
-    a->workload = q->workload;
-    a->batch = q->batch;
-    a->seq = q->seq;
-    a->tokens = q->tokens;
     a->steps = shape.steps;
     a->sizes = sizes;
-    a->w = find_weights(r, q, w, load_ns, e);
-    if (!a->w || fill_arm(a, q, &shape, w, e)) {
+    if (open_inputs(a, q, e) == 0)
+        a->w = find_weights(r, q, w, load_ns, e);
+    if (!a->w || fill_arm(a, &shape, w, e)) {
         r->broken = r->broken || r->k->ops->error(r->k) != NULL;
         release(a);
         return NULL;
     }
-    read_memory(a);
+    native_read_memory(a);
     return a;
-}
-
-static int reset(struct runner_arm *a, struct error *e)
-{
-    return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
-}
-
-/* ---- samples ---- */
-
-static int prefill_or_generate(struct runner_arm *a, struct sample *out, struct error *e)
-{
-    struct kernels *k = a->r->k;
-    if (forward_clear(a->f, e))
-        return -1;
-    k->ops->synchronize(k);
-    int64_t start = now(NULL);
-    k->ops->event_record(k, a->event[0]);
-    if (forward_prefill(a->f, e))
-        return -1;
-    k->ops->event_record(k, a->event[1]);
-    if (a->workload == WORKLOAD_GENERATE)
-        for (int t = 0; t < a->tokens; t++)
-            if (forward_step(a->f, e))
-                return -1;
-    k->ops->event_record(k, a->event[2]);
-    k->ops->synchronize(k);
-    *out = (struct sample){
-        .device_ns = k->ops->event_span_ns(k, a->event[0], a->event[2]),
-        .host_ns = now(NULL) - start,
-        .first_ns = a->workload == WORKLOAD_GENERATE ? k->ops->event_span_ns(k, a->event[0], a->event[1]) : 0,
-    };
-    return check_device(a, e);
-}
-
-/* Samples [from, to) are complete: their device spans, and the host's time spread by when each was submitted.
- */
-static void publish(struct runner_arm *a, struct sample *out, int from, int to, int64_t synchronized,
-                    int64_t submitted, _Atomic int *done)
-{
-    struct kernels *k = a->r->k;
-    for (int i = from; i < to; i++)
-        out[i].device_ns = k->ops->event_span_ns(k, a->event[i], a->event[i + 1]);
-    out[to - 1].host_ns += synchronized - submitted;
-    atomic_store_explicit(done, to, memory_order_release);
-}
-
-/* Free-running: events between the steps, one synchronization each time there is something worth showing. */
-static int decode(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
-                  const struct runner_watch *w, struct error *e)
-{
-    struct kernels *k = a->r->k;
-    int failed = 0, i = 0, published = 0;
-    if (n > a->steps)
-        return error_set(e, ERROR_FAILED,
-                         "%d decode steps asked, %d prepared: ask for fewer samples per block", n, a->steps);
-    k->ops->synchronize(k);
-    int64_t before = now(NULL), shown = before;
-    k->ops->event_record(k, a->event[0]);
-    while (i < n && !failed) {
-        failed = w && w->cancelled && w->cancelled(w->who)
-                     ? error_set(e, ERROR_CANCELLED, "stopped between samples: run again for a whole block")
-                     : forward_step(a->f, e);
-        if (failed)
-            break;
-        k->ops->event_record(k, a->event[i + 1]);
-        int64_t after = now(NULL);
-        out[i++] = (struct sample){.host_ns = after - before};
-        before = after;
-        if (i < n && after - shown > publish_ns) {
-            k->ops->synchronize(k);
-            before = shown = now(NULL);
-            failed = check_device(a, e);
-            if (failed)
-                return -1;
-            publish(a, out, published, i, before, after, done);
-            published = i;
-        }
-    }
-    k->ops->synchronize(k);
-    int64_t synchronized = now(NULL);
-    if (check_device(a, failed ? NULL : e))
-        return -1; /* times of work that failed are no samples */
-    if (i > published)
-        publish(a, out, published, i, synchronized, before, done);
-    return failed;
-}
-
-static int run_block(struct runner_arm *a, int n, struct sample *out, _Atomic int *done,
-                     const struct runner_watch *w, struct error *e)
-{
-    int failed = 0;
-    watch_forward(a, w, false);
-    if (a->workload == WORKLOAD_DECODE) {
-        failed = decode(a, n, out, done, w, e);
-    } else {
-        for (int i = 0; i < n && !failed; i++) {
-            failed = prefill_or_generate(a, &out[i], e);
-            if (!failed)
-                atomic_store_explicit(done, i + 1, memory_order_release);
-        }
-    }
-    watch_forward(a, NULL, false);
-    read_memory(a);
-    return failed;
-}
-
-static int output(struct runner_arm *a, struct runner_output *out, struct error *e)
-{
-    size_t n = (size_t)a->batch * (size_t)forward_width(a->f);
-    *out =
-        (struct runner_output){.rows = a->batch, .width = forward_width(a->f), .input_hash = a->input_hash};
-    if (reset(a, e) || (a->workload != WORKLOAD_DECODE && forward_prefill(a->f, e)))
-        return -1;
-    if (a->workload != WORKLOAD_PREFILL && a->steps > 0) {
-        forward_set_next(a->f, a->fixed);
-        if (forward_step(a->f, e))
-            return -1;
-    }
-    out->logits = malloc(n * sizeof *out->logits);
-    if (!out->logits)
-        return error_set(e, ERROR_MEMORY, "no memory for %zu logits: choose a smaller batch", n);
-    if (forward_logits(a->f, out->logits, e)) {
-        a->r->broken = a->r->k->ops->error(a->r->k) != NULL;
-        runner_output_free(out);
-        return -1;
-    }
-    return 0;
 }
 
 /* How the cache holds its tokens. A virtual one holds what it mapped, not what it may map. */
@@ -509,6 +433,10 @@ static void graph(struct runner_arm *a, struct runner_graph *out)
 static void memory(struct runner_arm *a, struct memory_use *out)
 {
     int64_t program = a->readings ? a->program_sum / a->readings : 0;
+    if (!a->f) {
+        *out = (struct memory_use){.overhead = program, .average = program, .peak = a->program_peak};
+        return;
+    }
     *out = (struct memory_use){
         .weights = a->w->bytes,
         .activations = a->sizes.activations,
@@ -522,9 +450,23 @@ static void memory(struct runner_arm *a, struct memory_use *out)
     out->peak = own + a->program_peak;
 }
 
+static void text(struct runner_arm *a, struct text_figures *out)
+{
+    *out = a->text;
+}
+
+/* Prompts of unequal lengths by their mean: what bytes and FLOPs depend on is nearly linear in it. */
 static void work(struct runner_arm *a, struct model_work *out)
 {
-    *out = model_work(&a->model, &a->implementation, a->workload, a->batch, a->seq, a->tokens);
+    if (!a->f) {
+        *out = (struct model_work){.tokens = a->text.tokens};
+        return;
+    }
+    int64_t sum = 0;
+    for (int s = 0; s < a->batch; s++)
+        sum += a->lengths[s];
+    int mean = (int)((sum + a->batch / 2) / a->batch);
+    *out = model_work(&a->model, &a->implementation, a->workload, a->batch, mean, a->tokens);
 }
 
 static void close_runner(struct runner *base)
@@ -545,11 +487,14 @@ static const struct kernels_info *kernels(struct runner *base)
 
 static const struct runner_ops native_ops = {
     .name = "native",
-    .now_ns = now,
+    .now_ns = native_now,
     .prepare = prepare,
-    .reset = reset,
-    .run_block = run_block,
-    .output = output,
+    .reset = native_reset,
+    .run_block = native_run_block,
+    .output = native_output,
+    .quality = native_quality,
+    .responses = native_responses,
+    .text = text,
     .memory = memory,
     .work = work,
     .graph = graph,
