@@ -29,7 +29,7 @@ struct inputs *inputs_open(const struct inputs_request *q, struct error *e)
     in->seed = q->seed;
     in->unit = q->texts;
     in->rows = q->rows > 0 ? q->rows : q->model->vocab;
-    in->adapted = q->vocabulary && q->vocabulary[0] && strcmp(q->vocabulary, "standard") != 0;
+    in->adapted = !vocabulary_is_standard(q->vocabulary);
     if (!q->text || !q->text[0])
         return in;
     in->vocabulary = vocabulary_open(q->model, q->vocabulary, e);

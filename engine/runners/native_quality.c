@@ -11,8 +11,6 @@
 /* Where quality stands beside another workload: one window, half of which is scored. */
 enum { WINDOW = 256, WINDOW_LEAST = 8 };
 
-static const char not_equivalent[] = "output not equivalent (embeddings not fine-tuned)";
-
 struct scorer { /* one arm */
     struct runner_arm *arm;
     struct forward *f;
@@ -214,12 +212,6 @@ static int judge_together(struct runner_arm *const *arm, int n, const struct run
     return failed ? -1 : 0;
 }
 
-static bool is_adapted(const struct runner_arm *a)
-{
-    const char *name = a->implementation.vocabulary;
-    return name[0] && strcmp(name, "standard") != 0;
-}
-
 static bool same_vocabulary(const struct runner_arm *a, const struct runner_arm *b)
 {
     return strcmp(a->implementation.vocabulary, b->implementation.vocabulary) == 0;
@@ -252,8 +244,9 @@ int native_quality(struct runner_arm *const *arm, int n, const struct runner_wat
     for (int i = 0; i < n; i++) {
         const struct vocabulary *v = inputs_vocabulary(arm[i]->in);
         snprintf(out[i].source, sizeof out[i].source, "%s", inputs_source(arm[i]->in));
-        out[i].not_equivalent = is_adapted(arm[i]);
-        snprintf(out[i].note, sizeof out[i].note, "%s", is_adapted(arm[i]) ? not_equivalent : "");
+        out[i].not_equivalent = !vocabulary_is_standard(arm[i]->implementation.vocabulary);
+        snprintf(out[i].note, sizeof out[i].note, "%s",
+                 out[i].not_equivalent ? vocabulary_not_equivalent : "");
         if (same_vocabulary(arm[0], arm[i])) {
             theirs[n_alike] = &out[i];
             alike[n_alike++] = arm[i];

@@ -294,6 +294,10 @@ static int open_inputs(struct runner_arm *a, const struct runner_request *q, str
                                    .texts = q->texts,
                                    .seed = q->seed,
                                    .rows = a->model.vocab};
+    bool words = q->workload == WORKLOAD_TOKENIZE || q->workload == WORKLOAD_PERPLEXITY;
+    if (words && !(q->text && q->text[0]))
+        return error_set(e, ERROR_USAGE, "%s needs a text: name one with --text",
+                         workload_names[q->workload]);
     a->in = inputs_open(&asked, e);
     bool whole = q->workload == WORKLOAD_TOKENIZE;
     return !a->in || check_window(a, e) || inputs_figures(a->in, whole, &a->text, e) ? -1 : 0;
