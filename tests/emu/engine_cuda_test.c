@@ -250,7 +250,7 @@ TEST(an_arm_tells_what_its_graph_took_and_what_its_pages_hold)
     struct error e = {0};
     struct runner *r = runner_open_native("cuda", 0, &e);
     struct implementation i = optimized(KV_CACHE_VIRTUAL);
-    for (int w = WORKLOAD_DECODE; w < WORKLOADS; w++) {
+    for (int w = WORKLOAD_DECODE; w <= WORKLOAD_GENERATE; w++) {
         struct runner_request q = request(&i, (enum workload)w, 2, 20);
         int64_t load_ns;
         struct runner_arm *a = r->ops->prepare(r, &q, NULL, &load_ns, &e);
@@ -283,11 +283,43 @@ TEST(an_arm_tells_what_its_graph_took_and_what_its_pages_hold)
     r->ops->close(r);
 }
 
+TEST(quality_is_judged_on_the_device_and_samples_may_be_drawn)
+{
+    struct error e = {0};
+    struct runner *r = runner_open_native("cuda", 0, &e);
+    struct implementation i[2] = {optimized(KV_CACHE_CONTIGUOUS), optimized(KV_CACHE_CONTIGUOUS)};
+    struct runner_arm *arm[2];
+    struct arm_quality q[2];
+    int64_t load_ns;
+    i[1].precision = PRECISION_INT8;
+    for (int a = 0; a < 2; a++) {
+        struct runner_request asked = request(&i[a], WORKLOAD_GENERATE, 2, 20);
+        asked.sampling = (struct preset_sampling){0.8, 20, 0.9};
+        asked.quality_tokens = 32;
+        arm[a] = r->ops->prepare(r, &asked, NULL, &load_ns, &e);
+        if (!arm[a])
+            TEST_FAIL("%s", e.text);
+    }
+    CHECK_INT(r->ops->quality(arm, 2, NULL, q, &e), 0);
+    CHECK_INT(q[1].known, QUALITY_KL | QUALITY_TOP1);
+    CHECK(q[1].kl > 0 && q[1].kl < 0.1 && q[1].top1_agreement > 0.5);
+    CHECK_INT(r->ops->quality((struct runner_arm *[]){arm[1], arm[1]}, 2, NULL, q, &e), 0);
+    CHECK(fabs(q[1].kl) < 1e-9 && q[1].top1_agreement == 1);
+    struct sample s[2];
+    _Atomic int done = 0;
+    CHECK_INT(r->ops->reset(arm[0], &e), 0);
+    CHECK_INT(r->ops->run_block(arm[0], 2, s, &done, NULL, &e), 0);
+    CHECK(done == 2 && s[1].first_ns > 0 && s[1].first_ns < s[1].device_ns);
+    for (int a = 0; a < 2; a++)
+        r->ops->release(arm[a]);
+    r->ops->close(r);
+}
+
 TEST(nothing_is_allocated_or_created_between_timestamps)
 {
     struct error e = {0};
     struct runner *r = runner_open_native("cuda", 0, &e);
-    for (int n = 0; n < 2 * WORKLOADS; n++) {
+    for (int n = 0; n < 2 * (WORKLOAD_GENERATE + 1); n++) {
         struct implementation i = optimized(n % 2 ? KV_CACHE_PAGED : KV_CACHE_CONTIGUOUS);
         i.launch = n % 2 ? LAUNCH_EAGER : LAUNCH_GRAPH;
         i.precision = n < 3 ? PRECISION_W8A8 : PRECISION_BF16;

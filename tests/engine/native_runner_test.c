@@ -117,7 +117,7 @@ TEST(the_output_is_the_same_after_any_work_and_for_equal_arms)
     fused.attention = ATTENTION_FLASH;
     fused.fusion = FUSION_FULL;
     fused.kv_cache = KV_CACHE_PAGED;
-    for (int w = 0; w < WORKLOADS; w++) {
+    for (int w = 0; w <= WORKLOAD_GENERATE; w++) {
         struct runner_request q = request(&judge_models[4], &base, (enum workload)w);
         struct runner_arm *a = prepare(r, &q);
         q.implementation = &fused;
@@ -184,7 +184,7 @@ TEST(preparing_and_running_stop_when_asked_and_the_arm_lives_on)
 {
     struct runner *r = open_runner();
     struct implementation i = baseline();
-    for (int w = 0; w < WORKLOADS; w++) {
+    for (int w = 0; w <= WORKLOAD_GENERATE; w++) {
         struct runner_request q = request(&judge_models[0], &i, (enum workload)w);
         struct error e = {0};
         int64_t load_ns;
@@ -393,7 +393,7 @@ TEST(memory_of_every_implementation_is_predicted_to_the_byte_but_for_the_program
     struct runner *r = open_runner();
     struct implementation i = baseline();
     for (int variant = 0; variant < 8; variant++)
-        for (int w = 0; w < WORKLOADS; w++) {
+        for (int w = 0; w <= WORKLOAD_GENERATE; w++) {
             struct memory_use predicted, measured;
             i.attention = variant & 1 ? ATTENTION_FLASH : ATTENTION_NAIVE;
             i.fusion = variant & 1 ? FUSION_FULL : 0;
