@@ -29,8 +29,8 @@ struct forward_shape {
     int steps;          /* decode steps that must fit behind the prompts */
     bool all_rows;    /* decoders, steps 0: the prompt pass keeps the hidden state of every row, and the head
                          runs only when rows are asked for (forward_queue_rows); no next token is chosen */
-    bool keep_logits;   /* every pass leaves its logits for a caller who chooses otherwise (forward_logits,
-                           forward_set_next): fusion head_argmax is not used */
+    bool keep_logits; /* every pass leaves its logits for a caller who chooses otherwise (forward_logits,
+                         forward_set_next): fusion head_argmax is not used */
 };
 
 struct forward_sizes {
