@@ -197,7 +197,7 @@ static void roff_axes(FILE *out)
         char values[256] = "";
         size_t used = 0;
         for (int v = 0; v < a->n_values && used < sizeof values; v++)
-            used += (size_t)snprintf(values + used, sizeof values - used, "%s%s", v ? "|" : "",
+            used += (size_t)snprintf(values + used, sizeof values - used, "%s%s", v ? ", " : "",
                                      a->values[v].name);
         roff_entry(out, a->name, values, a->help);
     }

@@ -110,7 +110,7 @@ expect 'calibrate-larosa of too few tokens' 2 '' 'too few' calibrate-larosa "$wo
 expect 'calibrate-larosa keeps a rotation' 0 'rotations/tiny-' '' \
   calibrate-larosa "$work/tiny.json" --text tinyshakespeare --tokens 500 --quiet
 expect 'the arm runs with it' 0 'sparse-40' '' run quick --model "$work/tiny.json" --arm baseline --arm sparse-40 \
-  --workload decode --seq 8 --runs 2 --max-rounds 2 --quiet
+  --workload decode --seq 8 --runs 2 --max-rounds 2 --quiet --out "$work/sparse.json"
 expect 'vocab biuld' 2 '' 'build' vocab biuld x
 expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
 expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
