@@ -149,6 +149,7 @@ static const char csv_summary_head[] =
     "flops_per_second,bandwidth_share,flop_share,";
 static const char csv_memory_head[] =
     "weights_bytes,activations_bytes,kv_cache_bytes,overhead_bytes,peak_bytes,average_bytes,kv_used_bytes,"
+    "kv_committed_bytes,kv_reserved_bytes,kv_contiguous_bytes,kv_exposed_ms,"
     "device,";
 static const char csv_comparison_head[] =
     "speedup,speedup_ci_low,speedup_ci_high,improvement_pct,welch_t,welch_df,welch_p,paired_n,paired_p,"
@@ -164,6 +165,11 @@ static void csv_memory(struct text *out, const struct session_arm *a)
                             a->measured.kv_used};
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++)
         csv_number(out, a->has_measured ? (double)part[i] : (double)NAN);
+    const struct memory_pages *p = &a->measured.kv_pages;
+    const double cache[] = {(double)p->committed, (double)p->reserved, (double)p->contiguous,
+                            (double)p->exposed_ns / 1e6};
+    for (size_t i = 0; i < sizeof cache / sizeof cache[0]; i++)
+        csv_number(out, a->has_measured && p->page_bytes > 0 ? cache[i] : (double)NAN);
 }
 
 static void csv_comparison(struct text *out, const struct comparison *c, const struct output_check *o)

@@ -1,6 +1,7 @@
 /* The Markdown report: what was run, on what, the expected-results tables that fit the sweep, all figures,
  * and (export_findings.c) criteria and questions. */
 #include "engine/ablation.h"
+#include "engine/cache_table.h"
 #include "engine/export_formats.h"
 #include "engine/figure.h"
 #include "engine/session_json.h"
@@ -477,6 +478,7 @@ char *export_markdown(const struct session *s, struct error *e)
     out.failed = export_dashboard(&out, s, comparisons, e) != 0 || out.failed;
     export_quality(&out, s);
     put_full(&out, s, comparisons);
+    cache_table_print(s, comparisons, true, 0, &out);
     export_responses(&out, s);
     char *ablation = ablation_print(s, 0, true, e);
     text_add(&out, ablation ? ablation : "");

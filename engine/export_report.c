@@ -1,4 +1,5 @@
 #include "engine/export_report.h"
+#include "engine/plan_admission.h"
 #include "engine/version.h"
 #include <cJSON.h>
 #include <math.h>
@@ -301,6 +302,43 @@ static void put_plan_arm(struct object o, const struct preset_arm *arm, const st
     put_text(o, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute");
 }
 
+static void put_admitted(struct object o, const char *arm, const struct admission_report *r)
+{
+    put_text(o, "arm", arm);
+    put_number(o, "mean_running", r->steps > 0 ? r->mean : (double)NAN);
+    put_number(o, "peak_running", r->steps > 0 ? (double)r->peak : (double)NAN);
+    put_number(o, "steps", r->steps > 0 ? (double)r->steps : (double)NAN);
+    put_number(o, "preemptions", (double)r->preemptions);
+    put_number(o, "recomputed_tokens", (double)r->recomputed);
+    put_number(o, "wasted_bytes_per_sequence", r->steps > 0 ? r->wasted_bytes : (double)NAN);
+    put_number(o, "used_share", r->steps > 0 ? r->used_share : (double)NAN);
+}
+
+static int put_admissions(struct object root, const struct preset *p, const struct device *d,
+                          const struct plan *plan, struct error *e)
+{
+    struct plan_admission admission[PRESET_MODELS];
+    int n = plan_admissions(p, plan, plan_page_bytes(d->id), admission, PRESET_MODELS, e);
+    if (n < 0)
+        return -1;
+    struct object list = put_array(root, "admissions");
+    for (int i = 0; i < n; i++) {
+        const struct plan_admission *a = &admission[i];
+        struct object o = push_object(list);
+        put_text(o, "model", plan->model[a->model].name);
+        put_number(o, "batch", a->batch);
+        put_number(o, "seq", a->seq);
+        put_number(o, "budget_bytes", (double)a->budget);
+        put_number(o, "requests", a->requests);
+        put_number(o, "shortest_prompt", a->shortest);
+        put_number(o, "tokens", a->tokens);
+        struct object caches = put_array(o, "caches");
+        for (int k = 0; k < a->n; k++)
+            put_admitted(push_object(caches), p->arms[a->cache[k].arm].name, &a->cache[k].report);
+    }
+    return 0;
+}
+
 char *report_plan_json(const struct preset *p, const struct device *d, const struct plan *plan,
                        struct error *e)
 {
@@ -328,6 +366,10 @@ char *report_plan_json(const struct preset *p, const struct device *d, const str
         struct object arms = put_array(cell, "arms");
         for (int a = 0; a < p->n_arms && !failed; a++)
             put_plan_arm(push_object(arms), &p->arms[a], &c->arm[a]);
+    }
+    if (put_admissions(root, p, d, plan, e) != 0) {
+        cJSON_Delete(root.json);
+        return NULL;
     }
     char *text = print_json(root.json, failed, e);
     cJSON_Delete(root.json);

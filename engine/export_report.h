@@ -24,7 +24,8 @@ int report_rows(const struct report *r);
 char *report_print(const struct report *r, int width, struct error *e);
 char *report_print_json(const struct report *r, struct error *e);
 
-/* The plan as one object ("benchtop/plan/1"): device, totals, cells[] with arms[]. */
+/* The plan as one object ("benchtop/plan/1"): device, totals, cells[] with arms[], and
+ * admissions[]: what each cache is worth to a server (engine/plan_admission). */
 char *report_plan_json(const struct preset *p, const struct device *d, const struct plan *plan,
                        struct error *e);
 /* Program, device and findings as one object ("benchtop/doctor/1"). */

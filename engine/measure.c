@@ -139,7 +139,8 @@ static void prepare_arm(struct measure_run *r, int a)
                                .text = m->preset->text,
                                .texts = m->preset->texts,
                                .sampling = m->preset->sampling,
-                               .quality_tokens = m->preset->quality_tokens};
+                               .quality_tokens = m->preset->quality_tokens,
+                               .shortest = m->preset->shortest};
     struct session_arm facts = *measure_known(r, a);
     struct error e = {0};
     int64_t load_ns = 0;

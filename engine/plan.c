@@ -112,7 +112,8 @@ static struct runner_request request_of(const struct preset *p, const struct pla
                                    .text = p->text,
                                    .texts = p->texts,
                                    .sampling = p->sampling,
-                                   .quality_tokens = p->quality_tokens};
+                                   .quality_tokens = p->quality_tokens,
+                                   .shortest = p->shortest};
 }
 
 static void plan_work(const struct preset *p, const struct device *d, const struct plan *plan,
@@ -130,7 +131,7 @@ static void plan_work(const struct preset *p, const struct device *d, const stru
             arm->sample_s = arm->limit_tokens_per_second = (double)NAN;
             continue;
         }
-        arm->work = model_work(m, i, c->workload, c->batch, c->seq, c->tokens);
+        arm->work = model_work_ragged(m, i, c->workload, c->batch, c->seq, c->tokens, p->shortest);
         if (is_fake(d)) {
             struct runner_request q = request_of(p, plan, c, a);
             struct fake_law law = fake_law_of(p, &q);
@@ -260,8 +261,9 @@ static void plan_time(const struct preset *p, const struct device *d, const stru
             n = c->samples_per_block;
         double refill = 0; /* decode fills its cache before every block, about as a prefill does */
         if (c->workload == WORKLOAD_DECODE && !is_fake(d)) {
-            struct plan_arm pass = {.work = model_work(&plan->model[c->model], &p->arms[a].implementation,
-                                                       WORKLOAD_PREFILL, c->batch, c->seq, 0)};
+            struct plan_arm pass = {.work = model_work_ragged(&plan->model[c->model],
+                                                              &p->arms[a].implementation, WORKLOAD_PREFILL,
+                                                              c->batch, c->seq, 0, p->shortest)};
             predict_time(d, &p->arms[a].implementation, &pass);
             refill = pass.sample_s;
         }

@@ -1,4 +1,5 @@
 #include "engine/ablation.h"
+#include "engine/cache_table.h"
 #include "engine/columns.h"
 #include "engine/export.h"
 #include "engine/figure.h"
@@ -238,7 +239,8 @@ static void add_machinery(const struct session_arm *arm, size_t start, struct te
     if (g->nodes > 0)
         text_format(line, "; launched one by one %s ms",
                     figure_digits((double)g->eager_ns / 1e6, 3, number[0], sizeof number[0]));
-
+    if (arm->implementation.kv_cache != KV_CACHE_VIRTUAL)
+        return;
     if (p->page_bytes > 0)
         text_format(
             line, "%scache pages: %s mapped of %s reserved, %s per sequence unused, %s ms of mapping",
@@ -376,7 +378,7 @@ char *table_print(const struct session *s, int width, struct error *e)
     if (summary_comparisons(s, &comparisons, e) != 0)
         return NULL;
     char buffer[LINE];
-    struct text out = {0}, head = text_in(buffer, sizeof buffer), notes = {0}, sentences = {0};
+    struct text out = {0}, head = text_in(buffer, sizeof buffer), notes = {0}, sentences = {0}, cache = {0};
     text_format(&head, "%s · %s", s->preset.title[0] ? s->preset.title : s->preset.name,
                 session_status_names[s->status]);
     add_common(s, &head);
@@ -400,6 +402,9 @@ char *table_print(const struct session *s, int width, struct error *e)
     print_sentences(s, comparisons, width, &sentences);
     if (sentences.n > 0)
         text_format(&out, "\n%s", sentences.bytes);
+    cache_table_print(s, comparisons, false, width, &cache);
+    if (cache.n > 0)
+        text_format(&out, "\n%s", cache.bytes);
     print_notes(s, width, &notes);
     if (notes.n > 0)
         text_format(&out, "\n%s", notes.bytes);
@@ -409,9 +414,10 @@ char *table_print(const struct session *s, int width, struct error *e)
     out.failed = out.failed || (s->preset.design.n_factors > 0 && !ablation);
     free(ablation);
     print_criteria(s, width, &out);
-    out.failed = out.failed || sentences.failed || notes.failed;
+    out.failed = out.failed || sentences.failed || notes.failed || cache.failed;
     text_free(&sentences);
     text_free(&notes);
+    text_free(&cache);
     free(comparisons);
     return text_take(&out, e);
 }

@@ -25,6 +25,7 @@ const struct json_field preset_fields[] = {
     TEXT("answers", answers),
     TEXT("device", device),
     {"tokens", JSON_INT, AT(tokens), 0, 1, PRESET_SEQ_MAX},
+    {"shortest", JSON_DOUBLE, AT(shortest), 0, 1e-6, 1},
     TEXT("text", text),
     {"quality_tokens", JSON_INT, AT(quality_tokens), 0, 0, 1 << 30},
     {"rounds", JSON_INT, AT(rounds), 0, 1, PRESET_ROUNDS_MAX},
@@ -83,43 +84,25 @@ const struct json_field preset_law_warmup_fields[] = {
 };
 const int preset_n_law_warmup_fields = COUNT(preset_law_warmup_fields);
 
-const char *const preset_keys[] = {"schema",
-                                   "name",
-                                   "title",
-                                   "answers",
-                                   "device",
-                                   "models",
-                                   "workloads",
-                                   "batch",
-                                   "seq",
-                                   "tokens",
-                                   "text",
-                                   "texts",
-                                   "quality_tokens",
-                                   "sampling",
-                                   "arms",
-                                   "design",
-                                   "rounds",
-                                   "max_rounds",
-                                   "samples_per_block",
-                                   "half_width",
-                                   "budget_s",
-                                   "time_budget_s",
-                                   "watch",
-                                   "strict",
-                                   "warmup_min",
-                                   "warmup_max",
-                                   "margin",
-                                   "confidence",
-                                   "threads",
-                                   "seed",
-                                   "criteria",
-                                   "fake",
-                                   "warmup",
-                                   "runs",
-                                   "model",
-                                   "workload",
-                                   NULL}; /* the last four are other ways to say one above */
+const char *const preset_keys[] = {"schema",        "name",
+                                   "title",         "answers",
+                                   "device",        "models",
+                                   "workloads",     "batch",
+                                   "seq",           "tokens",
+                                   "shortest",      "text",
+                                   "texts",         "quality_tokens",
+                                   "sampling",      "arms",
+                                   "design",        "rounds",
+                                   "max_rounds",    "samples_per_block",
+                                   "half_width",    "budget_s",
+                                   "time_budget_s", "watch",
+                                   "strict",        "warmup_min",
+                                   "warmup_max",    "margin",
+                                   "confidence",    "threads",
+                                   "seed",          "criteria",
+                                   "fake",          "warmup",
+                                   "runs",          "model",
+                                   "workload",      NULL}; /* the last four are other ways to say one above */
 
 int preset_n_keys(void)
 {
@@ -147,6 +130,7 @@ void preset_default(struct preset *p)
     p->half_width = 0.01;
     p->warmup_min = 2;
     p->warmup_max = 20;
+    p->shortest = 1;
     p->margin = 0.01;
     p->confidence = 0.95;
     p->seed = 1;

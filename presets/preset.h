@@ -122,6 +122,8 @@ struct preset {
     int batch[PRESET_SWEEP], n_batch;
     int seq[PRESET_SWEEP], n_seq;
     int tokens;           /* generate: tokens after the prompt */
+    double shortest;      /* prompts of a batch are spread evenly from this share of seq up to seq; 1: all are
+                             seq. Lines of a text are cut to that. */
     char text[256];       /* a file, or the name of a shipped text; "": seeded random ids */
     enum text_unit texts; /* document, lines */
     int quality_tokens;   /* tokens that quality is judged on at most; 0: perplexity all of the text, else 256

@@ -1,9 +1,11 @@
+#include "engine/columns.h"
 #include "engine/device.h"
 #include "engine/export.h"
 #include "engine/export_report.h"
 #include "engine/model/model_find.h"
 #include "engine/model/native.h"
 #include "engine/model/vocabulary.h"
+#include "engine/plan_admission.h"
 #include "engine/session_file.h"
 #include "engine/version.h"
 #include "presets/catalog.h"
@@ -323,6 +325,58 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
     report_text(report, "runs", runs ? "yes" : a->supported && !c->fits ? c->reason : a->reason, NULL);
 }
 
+static void put_figure(struct columns *t, bool known, double value, int digits)
+{
+    char text[FORMAT_TEXT];
+    columns_cell(t, known ? format_digits(text, value, digits) : "");
+}
+
+/* How many more fit: a line and a table. */
+static void print_admission(const struct prepared *p, const struct plan_admission *a, struct text *out)
+{
+    static const struct column head[] = {
+        {"cache", true, 0},  {"at once", false, 0},   {"more", false, 0},           {"at most", false, 0},
+        {"steps", false, 1}, {"preempted", false, 2}, {"unused/sequence", false, 3}};
+    char line[400], amount[FORMAT_TEXT], more[FORMAT_TEXT + 2];
+    snprintf(
+        line, sizeof line,
+        "In the %s that %d sequences of %d tokens of %s take contiguous, %d requests of %d to %d tokens, "
+        "each with %d more to come, run:",
+        format_bytes(amount, (double)a->budget), a->batch, a->seq + a->tokens, p->plan.model[a->model].name,
+        a->requests, a->shortest, a->seq, a->tokens);
+    text_add(out, "\n");
+    columns_wrap(line, output_width(), 0, out);
+    struct columns *t = columns_new(head, sizeof head / sizeof *head);
+    for (int k = 0; t && k < a->n; k++) {
+        const struct admission_report *r = &a->cache[k].report, *first = &a->cache[0].report;
+        bool runs = r->steps > 0;
+        snprintf(more, sizeof more, "%+.0f %%", first->mean > 0 ? 100 * (r->mean / first->mean - 1) : 0);
+        columns_cell(t, p->preset.arms[a->cache[k].arm].name);
+        columns_cell(t, runs ? format_digits(amount, r->mean, 3) : "none fits");
+        columns_cell(t, runs && k > 0 && first->mean > 0 ? more : "");
+        put_figure(t, runs, r->peak, 1);
+        put_figure(t, runs, (double)r->steps, 1);
+        put_figure(t, runs, (double)r->preemptions, 1);
+        columns_cell(t, runs ? format_bytes(amount, r->wasted_bytes) : "");
+    }
+    columns_print(t, output_width(), out);
+    columns_free(t);
+}
+
+static int print_admissions(const struct prepared *p)
+{
+    struct plan_admission admission[PRESET_MODELS];
+    struct error e = {0};
+    struct text out = {0};
+    int n =
+        plan_admissions(&p->preset, &p->plan, plan_page_bytes(p->device.id), admission, PRESET_MODELS, &e);
+    if (n < 0)
+        return output_error(&e);
+    for (int i = 0; i < n; i++)
+        print_admission(p, &admission[i], &out);
+    return n > 0 ? output_result(text_take(&out, &e), &e) : EXIT_DONE;
+}
+
 static int print_plan(const struct prepared *p, const struct request *r)
 {
     struct report *report = report_new();
@@ -351,7 +405,8 @@ static int print_plan(const struct prepared *p, const struct request *r)
     if (runs > 0 && !p->device.measured && plan->memory_bytes > 0)
         snprintf(text + used, sizeof text - (size_t)used,
                  ". Times come from estimated ceilings: `benchtop doctor --measure` measures them");
-    return output_text(text);
+    code = output_text(text);
+    return code == EXIT_DONE ? print_admissions(p) : code;
 }
 
 int command_plan(const struct request *r)

@@ -100,8 +100,8 @@ static void latency(struct sheet *o, const struct session *s, const struct arm_s
         say(o, "host", STYLE_TEXT, "%s ms from submit to done", d(t[0], a->host_mean_ms, 4));
 }
 
-/* What is known of recorded steps and of a virtual cache's pages. */
-static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
+/* What is known of recorded steps, of what the cache holds and of a virtual one's pages. */
+static void graph_and_pages(struct sheet *o, const struct session_arm *arm, int batch)
 {
     char t[6][FORMAT_TEXT];
     const struct runner_graph *g = &arm->graph;
@@ -115,7 +115,12 @@ static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
             g->nodes, d(t[0], (double)g->capture_ns / 1e6, 3), d(t[1], (double)g->instantiate_ns / 1e6, 3),
             d(t[2], (double)g->first_replay_ns / 1e6, 3), d(t[3], (double)g->replay_ns / 1e6, 3),
             d(t[4], (double)g->eager_ns / 1e6, 3));
-    if (p->page_bytes > 0)
+    if (p->contiguous > 0 && batch > 0)
+        say(o, "cache", STYLE_TEXT, "per sequence %s used, %s held, %s if contiguous at capacity",
+            format_bytes(t[0], (double)(arm->measured.kv_used / batch)),
+            format_bytes(t[1], (double)(p->committed / batch)),
+            format_bytes(t[2], (double)(p->contiguous / batch)));
+    if (p->page_bytes > 0 && arm->implementation.kv_cache == KV_CACHE_VIRTUAL)
         say(o, "pages", STYLE_TEXT,
             "%lld of %s under %s of addresses; %s per sequence unused; mapping took %s ms, %s ms of it "
             "waited for",
@@ -123,6 +128,12 @@ static void graph_and_pages(struct sheet *o, const struct session_arm *arm)
             format_bytes(t[1], (double)p->reserved), format_bytes(t[2], (double)p->wasted),
             d(t[3], (double)(p->hidden_ns + p->exposed_ns) / 1e6, 3),
             d(t[4], (double)p->exposed_ns / 1e6, 3));
+    if (p->map_calls > 0)
+        say(o, "growth", STYLE_TEXT,
+            "%lld calls; %lld times ahead, at most %s ms; %lld times waited for, at most %s ms; %s kept",
+            (long long)p->map_calls, (long long)p->hidden_growths, d(t[0], (double)p->hidden_max_ns / 1e6, 3),
+            (long long)p->exposed_growths, d(t[1], (double)p->exposed_max_ns / 1e6, 3),
+            format_bytes(t[2], (double)p->kept));
 }
 
 static void rates(struct sheet *o, const struct session *s, const struct session_arm *arm,
@@ -150,7 +161,6 @@ static void rates(struct sheet *o, const struct session *s, const struct session
         say(o, "sheet", STYLE_TEXT, "%s of its bandwidth, %s of its rate (%s)",
             format_percent(t[0], a->bandwidth_sheet_share), format_percent(t[1], a->flop_sheet_share),
             env->sheet_source);
-    graph_and_pages(o, arm);
 }
 
 static void tests(struct sheet *o, const struct comparison *c)
@@ -351,6 +361,7 @@ int results_details_draw(struct grid *g, struct rect r, int top, const struct re
             tests(&o, c);
         latency(&o, s, &row->summary);
         rates(&o, s, arm, &row->summary);
+        graph_and_pages(&o, arm, s->cell[row->cell].batch);
         output(&o, &arm->output);
         quality(&o, s, row->cell, arm);
         text_of(&o, arm, &row->summary);

@@ -311,3 +311,43 @@ struct model_work model_work(const struct model_spec *m, const struct implementa
     }
     return work;
 }
+
+int model_prompt_tokens(int seq, double shortest, int batch, int sequence)
+{
+    if (batch < 2 || !(shortest > 0 && shortest < 1))
+        return seq;
+    double share = shortest + (1 - shortest) * sequence / (batch - 1);
+    int tokens = (int)lround(seq * share);
+    return tokens < 1 ? 1 : tokens;
+}
+
+/* A sequence's own part in place of that of one of seq tokens. */
+static void replace_one(struct model_work *work, const struct model_spec *m, const struct implementation *i,
+                        enum workload w, int seq, int tokens, int mine)
+{
+    bool has_prompts = w == WORKLOAD_PREFILL || w == WORKLOAD_DECODE || w == WORKLOAD_GENERATE;
+    if (!has_prompts || mine == seq)
+        return;
+    struct model_work equal = model_work(m, i, w, 1, seq, tokens), own = model_work(m, i, w, 1, mine, tokens);
+    work->bytes += own.bytes - equal.bytes;
+    work->flops += own.flops - equal.flops;
+    work->tokens += own.tokens - equal.tokens;
+}
+
+struct model_work model_work_ragged(const struct model_spec *m, const struct implementation *i,
+                                    enum workload w, int batch, int seq, int tokens, double shortest)
+{
+    struct model_work work = model_work(m, i, w, batch, seq, tokens);
+    for (int s = 0; s < batch; s++)
+        replace_one(&work, m, i, w, seq, tokens, model_prompt_tokens(seq, shortest, batch, s));
+    return work;
+}
+
+struct model_work model_work_lengths(const struct model_spec *m, const struct implementation *i,
+                                     enum workload w, int batch, int seq, int tokens, const int *lengths)
+{
+    struct model_work work = model_work(m, i, w, batch, seq, tokens);
+    for (int s = 0; s < batch; s++)
+        replace_one(&work, m, i, w, seq, tokens, lengths[s]);
+    return work;
+}

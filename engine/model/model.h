@@ -35,6 +35,15 @@ struct model_work {
 };
 struct model_work model_work(const struct model_spec *m, const struct implementation *i, enum workload w,
                              int batch, int seq, int tokens);
+/* Tokens of a batch's prompt: spread evenly from shortest * seq (the first) up to seq (the last), rounded; at
+ * least 1. shortest 1, or 0 for not said: all are seq. */
+int model_prompt_tokens(int seq, double shortest, int batch, int sequence);
+/* The same work over such prompts, where the workload has prompts. */
+struct model_work model_work_ragged(const struct model_spec *m, const struct implementation *i,
+                                    enum workload w, int batch, int seq, int tokens, double shortest);
+/* The same over prompts of these lengths ([batch]). */
+struct model_work model_work_lengths(const struct model_spec *m, const struct implementation *i,
+                                     enum workload w, int batch, int seq, int tokens, const int *lengths);
 
 /* Memory in bytes. The plan predicts it, the runner measures it, with the same words. */
 struct memory_use {

@@ -97,7 +97,8 @@ struct fake_law fake_law_of(const struct preset *p, const struct runner_request 
     for (int i = 0; i < p->fake.n_laws; i++)
         if (strcmp(p->fake.law[i].arm, q->arm_name) == 0)
             return p->fake.law[i];
-    struct model_work w = model_work(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens);
+    struct model_work w =
+        model_work_ragged(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->shortest);
     struct fake_law law = {.kind = FAKE_NORMAL,
                            .mean_ms = 1e3 * roofline_s(&w),
                            .within_sd = 0.02,
@@ -203,7 +204,8 @@ static struct runner_arm *prepare(struct runner *r, const struct runner_request 
     a->law = fake_law_of(&f->preset, q);
     a->fault = fault;
     a->memory = memory;
-    a->work = model_work(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens);
+    a->work =
+        model_work_ragged(q->model, q->implementation, q->workload, q->batch, q->seq, q->tokens, q->shortest);
     if (q->workload == WORKLOAD_GENERATE) {
         struct model_work prompt =
             model_work(q->model, q->implementation, WORKLOAD_PREFILL, q->batch, q->seq, 0);

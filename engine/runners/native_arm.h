@@ -31,6 +31,7 @@ struct runner_arm {
     struct implementation implementation;
     enum workload workload;
     int batch, seq, tokens, steps;
+    double shortest; /* of the prompts, as a share of seq */
     uint64_t seed;
     int quality_tokens;
     struct inputs *in;

@@ -327,7 +327,7 @@ int native_responses(struct runner_arm *a, const struct runner_watch *w, struct 
     int64_t at = 0;
     for (int s = 0; s < a->batch && !failed; s++) {
         failed = fill_response(a, s, ids + at, r, e);
-        at += a->lengths[s];
+        at += lengths[s];
     }
     free(column);
     free(ids);

@@ -198,6 +198,22 @@ static int time_replays(struct runner_arm *a, struct error *e)
     return a->workload == WORKLOAD_DECODE ? forward_rewind(a->f, e) : forward_clear(a->f, e);
 }
 
+/* Cuts the prompts to the preset's spread of lengths; how many tokens are left. */
+static int64_t spread_lengths(struct runner_arm *a, int32_t *ids)
+{
+    int64_t from = 0, to = 0;
+    for (int s = 0; s < a->batch; s++) {
+        int n = a->workload == WORKLOAD_PERPLEXITY ? a->seq
+                                                   : model_prompt_tokens(a->seq, a->shortest, a->batch, s);
+        n = n < a->lengths[s] ? n : a->lengths[s];
+        memmove(ids + to, ids + from, (size_t)n * sizeof *ids);
+        from += a->lengths[s];
+        to += n;
+        a->lengths[s] = n;
+    }
+    return to;
+}
+
 /* The ids of the prompts, packed; their lengths and their hash. Caller frees. */
 static int32_t *read_prompts(struct runner_arm *a, struct error *e)
 {
@@ -218,8 +234,9 @@ static int32_t *read_prompts(struct runner_arm *a, struct error *e)
         free(ids);
         return NULL;
     }
-    for (int s = 0; s < a->batch; s++)
-        tokens += a->lengths[s] = ragged ? a->lengths[s] : a->seq;
+    for (int s = 0; s < a->batch && !ragged; s++)
+        a->lengths[s] = a->seq;
+    tokens = spread_lengths(a, ids);
     inputs_random(~a->seed, a->batch, a->model.vocab, a->fixed);
     a->input_hash = inputs_hash(inputs_hash(INPUTS_HASH, ids, tokens), a->fixed, a->batch);
     return ids;
@@ -343,6 +360,7 @@ static struct runner_arm *new_arm(struct native *r, const struct runner_request 
     a->batch = q->batch;
     a->seq = q->seq;
     a->tokens = q->tokens;
+    a->shortest = q->shortest;
     a->seed = q->seed;
     a->sampling = q->sampling;
     a->quality_tokens = q->quality_tokens;
@@ -459,18 +477,14 @@ static void text(struct runner_arm *a, struct text_figures *out)
     *out = a->text;
 }
 
-/* Prompts of unequal lengths by their mean: what bytes and FLOPs depend on is nearly linear in it. */
+/* Each prompt counts by its own length. */
 static void work(struct runner_arm *a, struct model_work *out)
 {
-    if (!a->f) {
+    if (!a->f)
         *out = (struct model_work){.tokens = a->text.tokens};
-        return;
-    }
-    int64_t sum = 0;
-    for (int s = 0; s < a->batch; s++)
-        sum += a->lengths[s];
-    int mean = (int)((sum + a->batch / 2) / a->batch);
-    *out = model_work(&a->model, &a->implementation, a->workload, a->batch, mean, a->tokens);
+    else
+        *out = model_work_lengths(&a->model, &a->implementation, a->workload, a->batch, a->seq, a->tokens,
+                                  a->lengths);
 }
 
 static void close_runner(struct runner *base)

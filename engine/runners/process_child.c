@@ -104,7 +104,8 @@ static int prepare(struct child *c, struct error *e)
                                .text = h->preset.text,
                                .texts = h->preset.texts,
                                .sampling = h->preset.sampling,
-                               .quality_tokens = h->preset.quality_tokens};
+                               .quality_tokens = h->preset.quality_tokens,
+                               .shortest = h->preset.shortest};
     c->arm = c->runner->ops->prepare(c->runner, &q, &watch, &c->load_ns, e);
     return c->arm ? 0 : -1;
 }

@@ -43,6 +43,7 @@ struct runner_request {
     enum text_unit texts;
     struct preset_sampling sampling; /* all 0: greedy */
     int quality_tokens;              /* the preset's */
+    double shortest;                 /* the preset's; 0 as 1: all prompts are seq tokens */
 };
 
 /* What the arm computed, for the gate: logits of a fixed input after reset, the last row of every sequence

@@ -235,3 +235,35 @@ TEST(an_encoder_attends_in_both_directions_and_caches_nothing)
     CHECK_CLOSE(w.flops, 2 * layers * 100 + 4.0 * 12 * 768 * 100 * 100 + 2 * head, 1e-12);
     CHECK_CLOSE(w.bytes, 4 * (layers + head), 1e-12);
 }
+
+TEST(prompts_of_a_batch_spread_evenly_from_the_shortest_to_seq)
+{
+    static const int four[] = {64, 213, 363, 512};
+    for (int s = 0; s < 4; s++) {
+        CHECK_INT(model_prompt_tokens(512, 0.125, 4, s), four[s]);
+        CHECK_INT(model_prompt_tokens(512, 1, 4, s), 512);
+        CHECK_INT(model_prompt_tokens(512, 0, 4, s), 512);
+    }
+    CHECK_INT(model_prompt_tokens(512, 0.125, 1, 0), 512);
+    CHECK_INT(model_prompt_tokens(3, 0.001, 2, 0), 1);
+}
+
+TEST(work_over_prompts_of_different_lengths_is_the_sum_of_their_own)
+{
+    struct implementation i;
+    struct model_spec m;
+    CHECK_INT(catalog_model("gpt2-124m", &m, NULL), 0);
+    implementation_default(&i);
+    struct model_work equal = model_work(&m, &i, WORKLOAD_DECODE, 3, 300, 0),
+                      ragged = model_work_ragged(&m, &i, WORKLOAD_DECODE, 3, 300, 0, 1.0 / 3);
+    /* 100, 200 and 300 tokens cached instead of 300 each: 300 entries less are read */
+    CHECK_CLOSE(equal.bytes - ragged.bytes, 300.0 * (double)model_kv_bytes_per_token(&m, i.precision), 1e-9);
+    CHECK_CLOSE(equal.flops - ragged.flops, 4.0 * 12 * 768 * 300, 1e-9);
+    CHECK_INT(ragged.tokens, 3);
+    ragged = model_work_ragged(&m, &i, WORKLOAD_PREFILL, 3, 300, 0, 1.0 / 3);
+    CHECK_INT(ragged.tokens, 600);
+    struct model_work apart = {0};
+    for (int tokens = 100; tokens <= 300; tokens += 100)
+        apart.flops += model_work(&m, &i, WORKLOAD_PREFILL, 1, tokens, 0).flops;
+    CHECK_CLOSE(ragged.flops, apart.flops, 1e-12);
+}

@@ -4,6 +4,7 @@
 #include "engine/runners/runner.h"
 
 #include "tests/test.h"
+#include <math.h>
 
 static struct runner *open_runner(void)
 {
@@ -409,5 +410,50 @@ TEST(memory_of_every_implementation_is_predicted_to_the_byte_but_for_the_program
             CHECK_INT(predicted.kv_cache, measured.kv_cache);
             r->ops->release(a);
         }
+    r->ops->close(r);
+}
+
+TEST(prompts_of_different_lengths_hold_what_their_tokens_need_in_every_cache)
+{
+    struct runner *r = open_runner();
+    struct implementation i = baseline();
+    float *first = NULL;
+    for (int kind = KV_CACHE_CONTIGUOUS; kind <= KV_CACHE_VIRTUAL; kind++) {
+        i.kv_cache = (enum kv_cache_kind)kind;
+        struct runner_request q = request(&judge_models[0], &i, WORKLOAD_DECODE);
+        q.seq = 40;
+        q.shortest = 0.25; /* 10, 25 and 40 tokens */
+        struct runner_arm *a = prepare(r, &q);
+        struct runner_output out;
+        struct memory_use m;
+        struct model_work work;
+        struct sample s[9];
+        _Atomic int done = 0;
+        struct error e = {0};
+        CHECK_INT(r->ops->output(a, &out, &e), 0);
+        if (first) /* every cache, the same logits */
+            for (int n = 0; n < out.rows * out.width; n++)
+                CHECK(fabsf(out.logits[n] - first[n]) <= 1e-4f * (1 + fabsf(first[n])));
+        first = first ? first : out.logits;
+        if (first != out.logits)
+            runner_output_free(&out);
+        CHECK_INT(r->ops->reset(a, &e), 0);
+        CHECK_INT(r->ops->run_block(a, 5, s, &done, NULL, &e), 0);
+        r->ops->memory(a, &m);
+        int64_t token = model_kv_bytes_per_token(&judge_models[0], PRECISION_FP32);
+        CHECK_INT(m.kv_used, (15 + 30 + 45) * token);
+        CHECK_INT(m.kv_pages.contiguous, 3 * 49 * token);
+        CHECK_INT(m.kv_pages.wasted, (m.kv_pages.committed - m.kv_used) / 3);
+        if (kind == KV_CACHE_CONTIGUOUS)
+            CHECK_INT(m.kv_pages.committed, 3 * 49 * token);
+        if (kind == KV_CACHE_PAGED) /* blocks of 16: 1, 2 and 3 */
+            CHECK_INT(m.kv_pages.committed, 6 * 16 * token);
+        CHECK((m.kv_pages.map_calls > 0) == (kind == KV_CACHE_VIRTUAL));
+        r->ops->work(a, &work);
+        struct model_work equal = model_work(q.model, &i, WORKLOAD_DECODE, 3, 40, 0);
+        CHECK_CLOSE(equal.bytes - work.bytes, (double)(45 * token), 1e-9);
+        r->ops->release(a);
+    }
+    free(first);
     r->ops->close(r);
 }

@@ -41,7 +41,8 @@ static struct session maker_gpu(void)
     s.cell[0].status = CELL_OK;
     s.cell[0].arm[0].graph.launches = 801;
     s.cell[0].arm[1].graph = (struct runner_graph){357, 8, 9, 357, 1234567890123, 2, 3, 4};
-    s.cell[0].arm[1].measured.kv_pages = (struct memory_pages){2097152, 7, 1LL << 40, 7 * 2097152, 99, 5, 6};
+    s.cell[0].arm[1].measured.kv_pages = (struct memory_pages){
+        2097152, 7, 1LL << 40, 7 * 2097152, 99, 5, 6, 2097152, 1LL << 33, 28, 3, 4, 2, 3};
     return s;
 }
 
