@@ -129,8 +129,8 @@ static inline int64_t kernel_kv_at(const struct kernel_kv *kv, int64_t block, in
 /* The entries of each row of x that are not zero: [rows, keep], by ascending channel. */
 struct kernel_kept {
     int32_t *channel;
-    void *value; /* activations */
-    int keep;    /* of every row, so that a recorded step serves every token */
+    float *value;
+    int keep; /* of every row, so that a recorded step serves every token */
 };
 
 enum kernel_norm_kind { KERNEL_RMS_NORM, KERNEL_LAYER_NORM };

@@ -286,7 +286,7 @@ void forward_place(struct forward *f, const struct kernels *k, const struct forw
         int64_t listed = rows < k->sparse_rows ? rows : k->sparse_rows,
                 widest = model_widest_kept(m, s->implementation->sparsity);
         f->thin.channel = forward_take(tables, listed * widest, sizeof(int32_t));
-        f->thin.value = forward_take(activations, listed * widest, element);
+        f->thin.value = forward_take(tables, listed * widest, sizeof(float));
     }
     f->product_workspace = forward_take(tables, (int64_t)need->product, 1);
     f->ids = forward_take(tables, need->tokens, sizeof(int32_t));

@@ -38,14 +38,10 @@ static int axis_known(const struct model_spec *m, const struct implementation *i
 }
 
 /* Weights by input channel, rotated: which models and types there are. */
-static int sparsity_known(const struct model_spec *m, const struct implementation *i, bool cpu,
-                          struct error *e)
+static int sparsity_known(const struct model_spec *m, const struct implementation *i, struct error *e)
 {
     if (i->sparsity <= 0)
         return 0;
-    if (!cpu)
-        return error_set(e, ERROR_UNSUPPORTED,
-                         "sparse activations run on the cpu in this version: choose sparsity 0");
     if (m->family != MODEL_LLAMA)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is no llama, whose layers alone are rotated for sparse activations: choose "
@@ -112,7 +108,7 @@ int native_supports(const char *device, const struct model_spec *m, const struct
     if (m->family == MODEL_BERT && w != WORKLOAD_PREFILL)
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
-    return axis_known(m, i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, cpu, e) ||
+    return axis_known(m, i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, e) ||
                    model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e))
                ? -1
                : 0;

@@ -15,8 +15,8 @@ void cpu_top_k(struct kernels *k, const struct kernel_kept *out, const void *x, 
         const float *row = (const float *)x + (int64_t)r * stride;
         int above;
         uint32_t magnitude = c->simd->threshold(row, width, out->keep, &above);
-        c->simd->list(out->channel + (int64_t)r * out->keep, (float *)out->value + (int64_t)r * out->keep,
-                      row, width, out->keep, magnitude, out->keep - above);
+        c->simd->list(out->channel + (int64_t)r * out->keep, out->value + (int64_t)r * out->keep, row, width,
+                      out->keep, magnitude, out->keep - above);
     }
 }
 
@@ -108,8 +108,7 @@ static void sum_unit(const struct cpu *c, float *sum, const struct kernel_kept *
     if (rows == 1) {
         int from = (int)((int64_t)x->keep * part / d->parts),
             end = (int)((int64_t)x->keep * (part + 1) / d->parts);
-        c->simd->sparse(to, &mine, x->channel + from, (const float *)x->value + from, end - from,
-                        x->keep - end);
+        c->simd->sparse(to, &mine, x->channel + from, x->value + from, end - from, x->keep - end);
         return;
     }
     int64_t chunk = CHUNK_BYTES / (count * (int64_t)kernel_dtype_bytes(m->dtype)) + 1;
@@ -119,9 +118,8 @@ static void sum_unit(const struct cpu *c, float *sum, const struct kernel_kept *
         for (int r = 0; r < rows; r++) {
             const int32_t *list = x->channel + (int64_t)r * x->keep;
             int from = position_of(list, x->keep, channel), to_entry = position_of(list, x->keep, end);
-            c->simd->sparse(to + r * m->rows, &mine, list + from,
-                            (const float *)x->value + (int64_t)r * x->keep + from, to_entry - from,
-                            x->keep - to_entry);
+            c->simd->sparse(to + r * m->rows, &mine, list + from, x->value + (int64_t)r * x->keep + from,
+                            to_entry - from, x->keep - to_entry);
         }
     }
 }

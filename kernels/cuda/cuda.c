@@ -14,7 +14,7 @@ static const bool emulated = false;
 #endif
 
 /* Rows of a prompt that fill every tensor core of a large GPU many times over: more at once gain nothing. */
-enum { PIECE_ROWS = 8192 };
+enum { PIECE_ROWS = 8192, SPARSE_ROWS = 4 };
 
 /* ---- failures ---- */
 
@@ -127,6 +127,7 @@ static const struct kernel_ops cuda_ops = {
     .graph_destroy = cuda_graph_destroy,
     .generate = cuda_generate,
     .read_matrix = cuda_read_matrix,
+    .write_matrix = cuda_write_matrix,
     .embed = cuda_embed,
     .norm = cuda_norm,
     .add_norm = cuda_add_norm,
@@ -136,6 +137,11 @@ static const struct kernel_ops cuda_ops = {
     .gate_up_workspace = cuda_gate_up_workspace,
     .head_argmax = cuda_head_argmax,
     .head_argmax_workspace = cuda_head_argmax_workspace,
+    .top_k = cuda_top_k,
+    .mask_top_k = cuda_mask_top_k,
+    .sparse_product = cuda_sparse_product,
+    .sparse_product_workspace = cuda_sparse_product_workspace,
+    .sparse_gate_up = cuda_sparse_gate_up,
     .add = cuda_add,
     .add_bias = cuda_add_bias,
     .activate = cuda_activate,
@@ -301,8 +307,11 @@ struct kernels *kernels_open_cuda(int index, const struct kernels_config *config
     own->ops = cuda_ops;
     own->modules_at_once = cuda_modules_at_once();
     for (int i = 0; i <= KERNEL_BF16; i++)
-        c->view[i] = (struct cuda_view){
-            {.ops = &own->ops, .activation = (enum kernel_dtype)i, .piece_rows = PIECE_ROWS}, c};
+        c->view[i] = (struct cuda_view){{.ops = &own->ops,
+                                         .activation = (enum kernel_dtype)i,
+                                         .piece_rows = PIECE_ROWS,
+                                         .sparse_rows = SPARSE_ROWS},
+                                        c};
     if (describe(c, why, why_size) != 0 || start(c, why, why_size) != 0 ||
         cuda_memory_open(c, why, why_size) != 0 || open_library(c, config->product, why, why_size) != 0) {
         destroy(c);

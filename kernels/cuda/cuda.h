@@ -52,6 +52,8 @@ void cuda_generate(struct kernels *k, struct kernel_matrix *m, uint64_t seed, ui
                    enum kernel_weight_law law, float amplitude);
 void cuda_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
                       float *out);
+void cuda_write_matrix(struct kernels *k, struct kernel_matrix *m, int64_t first, int64_t rows,
+                       const float *from);
 /* The matrix in its own precision -> [rows, cols] of `to` (fp16 or bf16) in device memory: what a product
  * library multiplies. Queued. */
 void cuda_widen(struct cuda *c, void *out, enum kernel_dtype to, const struct kernel_matrix *m);
@@ -91,6 +93,19 @@ void cuda_cache_write(struct kernels *k, const struct kernel_kv *kv, const void 
 void cuda_rope_cache(struct kernels *k, void *qkv, int stride, const struct kernel_attention *a,
                      const struct kernel_rope *rope, const struct kernel_kv *kv,
                      const struct kernel_batch *batch);
+
+/* simt_any_sparse.cu */
+void cuda_top_k(struct kernels *k, const struct kernel_kept *out, const void *x, int stride, int width,
+                int rows);
+void cuda_mask_top_k(struct kernels *k, void *x, int stride, int width, int keep, int rows);
+void cuda_sparse_product(struct kernels *k, void *out, int out_stride, const struct kernel_kept *x,
+                         const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
+                         void *workspace);
+size_t cuda_sparse_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows);
+void cuda_sparse_gate_up(struct kernels *k, void *out, const struct kernel_kept *x,
+                         const struct kernel_matrix *m, int rows, void *workspace);
+/* A matrix by channel -> [rows, cols] of its own type in device memory. Queued. */
+void cuda_turn_rows(struct cuda *c, void *out, const struct kernel_matrix *m);
 
 /* product.c: chooses between GEMV, library and our own GEMM (kernels/cuda/product.h) */
 void cuda_product(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,

@@ -204,6 +204,29 @@ static void s8_product(struct kernels *k, const struct plan *plan, void *out, in
     }
 }
 
+/* Weights by channel are turned row-major at the end of the workspace: a pass over them, small where rows are
+ * many; few rows have products of listed channels. */
+static size_t turned_bytes(const struct kernel_matrix *m)
+{
+    return m->channel_stride ? padded((size_t)m->rows * (size_t)m->cols * kernel_dtype_bytes(m->dtype)) : 0;
+}
+
+static struct kernel_matrix row_major(const struct kernel_matrix *m)
+{
+    struct kernel_matrix turned = *m;
+    turned.channel_stride = 0;
+    turned.first_row = 0;
+    return turned;
+}
+
+static struct kernel_matrix turn(struct kernels *k, const struct kernel_matrix *m, void *at)
+{
+    struct kernel_matrix turned = row_major(m);
+    turned.data = at;
+    cuda_turn_rows(cuda_of(k), at, m);
+    return turned;
+}
+
 void cuda_product(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                   const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
                   void *workspace)
@@ -211,6 +234,11 @@ void cuda_product(struct kernels *k, void *out, int out_stride, const void *x, i
     struct plan plan = plan_of(k, m, rows);
     if (rows <= 0 || m->rows <= 0)
         return;
+    if (m->channel_stride) {
+        struct kernel_matrix turned = turn(k, m, (char *)workspace + plan.bytes);
+        cuda_product(k, out, out_stride, x, x_stride, &turned, epilogue, rows, workspace);
+        return;
+    }
     switch (plan.way) {
     case GEMV:
         cuda_gemv(k, out, out_stride, x, x_stride, m, epilogue, rows);
@@ -235,7 +263,7 @@ void cuda_product(struct kernels *k, void *out, int out_stride, const void *x, i
 
 size_t cuda_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    return plan_of(k, m, rows).bytes;
+    return plan_of(k, m, rows).bytes + turned_bytes(m);
 }
 
 /* Our tensor-core tiles hold gate and up of the same columns and store their product alone; the other ways
@@ -254,6 +282,13 @@ void cuda_gate_up(struct kernels *k, void *out, const void *x, const struct kern
                   void *workspace)
 {
     static const struct kernel_epilogue none = {NULL, KERNEL_LINEAR, false, false};
+    if (m->channel_stride) {
+        struct kernel_matrix whole = row_major(m);
+        size_t own = cuda_gate_up_workspace(k, &whole, rows);
+        whole = turn(k, m, (char *)workspace + own);
+        cuda_gate_up(k, out, x, &whole, rows, workspace);
+        return;
+    }
     if (rows <= CUDA_GEMV_ROWS) {
         cuda_gemv_gate_up(k, out, x, m, rows);
     } else if (gate_up_in_tiles(k, m, rows)) {
@@ -268,7 +303,8 @@ void cuda_gate_up(struct kernels *k, void *out, const void *x, const struct kern
 /* Without regard to gate_up_in_tiles, so that the size does not shrink where another way takes over. */
 size_t cuda_gate_up_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
-    return rows <= CUDA_GEMV_ROWS ? 0 : gate_up_bytes(k, m, rows) + cuda_product_workspace(k, m, rows);
+    return rows <= CUDA_GEMV_ROWS ? turned_bytes(m)
+                                  : gate_up_bytes(k, m, rows) + cuda_product_workspace(k, m, rows);
 }
 
 /* Logits of many rows, at most 64 MiB at a time: a piece of the rows, and of those a piece of the tokens. */

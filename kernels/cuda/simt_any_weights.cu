@@ -329,9 +329,89 @@ extern "C" void cuda_widen(struct cuda *c, void *out, enum kernel_dtype to, cons
         widen_to(c, (__nv_bfloat16 *)out, m);
 }
 
+/* By channel: one channel of these rows at a time. */
+static void read_channels(struct kernels *k, const struct kernel_matrix *m, int64_t first, int64_t rows,
+                          float *out)
+{
+    struct piece p;
+    size_t element = kernel_dtype_bytes(m->dtype);
+    for (int64_t row = 0; row < rows; row += MOST) {
+        int64_t n = rows - row < MOST ? rows - row : (int64_t)MOST;
+        struct kernel_matrix here = kernel_matrix_rows(m, 0, n);
+        here.cols = 1, here.channel_stride = 0, here.data = p.data, here.scales = p.scales;
+        if (m->scales)
+            k->ops->download(k, p.scales, m->scales + first + row, (size_t)n * sizeof(float));
+        for (int64_t col = 0; col < m->cols; col++) {
+            k->ops->download(
+                k, p.data, (const char *)m->data + (size_t)(col * m->channel_stride + first + row) * element,
+                (size_t)n * element);
+            for (int64_t r = 0; r < n; r++)
+                out[(row + r) * m->cols + col] = host_value(&here, r, 0);
+        }
+    }
+}
+
+static void narrow_host(void *to, enum kernel_dtype dtype, int64_t at, float x)
+{
+    switch (dtype) {
+    case KERNEL_FP16:
+        ((__half *)to)[at] = __float2half_rn(x);
+        break;
+    case KERNEL_BF16:
+        ((__nv_bfloat16 *)to)[at] = __float2bfloat16_rn(x);
+        break;
+    case KERNEL_INT8:
+        ((int8_t *)to)[at] = (int8_t)nearbyintf(fminf(fmaxf(x, -127.0f), 127.0f));
+        break;
+    default:
+        ((float *)to)[at] = x;
+    }
+}
+
+/* [rows, cols], or by channel [cols, rows], of at most PIECE bytes a time. */
+extern "C" void cuda_write_matrix(struct kernels *k, struct kernel_matrix *m, int64_t first, int64_t rows,
+                                  const float *from)
+{
+    struct piece p;
+    size_t element = kernel_dtype_bytes(m->dtype);
+    for (int64_t row = 0; row < rows; row += MOST) {
+        int64_t n = rows - row < MOST ? rows - row : (int64_t)MOST;
+        float inverse[MOST];
+        for (int64_t r = 0; r < n; r++) {
+            float largest = 0;
+            for (int64_t col = 0; m->dtype == KERNEL_INT8 && col < m->cols; col++)
+                largest = fmaxf(largest, fabsf(from[(row + r) * m->cols + col]));
+            p.scales[r] = largest / 127;
+            inverse[r] = m->dtype != KERNEL_INT8 ? 1.0f : largest > 0 ? 127 / largest : 0.0f;
+        }
+        if (m->dtype == KERNEL_INT8)
+            k->ops->upload(k, m->scales + first + row, p.scales, (size_t)n * sizeof(float));
+        for (int64_t col = 0; m->channel_stride && col < m->cols; col++) {
+            for (int64_t r = 0; r < n; r++)
+                narrow_host(p.data, m->dtype, r, from[(row + r) * m->cols + col] * inverse[r]);
+            k->ops->upload(k, (char *)m->data + (size_t)(col * m->channel_stride + first + row) * element,
+                           p.data, (size_t)n * element);
+        }
+        const int64_t most = PIECE / (int64_t)element;
+        for (int64_t r = 0; !m->channel_stride && r < n; r++)
+            for (int64_t col = 0; col < m->cols; col += most) {
+                int64_t count = m->cols - col < most ? m->cols - col : most;
+                for (int64_t i = 0; i < count; i++)
+                    narrow_host(p.data, m->dtype, i, from[(row + r) * m->cols + col + i] * inverse[r]);
+                k->ops->upload(k, (char *)m->data + (size_t)((first + row + r) * m->cols + col) * element,
+                               p.data, (size_t)count * element);
+            }
+    }
+    k->ops->synchronize(k);
+}
+
 extern "C" void cuda_read_matrix(struct kernels *k, const struct kernel_matrix *m, int64_t first,
                                  int64_t rows, float *out)
 {
+    if (m->channel_stride) {
+        read_channels(k, m, first, rows, out);
+        return;
+    }
     if (kernel_is_blocks(m->dtype)) {
         cuda_read_blocks(k, m, first, rows, out);
         return;

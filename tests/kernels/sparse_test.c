@@ -35,7 +35,7 @@ static void check_top_k(struct kernels *k, const char *level, const float *x, in
         kept_by_rank(want, row, width, keep);
         for (int i = 0; i < width; i++) {
             if (want[i]) {
-                wrong += got.channel[at] != i || ((float *)got.value)[at] != row[i];
+                wrong += got.channel[at] != i || got.value[at] != row[i];
                 at++;
             }
             wrong += in[r * stride + i] != (want[i] ? row[i] : 0);
