@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+static const struct kernel_epilogue no_epilogue = {NULL, KERNEL_LINEAR, false, false};
 enum { SAMPLES = 256, SQUARE = 32 }; /* rows kept to tell what the rotation gains */
 static const double damping = 0.01, shown_sparsity = 0.4;
 
@@ -78,7 +79,7 @@ static void observe(void *who, const void *x, int rows)
     normalize(c, rows);
     struct kernel_matrix m = {.dtype = KERNEL_FP32, .rows = c->d, .cols = rows, .data = c->x};
     ops->upload(c->k, c->x, c->turned, (size_t)c->d * (size_t)rows * sizeof *c->turned);
-    ops->product(c->k, c->product, c->d, c->x, rows, &m, NULL, c->d, c->workspace);
+    ops->product(c->k, c->product, c->d, c->x, rows, &m, &no_epilogue, c->d, c->workspace);
     ops->download(c->k, c->sum, c->product, n * sizeof *c->sum);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; i++)

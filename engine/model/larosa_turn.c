@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct kernel_epilogue no_epilogue = {NULL, KERNEL_LINEAR, false, false};
 enum { CHUNK = 512, TILE = 32 }; /* rows multiplied at a time; side of a square turned at a time */
 
 struct turn {
@@ -34,7 +35,7 @@ static int rotate_rows(struct turn *t, int64_t n)
     if (t->cancelled && t->cancelled(t->who))
         return error_set(t->e, ERROR_CANCELLED, "stopped while rotating weights: run again to continue");
     ops->upload(t->k, t->x, t->in, bytes);
-    ops->product(t->k, t->y, t->d, t->x, t->d, &t->q, NULL, (int)n, t->workspace);
+    ops->product(t->k, t->y, t->d, t->x, t->d, &t->q, &no_epilogue, (int)n, t->workspace);
     ops->download(t->k, t->out, t->y, bytes);
     t->done += n * t->d;
     if (t->progress)
