@@ -2,6 +2,7 @@
 #include "engine/model/tokenizer_internal.h"
 #include "engine/model/unicode.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,33 +142,38 @@ static int read_merges(struct tokenizer *t, const struct gguf *g, struct error *
 /* ---- what the file asks for ---- */
 
 static const struct pre_name {
-    const char *name;
+    const char *names; /* between blanks */
     enum tokenizer_pre pre;
     bool add_bos, ignore_merges;
 } pre_names[] = {
-    {"gpt-2", PRE_GPT2, false, false},        {"phi-2", PRE_GPT2, false, false},
-    {"mpt", PRE_GPT2, false, false},          {"olmo", PRE_GPT2, false, false},
-    {"jina-es", PRE_GPT2, false, false},      {"jina-de", PRE_GPT2, false, false},
-    {"jina-v2-es", PRE_GPT2, false, false},   {"jina-v2-de", PRE_GPT2, false, false},
-    {"jina-v2-code", PRE_GPT2, false, false}, {"roberta-bpe", PRE_GPT2, false, false},
-    {"exaone", PRE_STARCODER, false, false},  {"starcoder", PRE_STARCODER, false, false},
-    {"refact", PRE_STARCODER, false, false},  {"command-r", PRE_STARCODER, false, false},
-    {"smollm", PRE_STARCODER, false, false},  {"codeshell", PRE_STARCODER, false, false},
-    {"llama-bpe", PRE_LLAMA3, true, true},    {"llama3", PRE_LLAMA3, true, true},
-    {"llama-v3", PRE_LLAMA3, true, true},     {"falcon3", PRE_LLAMA3, true, true},
-    {"qwen2", PRE_QWEN2, false, false},       {"deepseek-r1-qwen", PRE_QWEN2, false, false},
-    {"stablelm2", PRE_QWEN2, false, false},
+    {" gpt-2 phi-2 mpt olmo jais jina-es jina-de jina-v1-en jina-v2-es jina-v2-de jina-v2-code roberta-bpe "
+     "gigachat ",
+     PRE_GPT2, false, false},
+    {" starcoder refact command-r smollm codeshell exaone minerva-7b ", PRE_STARCODER, false, false},
+    {" llama3 llama-v3 llama-bpe falcon3 ", PRE_LLAMA3, true, true},
+    {" dbrx smaug-bpe chatglm-bpe ", PRE_LLAMA3, false, false},
+    {" qwen2 deepseek-r1-qwen stablelm2 megrez ", PRE_QWEN2, false, false},
+    {" falcon ", PRE_FALCON, false, false},
+    {" default ", PRE_DEFAULT, false, false},
+    {" deepseek-llm ", PRE_DEEPSEEK_LLM, false, false},
+    {" deepseek-coder ", PRE_DEEPSEEK_CODER, false, false},
+    {" deepseek-v3 ", PRE_DEEPSEEK3, false, false},
+    {" tekken ", PRE_TEKKEN, true, true},
+    {" gpt-4o ", PRE_GPT4O, false, false},
+    {" bloom poro-chat gpt3-finnish ", PRE_BLOOM, false, false},
+    {" viking ", PRE_VIKING, false, false},
 };
 
 static int choose_pre(struct tokenizer *t, const struct gguf *g, struct error *e)
 {
     struct gguf_string pre = {"", 0};
-    char name[64];
+    char name[64], word[66];
     gguf_text(g, "tokenizer.ggml.pre", &pre);
     snprintf(name, sizeof name, "%.*s", (int)(pre.n < 63 ? pre.n : 63), pre.bytes);
+    snprintf(word, sizeof word, " %s ", name);
     error_clean_text(name);
     for (size_t i = 0; i < sizeof pre_names / sizeof pre_names[0]; i++) {
-        if (!gguf_equal(pre, pre_names[i].name))
+        if (pre.n == 0 || pre.n > 62 || strchr(name, ' ') || !strstr(pre_names[i].names, word))
             continue;
         t->pre = pre_names[i].pre;
         t->add_bos = pre_names[i].add_bos;
@@ -182,8 +188,8 @@ static int choose_pre(struct tokenizer *t, const struct gguf *g, struct error *e
             "tokens: convert the model again with a newer converter");
     return error_set(
         e, ERROR_UNSUPPORTED,
-        "the pre-tokenizer %s is not known here: known are gpt-2, llama-bpe, qwen2, starcoder and their "
-        "kin",
+        "the pre-tokenizer %s is not known here: known are gpt-2, llama-bpe, qwen2, starcoder, falcon, "
+        "deepseek-llm, tekken, gpt-4o, bloom and their kin",
         name);
 }
 
@@ -276,6 +282,20 @@ static int find_special(struct tokenizer *t, struct error *e)
     return 0;
 }
 
+/* llama.cpp tells by the model's name that blanks behind phi-3's special tokens belong to them. */
+static bool strips(const struct gguf *g)
+{
+    struct gguf_string name;
+    char lower[128];
+    if (!gguf_text(g, "general.name", &name))
+        return false;
+    size_t n = name.n < sizeof lower - 1 ? name.n : sizeof lower - 1;
+    for (size_t i = 0; i < n; i++)
+        lower[i] = (char)(name.bytes[i] >= 'A' && name.bytes[i] <= 'Z' ? name.bytes[i] + 32 : name.bytes[i]);
+    lower[n] = '\0';
+    return strstr(lower, "phi-3") || strstr(lower, "phi3");
+}
+
 struct tokenizer *tokenizer_open(const struct gguf *g, struct error *e)
 {
     struct tokenizer *t = calloc(1, sizeof *t);
@@ -289,6 +309,7 @@ struct tokenizer *tokenizer_open(const struct gguf *g, struct error *e)
         return NULL;
     }
     read_settings(t, g);
+    t->strips = strips(g);
     find_bytes(t);
     return t;
 }
@@ -370,6 +391,15 @@ static int encode_plain(struct encoder *k, const char *text, size_t n)
     }
 }
 
+static bool strips_after(const struct tokenizer *t, const struct token_entry *token)
+{
+    static const char *const others[] = {"<unk>", "<s>", "<|endoftext|>"};
+    bool strip = t->strips;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        strip = strip && !(strlen(others[i]) == token->n && memcmp(others[i], token->text, token->n) == 0);
+    return strip;
+}
+
 /* Cuts the text at every user-defined token, the longest ones first. */
 static int encode_pieces(struct encoder *k, const char *text, size_t n, int special)
 {
@@ -385,6 +415,8 @@ static int encode_pieces(struct encoder *k, const char *text, size_t n, int spec
             k->after_special = true;
             text = found + token->n;
             n -= before + token->n;
+            for (; n > 0 && strips_after(t, token) && isspace((unsigned char)*text); n--)
+                text++;
         }
     }
     return encode_plain(k, text, n);

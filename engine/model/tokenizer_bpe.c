@@ -1,6 +1,5 @@
 /* Byte pair encoding by merge rank (Sennrich et al. 2016; GPT-2's byte-level alphabet, Radford et al. 2019).
- * A text is first cut into words by the rule that the file names; the rules are written out as matchers,
- * since a word ends where one test on the next characters fails. */
+ * A text is first cut into words by the rule that the file names (tokenizer_words.c). */
 #include "engine/model/tokenizer_internal.h"
 #include "engine/model/unicode.h"
 
@@ -32,142 +31,6 @@ int bpe_byte_of(uint32_t letter)
         if (!is_printable(b) && letter-- == 256)
             return b;
     return -1;
-}
-
-/* ---- words ---- */
-
-struct cursor {
-    const char *text;
-    size_t n;
-};
-
-enum sort { END, LETTER, NUMBER, SPACE, LINE, OTHER }; /* LINE: \r and \n, which are spaces too */
-
-static enum sort class_at(const struct cursor *c, size_t at, size_t *length)
-{
-    *length = 0;
-    if (at >= c->n)
-        return END;
-    uint32_t code = unicode_decode(c->text + at, c->n - at, length);
-    return unicode_is_letter(code)        ? LETTER
-           : unicode_is_number(code)      ? NUMBER
-           : code == '\r' || code == '\n' ? LINE
-           : unicode_is_space(code)       ? SPACE
-                                          : OTHER;
-}
-
-static bool is_space(enum sort k)
-{
-    return k == SPACE || k == LINE;
-}
-
-static size_t run_of(const struct cursor *c, size_t at, enum sort k)
-{
-    size_t length;
-    while (class_at(c, at, &length) == k)
-        at += length;
-    return at;
-}
-
-/* 's 't 're 've 'm 'll 'd; returns their end, or at. */
-static size_t contraction(const struct cursor *c, size_t at, bool any_case)
-{
-    static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
-    if (at >= c->n || c->text[at] != '\'')
-        return at;
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t k = 0;
-        while (endings[i][k] && at + 1 + k < c->n &&
-               (any_case ? (char)unicode_lower((uint8_t)c->text[at + 1 + k]) : c->text[at + 1 + k]) ==
-                   endings[i][k])
-            k++;
-        if (!endings[i][k])
-            return at + 1 + k;
-    }
-    return at;
-}
-
-/* \s+(?!\S)|\s+ : blanks, but for the last one where a word follows. */
-static size_t blanks(const struct cursor *c, size_t at)
-{
-    size_t end = at, last = at, length;
-    enum sort k;
-    while (is_space(k = class_at(c, end, &length))) {
-        last = end;
-        end += length;
-    }
-    return k == END || last == at ? end : last;
-}
-
-/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static size_t word_gpt2(const struct cursor *c, size_t at)
-{
-    size_t end = contraction(c, at, false), length;
-    if (end > at)
-        return end;
-    size_t first = at + (c->text[at] == ' ');
-    enum sort k = class_at(c, first, &length);
-    if (k == LETTER || k == NUMBER || k == OTHER)
-        return run_of(c, first, k);
-    return blanks(c, at);
-}
-
-/* (?i:'s|...)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t word_llama3(const struct cursor *c, size_t at, int digits)
-{
-    size_t end = contraction(c, at, true), length, next;
-    if (end > at)
-        return end;
-    enum sort k = class_at(c, at, &length);
-    if (k == LETTER)
-        return run_of(c, at, LETTER);
-    if ((k == SPACE || k == OTHER) && class_at(c, at + length, &next) == LETTER)
-        return run_of(c, at + length, LETTER);
-    if (k == NUMBER) {
-        for (end = at; digits-- > 0 && class_at(c, end, &length) == NUMBER; end += length)
-            continue;
-        return end;
-    }
-    size_t first = at + (c->text[at] == ' ');
-    if (class_at(c, first, &length) == OTHER)
-        return run_of(c, run_of(c, first, OTHER), LINE);
-    /* \s*[\r\n]+ : as far as the last line end of this run of blanks */
-    size_t line_end = at;
-    for (end = at; is_space(k = class_at(c, end, &length)); end += length)
-        if (k == LINE)
-            line_end = end + length;
-    return line_end > at ? line_end : blanks(c, at);
-}
-
-/* Digits stand alone, the rest as in gpt-2. */
-static size_t word_starcoder(const struct cursor *c, size_t at)
-{
-    size_t length;
-    if (class_at(c, at, &length) == NUMBER)
-        return at + length;
-    /* The cut at digits comes first, so that a blank before one is a word of its own. */
-    if (c->text[at] == ' ' && class_at(c, at + 1, &length) == NUMBER)
-        return at + 1;
-    size_t end = at;
-    enum sort k;
-    while ((k = class_at(c, end, &length)) != END && k != NUMBER)
-        end += length;
-    const struct cursor part = {c->text, end};
-    return word_gpt2(&part, at);
-}
-
-static size_t word_end(const struct tokenizer *t, const struct cursor *c, size_t at)
-{
-    switch (t->pre) {
-    case PRE_LLAMA3:
-        return word_llama3(c, at, 3);
-    case PRE_QWEN2:
-        return word_llama3(c, at, 1);
-    case PRE_STARCODER:
-        return word_starcoder(c, at);
-    default:
-        return word_gpt2(c, at);
-    }
 }
 
 /* ---- merging ---- */
@@ -221,16 +84,22 @@ static int put_word(const struct tokenizer *t, const char *word, size_t n, struc
     return 0;
 }
 
+struct encoding {
+    const struct tokenizer *t;
+    struct symbols s;
+    struct token_ids *out;
+};
+
+static int encode_word(void *who, const char *word, size_t n)
+{
+    struct encoding *k = who;
+    return put_word(k->t, word, n, &k->s, k->out);
+}
+
 int tokenizer_encode_bpe(const struct tokenizer *t, const char *text, size_t n, struct token_ids *out)
 {
-    const struct cursor c = {text, n};
-    struct symbols s = {0};
-    int failed = 0;
-    for (size_t at = 0; !failed && at < n;) {
-        size_t end = word_end(t, &c, at);
-        failed = put_word(t, text + at, end - at, &s, out);
-        at = end;
-    }
-    symbols_free(&s);
+    struct encoding k = {t, {0}, out};
+    int failed = tokenizer_words(t->pre, text, n, encode_word, &k);
+    symbols_free(&k.s);
     return failed;
 }

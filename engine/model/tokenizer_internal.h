@@ -14,7 +14,21 @@ enum token_type { /* the numbers of the file */
 };
 
 enum tokenizer_model { TOKENIZER_SPM, TOKENIZER_BPE, TOKENIZER_WPM };
-enum tokenizer_pre { PRE_GPT2, PRE_LLAMA3, PRE_QWEN2, PRE_STARCODER };
+enum tokenizer_pre {
+    PRE_GPT2,
+    PRE_LLAMA3,
+    PRE_QWEN2,
+    PRE_STARCODER,
+    PRE_FALCON,
+    PRE_DEFAULT,
+    PRE_DEEPSEEK_LLM,
+    PRE_DEEPSEEK_CODER,
+    PRE_DEEPSEEK3,
+    PRE_TEKKEN,
+    PRE_GPT4O,
+    PRE_BLOOM,
+    PRE_VIKING
+};
 
 struct token_entry {
     const char *text; /* in `texts`, not terminated */
@@ -35,6 +49,7 @@ struct tokenizer {
     int32_t byte_id[256]; /* SPM: <0x00> ..; BPE: the token of the byte's letter; -1: none */
     int32_t bos, eos, unknown, separator, class_token;
     bool add_bos, add_eos, add_space_prefix, ignore_merges;
+    bool strips;      /* blanks behind user-defined tokens belong to them (phi-3) */
     int32_t *special; /* user-defined tokens, longest first: found in any text */
     int n_special;
     struct merge {                     /* BPE: hash table by the pair */
@@ -50,6 +65,10 @@ int tokenizer_encode_spm(const struct tokenizer *t, const char *text, size_t n, 
                          struct token_ids *out);
 int tokenizer_encode_bpe(const struct tokenizer *t, const char *text, size_t n, struct token_ids *out);
 int tokenizer_encode_wpm(const struct tokenizer *t, const char *text, size_t n, struct token_ids *out);
+
+/* Calls word for every word of text, in order; what it returns, if not 0, ends the walk and is returned. */
+int tokenizer_words(enum tokenizer_pre pre, const char *text, size_t n,
+                    int (*word)(void *who, const char *word, size_t n), void *who);
 
 /* Byte-level alphabet of GPT-2: every byte is a printable character. */
 uint32_t bpe_letter_of(uint8_t byte);

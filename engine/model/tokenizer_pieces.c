@@ -59,7 +59,7 @@ static size_t put_token(const struct tokenizer *t, int32_t id, char *out)
 char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, size_t *size, struct error *e)
 {
     char *out = malloc(n * ((size_t)t->longest + 1) + 1);
-    size_t used = 0;
+    size_t used = 0, bytes = 0; /* bytes: byte tokens in a row */
     if (!out) {
         error_set(e, ERROR_MEMORY, "no memory for the text of %zu tokens: close other programs", n);
         return NULL;
@@ -71,6 +71,13 @@ char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, s
             return NULL;
         }
         used += put_token(t, id[i], out + used);
+        bytes = t->entry[id[i]].type == TOKEN_BYTE ? bytes + 1 : 0;
+        /* A blank behind a stray lead byte was taken for its continuation and came out as three bytes. */
+        if (bytes >= 3 && memcmp(out + used - 3, "\xe2\x96\x81", 3) == 0) {
+            used -= 2;
+            out[used - 1] = ' ';
+            bytes = 0;
+        }
     }
     /* The blank that encoding put before the first word. */
     bool prefixed = (t->model == TOKENIZER_SPM && t->add_space_prefix) || t->model == TOKENIZER_WPM;

@@ -101,6 +101,11 @@ bool unicode_is_punctuation(uint32_t code)
     return IN(punctuation, code);
 }
 
+bool unicode_is_mark(uint32_t code)
+{
+    return IN(marks, code);
+}
+
 bool unicode_is_symbol(uint32_t code)
 {
     return IN(symbols, code);

@@ -17,6 +17,7 @@ bool unicode_is_letter(uint32_t code);      /* \p{L} */
 bool unicode_is_number(uint32_t code);      /* \p{N} */
 bool unicode_is_space(uint32_t code);       /* White_Space */
 bool unicode_is_punctuation(uint32_t code); /* \p{P} */
+bool unicode_is_mark(uint32_t code);        /* \p{M} */
 bool unicode_is_symbol(uint32_t code);      /* \p{S} */
 bool unicode_is_control(uint32_t code);     /* Cc, Cf, Co, Cs */
 uint32_t unicode_lower(uint32_t code);      /* one to one */

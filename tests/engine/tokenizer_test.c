@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include "engine/model/tokenizer.h"
 #include "engine/model/unicode.h"
 #include "tests/test.h"
@@ -168,5 +169,229 @@ TEST(unicode_knows_letters_digits_blanks_and_bases)
         size_t n = unicode_encode(code, bytes);
         CHECK_INT(unicode_decode(bytes, n, &length), code);
         CHECK_INT((long long)length, (long long)n);
+    }
+}
+
+/* ---- vocabularies made here ---- */
+
+struct file { /* a GGUF file in the making */
+    uint8_t *bytes;
+    size_t n;
+};
+
+static void put(struct file *f, const void *bytes, size_t n)
+{
+    f->bytes = realloc(f->bytes, f->n + n);
+    memcpy(f->bytes + f->n, bytes, n);
+    f->n += n;
+}
+
+static void put_u32(struct file *f, uint32_t v)
+{
+    put(f, &v, sizeof v);
+}
+
+static void put_string(struct file *f, const void *text, size_t n)
+{
+    uint64_t size = n;
+    put(f, &size, sizeof size);
+    put(f, text, n);
+}
+
+static void put_text(struct file *f, const char *text)
+{
+    put_string(f, text, strlen(text));
+}
+
+static struct tokenizer *parse(const struct file *f, struct error *e)
+{
+    struct gguf g;
+    struct tokenizer *t = NULL;
+    if (gguf_parse(f->bytes, f->n, "made here", &g, e) == 0) {
+        t = tokenizer_open(&g, e);
+        gguf_close(&g);
+    }
+    return t;
+}
+
+/* The shipped vocabulary under another rule. */
+static struct tokenizer *with_rule(const char *rule, struct error *e)
+{
+    static const char key[] = "tokenizer.ggml.pre";
+    size_t size;
+    char *bytes = read_file(gpt2, &size);
+    struct file f = {0};
+    struct tokenizer *t = NULL;
+    const char *at = bytes ? memmem(bytes, size, key, sizeof key - 1) : NULL;
+    if (at) {
+        size_t value = (size_t)(at - bytes) + sizeof key - 1 + 4; /* its length, after its kind */
+        uint64_t length;
+        memcpy(&length, bytes + value, sizeof length);
+        put(&f, bytes, value);
+        put_text(&f, rule);
+        put(&f, bytes + value + 8 + length, size - value - 8 - (size_t)length);
+        t = parse(&f, e);
+    }
+    free(f.bytes);
+    free(bytes);
+    return t;
+}
+
+TEST(every_rule_of_cutting_words_gives_the_ids_of_llama_cpp)
+{
+    size_t in_size, out_size;
+    char *in = read_file("tests/data/vocab/pre-tokenizers.inp", &in_size);
+    char *out = read_file("tests/data/vocab/pre-tokenizers.out", &out_size), *save = NULL;
+    int rules = 0;
+    out[out_size] = '\0';
+    for (char *line = strtok_r(out, "\n", &save); line; line = strtok_r(NULL, "\n", &save), rules++) {
+        struct error e = {0};
+        struct token_ids ids = {0};
+        char *space = strchr(line, ' ');
+        *space = '\0';
+        struct tokenizer *t = with_rule(line, &e);
+        size_t i = 0;
+        if (!t || tokenizer_encode(t, in, in_size, false, &ids, &e) != 0)
+            TEST_FAIL("%s", e.text);
+        for (char *word = space + 1, *end; t; word = end, i++) {
+            long id = strtol(word, &end, 10);
+            if (end == word)
+                break;
+            if (i >= ids.n || ids.id[i] != id) {
+                TEST_FAIL("%s: token %zu is not %ld", line, i, id);
+                break;
+            }
+        }
+        CHECK_INT((long long)ids.n, (long long)i);
+        token_ids_free(&ids);
+        tokenizer_free(t);
+    }
+    CHECK_INT(rules, 14);
+    free(in);
+    free(out);
+}
+
+TEST(rules_that_are_not_known_are_refused_by_name)
+{
+    static const char *const names[] = {"chameleon", "gpt", "gpt-2 phi-2", " ", "kimi-k2\x1b[31m"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct error e = {0};
+        CHECK(with_rule(names[i], &e) == NULL);
+        CHECK_INT(e.kind, ERROR_UNSUPPORTED);
+        CHECK_CONTAINS(e.text, "is not known here");
+        CHECK(error_text_is_plain(e.text));
+    }
+}
+
+/* Every rule leaves every byte of a text where it was. */
+TEST(any_bytes_come_back_whatever_the_rule)
+{
+    static const char *const names[] = {"llama-bpe", "qwen2",        "starcoder",      "falcon",
+                                        "default",   "deepseek-llm", "deepseek-coder", "deepseek-v3",
+                                        "tekken",    "gpt-4o",       "bloom",          "viking"};
+    uint32_t state = 3;
+    for (size_t r = 0; r < sizeof names / sizeof *names; r++) {
+        struct error e = {0};
+        struct tokenizer *t = with_rule(names[r], &e);
+        for (int round = 0; t && round < 60; round++) {
+            char bytes[256], *back;
+            size_t n = (size_t)(round * 5 % 256), size = 0;
+            struct token_ids ids = {0};
+            for (size_t i = 0; i < n; i++) {
+                state = state * 1664525u + 1013904223u;
+                bytes[i] = round % 3 ? " aB1'\n~\xe2\x80\xa8\xcc\x81.\xf0\x9f\x99\x82"[state >> 24 & 15]
+                                     : (char)(state >> 24);
+            }
+            CHECK_INT(tokenizer_encode(t, bytes, n, false, &ids, &e), 0);
+            back = tokenizer_decode(t, ids.id, ids.n, &size, &e);
+            if (!back || size != n || memcmp(back, bytes, n) != 0)
+                TEST_FAIL("%s, round %d: other bytes came back", names[r], round);
+            free(back);
+            token_ids_free(&ids);
+        }
+        CHECK(t != NULL);
+        tokenizer_free(t);
+    }
+}
+
+/* Bytes, letters and some merges, as SentencePiece writes them. */
+static struct tokenizer *sentencepiece(bool prefix, struct error *e)
+{
+    static const char *const words[] = {"\xe2\x96\x81",
+                                        "a",
+                                        "b",
+                                        "\xc3\xa9",
+                                        "ab",
+                                        "\xe2\x96\x81"
+                                        "a",
+                                        "\xe2\x96\x81"
+                                        "ab",
+                                        "\xe2\x96\x81\xe2\x96\x81"};
+    enum { WORDS = 8, TOKENS = 3 + 256 + WORDS };
+    struct file f = {0};
+    uint64_t counts[] = {0, 5}, n = TOKENS;
+    put(&f, "GGUF", 4);
+    put_u32(&f, 3);
+    put(&f, counts, sizeof counts);
+    put_text(&f, "tokenizer.ggml.model");
+    put_u32(&f, GGUF_STRING);
+    put_text(&f, "llama");
+    put_text(&f, "tokenizer.ggml.add_space_prefix");
+    put_u32(&f, GGUF_BOOL);
+    put(&f, &prefix, 1);
+    put_text(&f, "tokenizer.ggml.tokens");
+    put_u32(&f, GGUF_ARRAY);
+    put_u32(&f, GGUF_STRING);
+    put(&f, &n, sizeof n);
+    for (int i = 0; i < TOKENS; i++) {
+        char byte[8];
+        snprintf(byte, sizeof byte, "<0x%02X>", (unsigned)(i - 3) & 255);
+        put_text(&f, i == 0 ? "<unk>" : i == 1 ? "<s>" : i == 2 ? "</s>" : i < 259 ? byte : words[i - 259]);
+    }
+    put_text(&f, "tokenizer.ggml.scores");
+    put_u32(&f, GGUF_ARRAY);
+    put_u32(&f, GGUF_F32);
+    put(&f, &n, sizeof n);
+    for (int i = 0; i < TOKENS; i++)
+        put(&f, &(float){(float)-i}, sizeof(float));
+    put_text(&f, "tokenizer.ggml.token_type");
+    put_u32(&f, GGUF_ARRAY);
+    put_u32(&f, GGUF_I32);
+    put(&f, &n, sizeof n);
+    for (int i = 0; i < TOKENS; i++)
+        put_u32(&f, i == 0 ? 2 : i < 3 ? 3 : i < 259 ? 6 : 1);
+    struct tokenizer *t = parse(&f, e);
+    free(f.bytes);
+    return t;
+}
+
+TEST(any_bytes_come_back_through_byte_tokens)
+{
+    for (int prefix = 0; prefix < 2; prefix++) {
+        struct error e = {0};
+        struct tokenizer *t = sentencepiece(prefix == 1, &e);
+        uint32_t state = 5;
+        if (!t)
+            TEST_FAIL("%s", e.text);
+        for (int round = 0; t && round < 300; round++) {
+            char bytes[128], *back;
+            size_t n = (size_t)(round * 7 % 128), size = 0;
+            struct token_ids ids = {0};
+            for (size_t i = 0; i < n; i++) {
+                state = state * 1664525u + 1013904223u;
+                bytes[i] = round % 2 ? " ab\xc3\xa9\0\n\xff"[state >> 24 & 7] : (char)(state >> 24);
+            }
+            /* U+2581 itself stands for a blank: SentencePiece cannot tell them apart */
+            for (size_t i = 0; i + 2 < n; i++)
+                if (memcmp(bytes + i, "\xe2\x96\x81", 3) == 0)
+                    bytes[i] = 'x';
+            CHECK_INT(tokenizer_encode(t, bytes, n, false, &ids, &e), 0);
+            back = tokenizer_decode(t, ids.id, ids.n, &size, &e);
+            if (!back || size != n || memcmp(back, bytes, n) != 0)
+                TEST_FAIL("round %d: other bytes came back", round);
+            free(back);
+            token_ids_free(&ids);
+        }
+        tokenizer_free(t);
     }
 }
