@@ -104,11 +104,15 @@ static size_t mamba_layer_need(const struct kernels *k, const struct forward_sha
     const struct model_spec *m = s->model;
     int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank;
     bool quantize = s->implementation->precision == PRECISION_W8A8;
+    enum kernel_dtype small = weights_small_dtype(t);
     int64_t halves = s->implementation->fusion & FUSION_QKV ? 2 : 1;
     struct kernel_matrix shapes[] = {
         {.dtype = t, .rows = halves * inner, .cols = d, .quantize_input = quantize},
-        {.dtype = t, .rows = rank + 2 * (int64_t)m->mamba.state, .cols = inner, .quantize_input = quantize},
-        {.dtype = t, .rows = inner, .cols = rank, .quantize_input = quantize},
+        {.dtype = small,
+         .rows = rank + 2 * (int64_t)m->mamba.state,
+         .cols = inner,
+         .quantize_input = quantize},
+        {.dtype = small, .rows = inner, .cols = rank, .quantize_input = quantize},
         {.dtype = t, .rows = d, .cols = inner, .quantize_input = quantize},
     };
     size_t need = 0;

@@ -156,7 +156,7 @@ static int64_t ragged_row(const struct model_spec *m, int block, const char **wh
         {"hidden", m->d_model},
         {m->family == MODEL_MAMBA ? "inner" : "feed-forward",
          m->family == MODEL_MAMBA ? m->mamba.inner : m->ffn},
-        {m->family == MODEL_MAMBA ? "step" : "attention", m->family == MODEL_MAMBA ? m->mamba.dt_rank : q},
+        {"attention", q}, /* mamba: none; its step sizes stay in 16 bits (weights_small_dtype) */
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (row[i].cols % block != 0) {
@@ -229,7 +229,10 @@ static double product_bytes(const struct model_spec *m, const struct implementat
         return (double)m->stored.product_bytes;
     double b = model_weight_bytes_per_element(i->precision);
     double scale = i->precision == PRECISION_INT8 || i->precision == PRECISION_W8A8 ? 4 : 0;
-    double blocks = (double)m->layers * ((double)layer_products(m) * b * touched(m, i, tokens) +
+    double small = 0; /* what stays in 16 bits beside blocks */
+    if (m->family == MODEL_MAMBA && i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
+        small = (double)m->mamba.inner * (2.0 * m->mamba.dt_rank + 2.0 * m->mamba.state) * (2 - b);
+    double blocks = (double)m->layers * ((double)layer_products(m) * b * touched(m, i, tokens) + small +
                                          (double)layer_channels(m) * scale);
     return blocks + (double)head_products(m) * b + (double)head_channels(m) * scale;
 }

@@ -94,10 +94,10 @@ const struct model_spec judge_models[JUDGE_MODELS] = {
      TINY_COMMON},
     {.name = "mamba",
      .family = MODEL_MAMBA,
-     .d_model = 40,
+     .d_model = 64,
      .vocab = 157,
      .tied = true,
-     .mamba = {.inner = 80, .dt_rank = 3, .state = 16, .conv = 4},
+     .mamba = {.inner = 96, .dt_rank = 3, .state = 16, .conv = 4},
      TINY_COMMON},
 };
 

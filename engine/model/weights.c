@@ -73,11 +73,18 @@ struct kernel_matrix weights_matrix_at(const struct weights_array *t, void *data
     return m;
 }
 
+enum kernel_dtype weights_small_dtype(enum kernel_dtype others)
+{
+    return kernel_is_blocks(others) ? KERNEL_FP16 : others;
+}
+
 /* What a model's products and embeddings are stored in, and how they are drawn. */
 static struct weights_array matrix_of(const struct weights_walk *k, enum model_array a, int64_t rows,
                                       int64_t cols, double amplitude)
 {
-    return (struct weights_array){.dtype = weights_dtype(k->w->precision),
+    enum kernel_dtype t = weights_dtype(k->w->precision);
+    bool small = a == MODEL_SSM_X || a == MODEL_SSM_DT;
+    return (struct weights_array){.dtype = small ? weights_small_dtype(t) : t,
                                   .rows = rows,
                                   .cols = cols,
                                   .law = KERNEL_UNIFORM,

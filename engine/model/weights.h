@@ -81,6 +81,10 @@ struct weights {
 };
 
 enum kernel_dtype weights_dtype(enum precision_kind precision); /* stored: of no meaning */
+/* A state-space layer's two small projections (select, dt), whose rows blocks need not divide, where the
+ * others have this type: fp16 beside blocks of GGUF files, as llama.cpp leaves them out of quantization too.
+ */
+enum kernel_dtype weights_small_dtype(enum kernel_dtype others);
 /* The type of activations that goes with it where the backend has that type (ops->view), else fp32: its own,
  * and bf16 for what is smaller. stored: of the type that has the most bytes. */
 enum kernel_dtype weights_activation(const struct model_spec *m, enum precision_kind precision);

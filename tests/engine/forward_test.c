@@ -232,7 +232,7 @@ TEST(states_come_back_to_where_the_prompt_ended)
         CHECK(forward_logits(f, logits, NULL) == 0);
         CHECK(round == 0 || memcmp(a, b, sizeof a) == 0);
     }
-    CHECK(forward_kv_used(f) == 3 * 2 * 80 * (16 + 3) * (int64_t)sizeof(float));
+    CHECK(forward_kv_used(f) == 3 * 2 * 96 * (16 + 3) * (int64_t)sizeof(float));
     forward_free(f);
     weights_release(w);
     k->ops->close(k);

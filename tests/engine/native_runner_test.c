@@ -103,7 +103,7 @@ TEST(a_state_space_model_decodes_again_from_where_its_prompt_ended)
         struct memory_use use;
         r->ops->memory(a, &use);
         CHECK_INT(use.kv_used, use.kv_cache); /* constant in context, whole from the first token on */
-        CHECK_INT(use.kv_cache, q.batch * 2 * 80 * (16 + 3) * (int64_t)sizeof(float));
+        CHECK_INT(use.kv_cache, q.batch * 2 * 96 * (16 + 3) * (int64_t)sizeof(float));
         runner_output_free(&before);
         runner_output_free(&after);
         r->ops->release(a);
