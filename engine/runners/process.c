@@ -139,6 +139,9 @@ struct reply { /* where a call's frames go */
     _Atomic int *done;
     int n;
     struct runner_output *output;
+    struct arm_quality *judged; /* [n_judged] */
+    int n_judged;
+    struct session_responses **answers;
 };
 
 static int read_logits(struct runner_arm *a, uint32_t bytes, struct runner_output *o, struct error *e)
@@ -157,6 +160,46 @@ static int read_logits(struct runner_arm *a, uint32_t bytes, struct runner_outpu
         return lost(a, e);
     }
     *o = (struct runner_output){logits, head.rows, head.width, head.input_hash};
+    return 0;
+}
+
+static char *read_text(struct runner_arm *a, uint32_t bytes)
+{
+    char *text = bytes <= RESPONSE_TEXT ? malloc((size_t)bytes + 1) : NULL;
+    if (!text || process_read(a->from, text, bytes) < 0) {
+        free(text);
+        return NULL;
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
+static int read_answers(struct runner_arm *a, struct session_responses **out, struct error *e)
+{
+    struct process_answers head;
+    if (process_read(a->from, &head, sizeof head) < 0)
+        return lost(a, e);
+    if (head.n == 0)
+        return 0;
+    struct session_responses *r = quality_new_responses(head.n, head.length);
+    bool whole =
+        r && process_read(a->from, r->ids, (size_t)head.n * (size_t)head.length * sizeof *r->ids) == 0;
+    for (int i = 0; whole && i < head.n; i++) {
+        struct process_answer x;
+        whole = process_read(a->from, &x, sizeof x) == 0;
+        if (!whole)
+            break;
+        r->response[i] = x.response;
+        r->response[i].prompt = read_text(a, x.prompt_bytes);
+        r->response[i].text = r->response[i].prompt ? read_text(a, x.text_bytes) : NULL;
+        whole = r->response[i].text != NULL;
+    }
+    if (!whole) {
+        quality_free_responses(r);
+        stop_child(a, true);
+        return error_set(e, ERROR_FAILED, "the responses of an arm were not had from its process: run again");
+    }
+    *out = r;
     return 0;
 }
 
@@ -192,6 +235,13 @@ static int take_frame(struct runner_arm *a, struct reply *r, const struct runner
         return 0;
     case PROCESS_LOGITS:
         return read_logits(a, frame.bytes, r->output, e);
+    case PROCESS_JUDGED:
+        if (!r->judged || frame.bytes != (size_t)r->n_judged * sizeof *r->judged ||
+            process_read(a->from, r->judged, frame.bytes) < 0)
+            return lost(a, e);
+        return 0;
+    case PROCESS_ANSWERED:
+        return r->answers ? read_answers(a, r->answers, e) : lost(a, e);
     case PROCESS_DONE:
         if (process_read(a->from, &a->last, sizeof a->last) < 0)
             return lost(a, e);
@@ -308,6 +358,35 @@ static int output(struct runner_arm *a, struct runner_output *out, struct error 
     return ensure(a, NULL, e) < 0 ? -1 : ask(a, PROCESS_OUTPUT, 0, &r, NULL, e);
 }
 
+/* The child of the first arm judges them all: arms that are compared must live in one process. */
+static int quality(struct runner_arm *const *arm, int n, const struct runner_watch *w,
+                   struct arm_quality *out, struct error *e)
+{
+    struct reply r = {.judged = out, .n_judged = n};
+    unsigned others = 0;
+    for (int i = 1; i < n; i++)
+        others |= 1u << arm[i]->hello.arm;
+    if (n < 1 || arm[0]->process->virtual_time || strcmp(arm[0]->process->preset.device, "fake") == 0) {
+        for (int i = 0; i < n; i++)
+            out[i] = (struct arm_quality){0};
+        return 0;
+    }
+    return ensure(arm[0], w, e) < 0 ? -1 : ask(arm[0], PROCESS_QUALITY, (int)others, &r, w, e);
+}
+
+static int responses(struct runner_arm *a, const struct runner_watch *w, struct session_responses **out,
+                     struct error *e)
+{
+    struct reply r = {.answers = out};
+    *out = NULL;
+    return ensure(a, w, e) < 0 ? -1 : ask(a, PROCESS_RESPONSES, 0, &r, w, e);
+}
+
+static void text(struct runner_arm *a, struct text_figures *out)
+{
+    *out = a->last.text;
+}
+
 static void memory(struct runner_arm *a, struct memory_use *out)
 {
     *out = a->last.memory;
@@ -354,6 +433,9 @@ static const struct runner_ops ops = {
     .reset = reset,
     .run_block = run_block,
     .output = output,
+    .quality = quality,
+    .responses = responses,
+    .text = text,
     .memory = memory,
     .work = work,
     .throttled = throttled,

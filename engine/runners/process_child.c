@@ -70,10 +70,34 @@ static int done(struct child *c)
     if (c->arm) {
         ops->memory(c->arm, &d.memory);
         ops->work(c->arm, &d.work);
+        if (ops->text)
+            ops->text(c->arm, &d.text);
         d.can_throttle = ops->throttled != NULL;
         d.throttled = ops->throttled && ops->throttled(c->arm);
     }
     return answer(c, PROCESS_DONE, &d, sizeof d);
+}
+
+static struct runner_request request_of(const struct child *c, int arm)
+{
+    const struct process_hello *h = c->hello;
+    return (struct runner_request){.model = &h->model,
+                                   .implementation = &h->preset.arms[arm].implementation,
+                                   .workload = h->workload,
+                                   .batch = h->batch,
+                                   .seq = h->seq,
+                                   .tokens = h->tokens,
+                                   .samples_max = h->samples_max,
+                                   .cell = h->cell,
+                                   .arm = arm,
+                                   .visit = h->visit,
+                                   .round = h->round,
+                                   .arm_name = h->preset.arms[arm].name,
+                                   .seed = h->preset.seed,
+                                   .text = h->preset.text,
+                                   .texts = h->preset.texts,
+                                   .sampling = h->preset.sampling,
+                                   .quality_tokens = h->preset.quality_tokens};
 }
 
 static int prepare(struct child *c, struct error *e)
@@ -88,24 +112,7 @@ static int prepare(struct child *c, struct error *e)
                      : runner_open_native(h->preset.device, h->preset.threads, e);
     if (!c->runner)
         return -1;
-    struct runner_request q = {.model = &h->model,
-                               .implementation = &h->preset.arms[h->arm].implementation,
-                               .workload = h->workload,
-                               .batch = h->batch,
-                               .seq = h->seq,
-                               .tokens = h->tokens,
-                               .samples_max = h->samples_max,
-                               .cell = h->cell,
-                               .arm = h->arm,
-                               .visit = h->visit,
-                               .round = h->round,
-                               .arm_name = h->preset.arms[h->arm].name,
-                               .seed = h->preset.seed,
-                               .text = h->preset.text,
-                               .texts = h->preset.texts,
-                               .sampling = h->preset.sampling,
-                               .quality_tokens = h->preset.quality_tokens,
-                               .shortest = h->preset.shortest};
+    struct runner_request q = request_of(c, h->arm);
     c->arm = c->runner->ops->prepare(c->runner, &q, &watch, &c->load_ns, e);
     return c->arm ? 0 : -1;
 }
@@ -138,6 +145,66 @@ static int output(struct child *c, struct error *e)
     return bad ? error_set(e, ERROR_CANCELLED, "the parent has gone") : 0;
 }
 
+/* The other arms live only for this: a child belongs to one. */
+static int quality(struct child *c, unsigned others, struct error *e)
+{
+    const struct runner_ops *ops = c->runner->ops;
+    struct runner_watch watch = {.who = c, .progress = tell_progress};
+    struct runner_arm *arm[PRESET_ARMS] = {c->arm};
+    struct arm_quality judged[PRESET_ARMS];
+    int n = 1, rc = 0;
+    if (!ops->quality)
+        return error_set(e, ERROR_UNSUPPORTED, "this runner computes no logits: nothing can be judged");
+    for (int a = 0; a < c->hello->preset.n_arms && a < PRESET_ARMS && rc == 0; a++) {
+        int64_t load_ns;
+        struct runner_request q = request_of(c, a);
+        if (a == c->hello->arm || !(others >> a & 1u))
+            continue;
+        arm[n] = ops->prepare(c->runner, &q, &watch, &load_ns, e);
+        rc = arm[n] ? 0 : -1;
+        n += rc == 0;
+    }
+    memset(judged, 0, sizeof judged);
+    if (rc == 0)
+        rc = ops->quality(arm, n, &watch, judged, e);
+    for (int a = 1; a < n; a++)
+        ops->release(arm[a]);
+    if (rc == 0 && answer(c, PROCESS_JUDGED, judged, (size_t)n * sizeof *judged) < 0)
+        return error_set(e, ERROR_CANCELLED, "the parent has gone");
+    return rc;
+}
+
+static int write_answers(const struct child *c, const struct session_responses *r)
+{
+    struct process_answers head = {r ? r->n : 0, r ? r->length : 0};
+    struct process_frame frame = {PROCESS_ANSWERED, (uint32_t)sizeof head};
+    int bad = process_write(c->out, &frame, sizeof frame) || process_write(c->out, &head, sizeof head);
+    if (r)
+        bad = bad || process_write(c->out, r->ids, (size_t)r->n * (size_t)r->length * sizeof *r->ids);
+    for (int i = 0; i < head.n && !bad; i++) {
+        const struct session_response *x = &r->response[i];
+        struct process_answer a;
+        memset(&a, 0, sizeof a);
+        a.response = *x;
+        a.response.prompt = a.response.text = NULL;
+        a.prompt_bytes = (uint32_t)strlen(x->prompt);
+        a.text_bytes = (uint32_t)strlen(x->text);
+        bad = process_write(c->out, &a, sizeof a) || process_write(c->out, x->prompt, a.prompt_bytes) ||
+              process_write(c->out, x->text, a.text_bytes);
+    }
+    return bad ? -1 : 0;
+}
+
+static int responses(struct child *c, struct error *e)
+{
+    struct session_responses *r = NULL;
+    if (c->runner->ops->responses && c->runner->ops->responses(c->arm, NULL, &r, e) < 0)
+        return -1;
+    int bad = write_answers(c, r);
+    quality_free_responses(r);
+    return bad ? error_set(e, ERROR_CANCELLED, "the parent has gone") : 0;
+}
+
 static int serve(struct child *c, int in)
 {
     struct process_call call;
@@ -155,6 +222,10 @@ static int serve(struct child *c, int in)
             rc = run(c, call.n, &e);
         else if (call.verb == PROCESS_OUTPUT)
             rc = output(c, &e);
+        else if (call.verb == PROCESS_QUALITY)
+            rc = quality(c, (unsigned)call.n, &e);
+        else if (call.verb == PROCESS_RESPONSES)
+            rc = responses(c, &e);
         if ((rc == 0 ? done(c) : answer(c, PROCESS_ERROR, &e, sizeof e)) < 0)
             return 1;
     }

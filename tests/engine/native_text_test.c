@@ -2,6 +2,7 @@
  * tokenizing, and texts that cannot be used. */
 #include "engine/model/inputs.h"
 #include "engine/model/native_judge.h"
+#include "engine/runners/process.h"
 #include "engine/runners/runner.h"
 
 #include "tests/test.h"
@@ -365,6 +366,63 @@ TEST(sampled_responses_depend_on_the_seed_alone)
     for (int n = 0; n < 3; n++)
         quality_free_responses(got[n]);
     r->ops->close(r);
+    unlink(path);
+}
+
+/* What a process of its own judges and answers is what this one does. */
+TEST(quality_and_responses_come_through_a_process_of_their_own)
+{
+    const char *program = getenv("BENCHTOP");
+    if (!program)
+        SKIP("BENCHTOP names no program");
+    static struct preset p;
+    struct error e = {0};
+    preset_default(&p);
+    p.seed = seed;
+    snprintf(p.text, sizeof p.text, "%s", text_of("Speak, speak.\n\nWe know't\r\n", 26));
+    p.texts = TEXTS_LINES;
+    p.n_arms = 2;
+    struct arm_quality q[2][2];
+    struct session_responses *got[2] = {0};
+    struct text_figures t[2];
+    for (int a = 0; a < 2; a++) {
+        snprintf(p.arms[a].name, sizeof p.arms[a].name, "arm %d", a);
+        p.arms[a].implementation = of_precision(a ? PRECISION_NF4 : PRECISION_FP32);
+    }
+    struct runner *r[2] = {open_runner(), runner_open_process(&p, false, program, &e)};
+    CHECK(r[1] != NULL);
+    for (int n = 0; n < 2; n++) {
+        struct runner_arm *arm[2];
+        for (int a = 0; a < 2; a++) {
+            struct runner_request asked = request(&p.arms[a].implementation, WORKLOAD_GENERATE, p.text);
+            asked.texts = TEXTS_LINES;
+            asked.arm = a;
+            arm[a] = prepare(r[n], &asked);
+        }
+        if (r[n]->ops->quality(arm, 2, NULL, q[n], &e) != 0 ||
+            r[n]->ops->responses(arm[1], NULL, &got[n], &e) != 0)
+            TEST_FAIL("%s", e.text);
+        r[n]->ops->text(arm[1], &t[n]);
+        for (int a = 0; a < 2; a++)
+            r[n]->ops->release(arm[a]);
+        r[n]->ops->close(r[n]);
+    }
+    for (int a = 0; a < 2; a++) {
+        CHECK_INT(q[1][a].known, q[0][a].known);
+        CHECK(q[1][a].known & QUALITY_PERPLEXITY);
+        CHECK_CLOSE(q[1][a].nll, q[0][a].nll, 1e-6); /* another process may have another number of threads */
+    }
+    CHECK_CLOSE(q[1][1].kl, q[0][1].kl, 1e-4);
+    double positions, prefix;
+    CHECK(quality_agreement(got[0], got[1], &positions, &prefix) && positions == 1);
+    for (int s = 0; s < 2; s++) {
+        CHECK_STRING(got[1]->response[s].prompt, got[0]->response[s].prompt);
+        CHECK_STRING(got[1]->response[s].text, got[0]->response[s].text);
+        CHECK_INT(got[1]->response[s].prompt_tokens, got[0]->response[s].prompt_tokens);
+    }
+    CHECK(memcmp(&t[0], &t[1], sizeof t[0]) == 0 && t[0].tokens == 8);
+    quality_free_responses(got[0]);
+    quality_free_responses(got[1]);
     unlink(path);
 }
 
