@@ -149,9 +149,11 @@ static double of_memory(const struct source *o, int arm, int64_t bytes)
 {
     return arm_of(o, arm)->has_measured ? (double)bytes : (double)NAN;
 }
+/* Pages are counted where they are mapped; else what was allocated. */
 static double cache_bytes(const struct source *o, int arm)
 {
-    int64_t bytes = arm_of(o, arm)->measured.kv_cache;
+    const struct memory_pages *p = &arm_of(o, arm)->measured.kv_pages;
+    int64_t bytes = p->page_bytes > 0 ? p->committed : arm_of(o, arm)->measured.kv_cache;
     return bytes > 0 ? of_memory(o, arm, bytes) : (double)NAN;
 }
 static double cache_used(const struct source *o, int arm)
@@ -196,7 +198,8 @@ static double average_bytes(const struct source *o, int arm)
 }
 static double weight_bytes(const struct source *o, int arm)
 {
-    return of_memory(o, arm, arm_of(o, arm)->measured.weights);
+    int64_t bytes = arm_of(o, arm)->measured.weights;
+    return bytes > 0 ? of_memory(o, arm, bytes) : (double)NAN; /* tokenize has none */
 }
 static double tokens_per_mib(const struct source *o, int arm)
 {
@@ -348,24 +351,29 @@ static void add_agreement(struct source *o, enum dashboard_unit unit, int better
         r->arm[i].gain = (double)NAN;
 }
 
-/* Perplexities of two vocabularies are of other tokens: bits per byte compare, they do not. */
-static void add_perplexity(struct source *o, const char *why)
+/* Perplexities of two vocabularies are of other tokens: bits per byte compare, they do not. And of random
+ * weights neither is better than another. */
+static void add_prediction(struct source *o, const char *name,
+                           double (*value)(const struct source *, int arm), bool of_tokens, const char *why)
 {
     int at = o->out->n;
-    add(o, DASHBOARD_QUALITY, DASHBOARD_NUMBER, -1, "perplexity", perplexity, why);
+    add(o, DASHBOARD_QUALITY, DASHBOARD_NUMBER, -1, name, value, why);
     if (o->failed || o->out->n == at)
         return;
     struct dashboard_row *r = &o->out->row[at];
-    for (int i = 1; i < r->n_arms; i++)
-        if (strcmp(arm_of(o, i)->implementation.vocabulary, arm_of(o, 0)->implementation.vocabulary) != 0)
+    for (int i = 1; i < r->n_arms; i++) {
+        bool other =
+            strcmp(arm_of(o, i)->implementation.vocabulary, arm_of(o, 0)->implementation.vocabulary) != 0;
+        if ((of_tokens && other) || session_random_weights(&o->s->cell[o->cell]))
             r->arm[i].gain = (double)NAN;
+    }
 }
 
 static void add_quality(struct source *o)
 {
     static const char other[] = "its tokens are not the baseline's", none[] = "no text was scored";
-    add_perplexity(o, none);
-    add(o, DASHBOARD_QUALITY, DASHBOARD_NUMBER, -1, "bits per byte", bits_per_byte, none);
+    add_prediction(o, "perplexity", perplexity, true, none);
+    add_prediction(o, "bits per byte", bits_per_byte, false, none);
     add_agreement(o, DASHBOARD_NUMBER, -1, "KL from the baseline, nats", divergence, other);
     add_agreement(o, DASHBOARD_SHARE, 1, "same likeliest token", top1, other);
     add_agreement(o, DASHBOARD_SHARE, 1, "same response tokens", replies, other);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -236,4 +237,17 @@ int session_rate_index(const char *device, enum precision_kind precision)
     default:
         return 0;
     }
+}
+
+const char *session_model_name(const struct session_cell *c)
+{
+    const char *slash = strrchr(c->model, '/');
+    return slash && slash[1] ? slash + 1 : c->model;
+}
+
+bool session_random_weights(const struct session_cell *c)
+{
+    static const char end[] = ".gguf";
+    size_t n = strlen(c->model), m = sizeof end - 1;
+    return n < m || strcasecmp(c->model + n - m, end) != 0;
 }

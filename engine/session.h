@@ -159,6 +159,10 @@ struct session {
 int session_layout(struct session *s, const struct preset *p, struct error *e);
 /* Fills id and path: those of `path`, or of a new file in the sessions folder named by time and preset. */
 int session_name(struct session *s, const char *path, struct error *e);
+/* What screens and tables call a cell's model: a file by its name, without the folder. Points into it. */
+const char *session_model_name(const struct session_cell *c);
+/* Its weights are the catalog's random ones: what they predict is worth nothing, how arms differ in it is. */
+bool session_random_weights(const struct session_cell *c);
 void session_free(struct session *s); /* s may be zeroed */
 struct block *session_new_block(int cell, int arm, int round, int position, int capacity, struct error *e);
 void session_free_block(struct block *b);

@@ -45,7 +45,7 @@ static char *cell_words(const struct session *s, int cell, char *out, size_t siz
     struct common same = find_common(s);
     struct text t = text_in(out, size);
     if (!same.model)
-        text_format(&t, "%s", c->model);
+        text_add(&t, session_model_name(c));
     if (!same.workload)
         text_format(&t, "%s%s", t.n ? " " : "", workload_names[c->workload]);
     if (!same.batch)
@@ -61,7 +61,7 @@ static void add_common(const struct session *s, struct text *head)
     if (s->n_cells == 0)
         return;
     if (same.model)
-        text_format(head, " · %s", s->cell[0].model);
+        text_format(head, " · %s", session_model_name(&s->cell[0]));
     if (same.workload)
         text_format(head, " · %s", workload_names[s->cell[0].workload]);
     if (same.batch)
@@ -176,7 +176,7 @@ static int print_results(const struct session *s, const struct comparison *compa
             summary_arm(s, i, j, &a);
             out->failed = out->failed || a.incomplete;
             bool first = j == 0;
-            columns_cell(t, first && !same.model ? cell->model : "");
+            columns_cell(t, first && !same.model ? session_model_name(cell) : "");
             columns_cell(t, first && !same.workload ? workload_names[cell->workload] : "");
             put_int(t, first && !same.batch ? cell->batch : 0);
             put_int(t, first && !same.seq ? cell->seq : 0);

@@ -146,7 +146,8 @@ char *worth_cost(const struct session *s, int cell, int arm, char *out, size_t s
             continue;
         const struct arm_quality *base = &s->cell[c].arm[0].quality, *q = &s->cell[c].arm[arm].quality;
         bool same_tokens = q->known & QUALITY_KL && q->known & QUALITY_PERPLEXITY;
-        take(same_tokens ? &perplexity : &bits, quality_perplexity_increase(base, q));
+        if (!session_random_weights(&s->cell[c])) /* of those no perplexity is better than another */
+            take(same_tokens ? &perplexity : &bits, quality_perplexity_increase(base, q));
         take(&kl, q->known & QUALITY_KL ? q->kl : (double)NAN);
         take(&top1, q->known & QUALITY_TOP1 ? q->top1_agreement : (double)NAN);
         other = other || worth_not_equivalent(&s->cell[c].arm[arm]);
@@ -173,7 +174,7 @@ char *worth_source(const struct session *s, int cell, char *out, size_t size)
 {
     const char *source = NULL;
     int64_t tokens = 0;
-    bool one = true, windows = false;
+    bool one = true, windows = false, random = false;
     if (size > 0)
         out[0] = '\0';
     for (int c = cell < 0 ? 0 : cell; c < (cell < 0 ? s->n_cells : cell + 1); c++)
@@ -181,16 +182,16 @@ char *worth_source(const struct session *s, int cell, char *out, size_t size)
             const struct arm_quality *q = &s->cell[c].arm[arm].quality;
             if (!q->source[0] || !(q->known & ~(unsigned)QUALITY_RESPONSES))
                 continue;
+            random = random || session_random_weights(&s->cell[c]);
             one = one && (!source || (strcmp(source, q->source) == 0));
             windows = windows || (source && tokens != q->tokens);
             source = source ? source : q->source;
             tokens = tokens ? tokens : q->tokens;
         }
     if (source && one && !windows && tokens > 0)
-        snprintf(out, size, "%lld tokens of %s", (long long)tokens, source);
-    else if (source && one)
-        snprintf(out, size, "%s", source);
+        snprintf(out, size, "%lld tokens of %s%s", (long long)tokens, source,
+                 random ? ", random weights" : "");
     else if (source)
-        snprintf(out, size, "several texts");
+        snprintf(out, size, "%s%s", one ? source : "several texts", random ? ", random weights" : "");
     return out;
 }

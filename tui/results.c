@@ -54,7 +54,7 @@ static int lay_out(struct results *r, const struct session *s, struct error *e)
         r->same_workload = r->same_workload && cell->workload == first->workload;
         r->same_batch = r->same_batch && cell->batch == first->batch;
         r->same_seq = r->same_seq && cell->seq == first->seq;
-        int width = grid_columns(cell->model);
+        int width = grid_columns(session_model_name(cell));
         r->model_width = width > r->model_width ? width : r->model_width;
         for (int a = 0; a < cell->n_arms; a++) {
             r->row[r->n++] = (struct results_row){.cell = c, .arm = a, .mark = -1};
@@ -78,7 +78,7 @@ const struct comparison *results_comparison(const struct results *r, const struc
 void results_cell_name(const struct session *s, int cell, char *out, size_t size)
 {
     const struct session_cell *c = &s->cell[cell];
-    snprintf(out, size, "%.60s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", c->model,
+    snprintf(out, size, "%.60s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", session_model_name(c),
              workload_names[c->workload], c->batch, c->seq);
 }
 
@@ -88,7 +88,7 @@ void results_short_name(const struct results *r, const struct session *s, int ce
     char part[4][72] = {{0}};
     size_t used = 0;
     if (!r->same_model)
-        snprintf(part[0], sizeof part[0], "%.60s", c->model);
+        snprintf(part[0], sizeof part[0], "%.60s", session_model_name(c));
     if (!r->same_workload)
         snprintf(part[1], sizeof part[1], "%s", workload_names[c->workload]);
     if (!r->same_batch || (r->same_seq && r->same_model && r->same_workload))
@@ -319,7 +319,7 @@ enum style results_text(const struct results *r, const struct session *s, const 
     out[0] = 0;
     switch (column) {
     case RESULTS_MODEL:
-        snprintf(out, RESULTS_TEXT, "%.90s", c->model);
+        snprintf(out, RESULTS_TEXT, "%.90s", session_model_name(c));
         return STYLE_TEXT;
     case RESULTS_WORKLOAD:
         snprintf(out, RESULTS_TEXT, "%s", workload_names[c->workload]);

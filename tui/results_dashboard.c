@@ -153,6 +153,16 @@ static void put_labels(struct sheet *s, const struct session *session)
     }
 }
 
+static void put_weights(struct sheet *s, const struct session_cell *cell, const struct dashboard *d)
+{
+    bool judged = false;
+    for (int i = 0; i < d->n; i++)
+        judged = judged || d->row[i].section == DASHBOARD_QUALITY;
+    if (judged && session_random_weights(cell))
+        put(s, s->n++, 0, s->r.width, STYLE_DIM,
+            "random weights: their perplexity is no measure of a trained model");
+}
+
 int results_dashboard_draw(struct grid *g, struct rect r, int top, const struct session *s, int cell,
                            const struct dashboard *d)
 {
@@ -169,6 +179,7 @@ int results_dashboard_draw(struct grid *g, struct rect r, int top, const struct 
     right.r.x = r.x + r.width / 2 + GAP / 2;
     right.r.width = r.x + r.width - right.r.x;
     put_labels(&o, s);
+    put_weights(&o, c, d);
     for (int section = 0; section < DASHBOARD_MEMORY; section++)
         put_section(&o, d, (enum dashboard_section)section);
     put_overview(beside ? &right : &o, c, d);

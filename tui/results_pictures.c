@@ -88,7 +88,7 @@ void results_speedup_title(const struct session *s, const struct results_row *ro
     find_sweep(s, row->cell, &w);
     bool one_arm = w.n_batch > 1 && w.n_seq > 1 && arm < c->n_arms;
     snprintf(out, size, "%.40s%s%s of %.60s", one_arm ? c->arm[arm].name : "", one_arm ? ", " : "",
-             workload_names[c->workload], c->model);
+             workload_names[c->workload], session_model_name(c));
 }
 
 static double span_of(const double *value, int n)

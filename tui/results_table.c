@@ -58,7 +58,7 @@ void results_table_title(const struct results *r, const struct session *s, int w
         return;
     }
     if (r->same_model)
-        snprintf(part[0], sizeof part[0], "%.60s", c->model);
+        snprintf(part[0], sizeof part[0], "%.60s", session_model_name(c));
     if (r->same_workload)
         snprintf(part[1], sizeof part[1], "%s", workload_names[c->workload]);
     if (r->same_batch)

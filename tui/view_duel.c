@@ -331,7 +331,7 @@ static void draw_progress(const struct app *a, struct grid *g, struct rect r)
 static void cell_words(const struct duel_state *s, char *out, size_t size)
 {
     const struct session_cell *c = &s->of->cell[s->cell];
-    snprintf(out, size, "%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", c->model,
+    snprintf(out, size, "%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", session_model_name(c),
              workload_names[c->workload], c->batch, c->seq);
 }
 

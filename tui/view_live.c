@@ -375,8 +375,8 @@ static void progress_words(struct app *a, char *out, size_t size)
     if (c->workload == WORKLOAD_GENERATE)
         snprintf(tokens, sizeof tokens, "+%d", c->tokens);
     snprintf(out, size, "%s%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 %d%s",
-             s->pinned && app_running(a) ? "looking at " : "", c->model, workload_names[c->workload],
-             c->batch, c->seq, tokens);
+             s->pinned && app_running(a) ? "looking at " : "", session_model_name(c),
+             workload_names[c->workload], c->batch, c->seq, tokens);
 }
 
 /* One character per cell of the sweep, the one shown in reverse; returns the columns taken before `end`. */

@@ -34,6 +34,8 @@ static void done(struct session *s)
 TEST(every_value_is_one_that_was_measured)
 {
     struct session *s = maker_fused_session();
+    strcpy(s->cell[0].model, "gpt2.gguf");
+    strcpy(s->cell[1].model, "gpt2.gguf");
     struct dashboard d = built(s, -1);
     char text[DASHBOARD_TEXT * 2];
     const struct dashboard_row *tokens = row(&d, "tokenize: tokens in all"),
@@ -86,11 +88,19 @@ TEST(what_was_not_measured_says_why_and_never_a_number)
     done(s);
 }
 
-TEST(perplexities_of_two_vocabularies_are_shown_and_not_compared)
+TEST(perplexities_of_two_vocabularies_or_of_random_weights_are_shown_and_not_compared)
 {
     struct session *s = maker_fused_session();
     char text[DASHBOARD_TEXT * 2];
     struct dashboard d = built(s, -1);
+    const struct dashboard_row *bits = row(&d, "generate: bits per byte");
+    CHECK(bits && bits->arm[1].value == 2.674);
+    if (bits)
+        CHECK_STRING(dashboard_change(bits, 1, text, sizeof text), "");
+    dashboard_free(&d);
+    strcpy(s->cell[0].model, "gpt2.gguf");
+    strcpy(s->cell[1].model, "gpt2.gguf");
+    d = built(s, -1);
     const struct dashboard_row *r = row(&d, "generate: perplexity");
     CHECK(r && r->arm[1].value == 4100);
     if (r)

@@ -32,6 +32,8 @@ static inline struct session *maker_quality_session(void)
     s->preset.tokens = s->cell[0].tokens = 24;
     strcpy(s->preset.text, "tinyshakespeare");
     struct session_cell *c = &s->cell[0];
+    strcpy(s->preset.models[0], "/models/gpt2.gguf"); /* trained: its perplexity means something */
+    strcpy(c->model, s->preset.models[0]);
     strcpy(s->preset.arms[1].name, "int8");
     strcpy(s->preset.arms[2].name, "adapted");
     strcpy(c->arm[1].name, "int8");

@@ -14,6 +14,8 @@ static struct session sample(void)
             maker_fill(&s, c, arm, 6, 10 - 2 * arm, 0.005);
             s.cell[c].arm[arm].implementation = s.preset.arms[arm].implementation;
         }
+    for (int c = 0; c < 2; c++)
+        strcpy(s.cell[c].model, "/models/gpt2.gguf");
     return s;
 }
 
@@ -120,5 +122,23 @@ TEST(the_printed_table_has_quality_beside_the_speed_up)
     text = table_print(&s, 0, &e);
     CHECK_CONTAINS(text, "faster, not equivalent");
     free(text);
+    session_free(&s);
+}
+
+TEST(of_random_weights_divergence_alone_is_told)
+{
+    struct session s = sample();
+    char text[160];
+    for (int c = 0; c < 2; c++) {
+        strcpy(s.cell[c].model, "gpt2-124m");
+        judge(&s, c, 0, 74000, 4.2, -1);
+        judge(&s, c, 2, 68000, 2.8, 0.012); /* a lower perplexity of noise is no better one */
+    }
+    CHECK_STRING(worth_cost(&s, -1, 2, text, sizeof text), "KL 0.012 nats, top-1 90 %");
+    CHECK_STRING(worth_source(&s, -1, text, sizeof text), "512 tokens of tinyshakespeare, random weights");
+    CHECK_STRING(session_model_name(&s.cell[0]), "gpt2-124m");
+    strcpy(s.cell[0].model, "/a/b/GPT2.GGUF");
+    CHECK_STRING(session_model_name(&s.cell[0]), "GPT2.GGUF");
+    CHECK(!session_random_weights(&s.cell[0]) && session_random_weights(&s.cell[1]));
     session_free(&s);
 }
