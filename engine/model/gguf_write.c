@@ -79,6 +79,27 @@ static int plan_fused(struct writer *w, const struct weights_array *t, const cha
     return add_tensor(w, name, t->dtype, t->vector ? 1 : 2, t->rows, t->cols, e);
 }
 
+/* Readers of gpt-2 files look for a head of its own, as their converter writes it: the embedding again. */
+static bool repeats_embedding(const struct model_spec *m)
+{
+    return m->family == MODEL_GPT2 && m->tied;
+}
+
+static int plan_head(struct writer *w, const struct weights_array *t, struct error *e)
+{
+    struct model_spec apart = *w->m;
+    char name[GGUF_NAME];
+    apart.tied = false;
+    gguf_model_name(&apart, MODEL_HEAD, 0, name);
+    return add_tensor(w, name, t->dtype, 2, t->rows, t->cols, e);
+}
+
+/* Rows that are added to others stand in fp32 in files: their readers add nothing else. */
+static enum kernel_dtype type_in_file(const struct weights_array *t)
+{
+    return t->part[0] == MODEL_POSITIONS || t->part[0] == MODEL_TYPES ? KERNEL_FP32 : t->dtype;
+}
+
 static int plan_array(void *who, const struct weights_array *t, const struct kernel_matrix *m,
                       struct error *e)
 {
@@ -89,6 +110,8 @@ static int plan_array(void *who, const struct weights_array *t, const struct ker
         w->left_out = true;
         return 0;
     }
+    if (t->part[0] == MODEL_EMBEDDING && repeats_embedding(w->m) && plan_head(w, t, e))
+        return -1;
     if (t->parts == WEIGHTS_PARTS && gguf_model_fused_name(w->m, t->part[0], t->layer, name))
         return plan_fused(w, t, name, e);
     for (int i = 0; i < t->parts; i++) {
@@ -97,7 +120,7 @@ static int plan_array(void *who, const struct weights_array *t, const struct ker
         gguf_model_shape(w->m, a, &rows, &cols);
         gguf_model_name(w->m, a, t->layer, name);
         bool square = a == MODEL_SSM_CONV || a == MODEL_SSM_A;
-        if (add_tensor(w, name, t->dtype, t->vector && !square ? 1 : 2, rows, cols, e))
+        if (add_tensor(w, name, type_in_file(t), t->vector && !square ? 1 : 2, rows, cols, e))
             return -1;
         struct gguf_slice *order = &w->tensor[w->n - 1].order;
         *order = (struct gguf_slice){.rows = rows, .cols = cols, .transposed = square};
@@ -191,6 +214,18 @@ static int put_transposed(struct writer *w, const struct planned *t, const float
     return failed;
 }
 
+static int put_widened(struct writer *w, const struct weights_array *a, const void *data, struct error *e)
+{
+    int64_t n = a->rows * a->cols;
+    float *values = malloc((size_t)n * sizeof *values);
+    if (!values)
+        return no_memory(w, e);
+    kernel_dequantize_rows(a->dtype, data, a->rows, a->cols, values);
+    int failed = put(w, values, (size_t)n * sizeof *values, e);
+    free(values);
+    return failed;
+}
+
 static int write_array(void *who, const struct weights_array *a, const struct kernel_matrix *m,
                        struct error *e)
 {
@@ -199,6 +234,15 @@ static int write_array(void *who, const struct weights_array *a, const struct ke
     if (a->part[0] == MODEL_NO_ARRAY)
         return 0;
     size_t left = (size_t)a->rows * kernel_row_bytes(a->dtype, a->cols);
+    if (a->part[0] == MODEL_EMBEDDING && repeats_embedding(w->m)) {
+        w->at++;
+        if (put(w, data, left, e) || put_padding(w, e))
+            return -1;
+    }
+    if (type_in_file(a) != a->dtype) {
+        w->at++;
+        return put_widened(w, a, data, e) || put_padding(w, e) ? -1 : 0;
+    }
     while (left > 0) {
         const struct planned *t = &w->tensor[w->at++];
         if ((t->order.transposed ? put_transposed(w, t, (const float *)(const void *)data, e)

@@ -6,6 +6,9 @@
  * file's, or the vocabulary that the catalog's model names where it has as many tokens as the model has rows;
  * else "no_vocab", which llama.cpp accepts. Token ids are then all there is.
  *
+ * Learned positions and token types stand in fp32 and gpt-2's head beside its embedding, as llama.cpp's own
+ * converter writes them and its readers want them.
+ *
  * Arrays go through memory one after another. The file appears under its name when it is whole: written
  * beside it, synced, renamed. Left out, because GGUF has no names for it: bert's masked-language head. */
 #pragma once

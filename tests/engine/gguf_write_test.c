@@ -76,7 +76,7 @@ static void round_trip(struct kernels *k, const struct model_spec *m, enum preci
     CHECK(before[0] != 0 && before[1] != before[2]);
     CHECK_INT(read.layers, m->layers);
     CHECK_INT(read.context, m->family == MODEL_MAMBA ? 0 : m->context);
-    CHECK_INT(read.tied, m->tied);
+    CHECK_INT(read.tied, m->tied && m->family != MODEL_GPT2);
     CHECK_INT(read.window, m->window);
     free(before);
 }
