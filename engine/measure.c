@@ -153,6 +153,7 @@ static void prepare_arm(struct measure_run *r, int a)
     r->active[a] = true;
     if (m->first_round > 0)
         return;
+    snprintf(facts.reason, sizeof facts.reason, "%s", plan->reason);
     facts.predicted = plan->memory;
     facts.load_ns = load_ns;
     facts.status = CELL_RUNNING;

@@ -221,6 +221,7 @@ static void plan_memory(const struct preset *p, const struct device *d, const st
         if (arm->fits) {
             used += need;
             *mine += more;
+            native_note(&plan->model[c->model], &p->arms[a].implementation, arm->reason, sizeof arm->reason);
         } else {
             char needs[FIGURE_TEXT], free_text[FIGURE_TEXT], more_text[FIGURE_TEXT];
             snprintf(arm->reason, sizeof arm->reason, "needs %s%s, %s are free: %s too much",

@@ -15,7 +15,7 @@ struct plan_arm {
     bool memory_bound;
     bool supported;
     bool fits;        /* beside the arms before it; a candidate that does not is left out, its cell runs */
-    char reason[256]; /* why not */
+    char reason[256]; /* why not; of an arm that runs: what of it this model does not let be had */
 };
 struct plan_cell {
     int model; /* index into models */

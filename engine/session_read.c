@@ -346,6 +346,7 @@ int session_read_arm(const struct json_at *at, const cJSON *object, struct sessi
     bad |= json_object(at, object, "memory", &memory) < 0;
     struct json_at here = inside(at, "memory", path);
     bad |= read_memory(&here, memory, &a->measured, &a->has_measured) < 0;
+    bad |= json_int64(at, object, "page_in_ns", 0, INT64_MAX, &a->measured.page_in_ns) < 0;
     bad |= json_object(&here, memory, "predicted", &predicted) < 0;
     here = inside(at, "memory.predicted", path);
     bad |= read_memory(&here, predicted, &a->predicted, &known) < 0;
@@ -414,11 +415,13 @@ struct reading {
 
 static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int arm)
 {
-    static const char *const known[] = {
-        "name",     "implementation",    "status",         "reason",   "load_ns", "cold_start_ns",
-        "memory",   "time_to_steady_ns", "work",           "output",   "blocks",  "summary",
-        "graph",    "launches_per_step", "first_eager_ns", "eager_ns", "quality", "text",
-        "responses"};
+    static const char *const known[] = {"name",           "implementation", "status",
+                                        "reason",         "load_ns",        "page_in_ns",
+                                        "cold_start_ns",  "memory",         "time_to_steady_ns",
+                                        "work",           "output",         "blocks",
+                                        "summary",        "graph",          "launches_per_step",
+                                        "first_eager_ns", "eager_ns",       "quality",
+                                        "text",           "responses"};
     char path[PATH_TEXT];
     snprintf(path, sizeof path, "cells.%d.arms.%d", cell, arm);
     struct json_at at = {r->file, path, r->e};

@@ -192,6 +192,8 @@ int session_write_arm(cJSON *o, const struct session_arm *a)
     bad |= implementation_write(implementation, &a->implementation);
     bad |= session_put_text(o, "status", status_word(a->status)) || session_put_text(o, "reason", a->reason);
     bad |= put_count(o, "load_ns", a->load_ns);
+    if (a->measured.page_in_ns > 0)
+        bad |= put_count(o, "page_in_ns", a->measured.page_in_ns);
     bad |= a->cold_start_ns >= 0 ? put_int(o, "cold_start_ns", a->cold_start_ns)
                                  : put_count(o, "cold_start_ns", 0);
     bad |= a->time_to_steady_ns >= 0 ? put_int(o, "time_to_steady_ns", a->time_to_steady_ns)

@@ -322,7 +322,9 @@ static void add_plan_row(struct report *report, const struct prepared *p, const 
     report_number(report, "sample_ms", sample_ms, format_digits(sample, sample_ms, 3));
     report_number(report, "limit_tok/s", rate, format_rate(limit, rate));
     report_text(report, "bound", !a->supported ? "" : a->memory_bound ? "memory" : "compute", NULL);
-    report_text(report, "runs", runs ? "yes" : a->supported && !c->fits ? c->reason : a->reason, NULL);
+    char yes[sizeof a->reason + 8];
+    snprintf(yes, sizeof yes, "yes%s%s", a->reason[0] ? ": " : "", a->reason);
+    report_text(report, "runs", runs ? yes : a->supported && !c->fits ? c->reason : a->reason, NULL);
 }
 
 static void put_figure(struct columns *t, bool known, double value, int digits)

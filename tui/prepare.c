@@ -49,6 +49,26 @@ static int load(const struct request *r, const char *name, const struct session 
     return preset_copy(p, &resume->preset, e);
 }
 
+/* A file's model in a preset's precision is not what the file holds: said where nobody chose it. */
+static void tell_precision(const struct request *r, const struct prepared *p, struct error *warning)
+{
+    bool stored = false;
+    for (int i = 0; i < r->n_uses; i++)
+        if (!strcmp(r->use[i].option->name, "--precision") || !strcmp(r->use[i].option->name, "--arm") ||
+            !strcmp(r->use[i].option->name, "--set"))
+            return;
+    for (int a = 0; a < p->preset.n_arms; a++)
+        stored |= p->preset.arms[a].implementation.precision == PRECISION_STORED;
+    for (int m = 0; m < p->plan.n_models && !stored; m++)
+        if (p->plan.model[m].file[0]) {
+            error_add(warning, ERROR_USAGE,
+                      "%s holds %s, the arms compute in the precision of the preset, made from it at load: "
+                      "--precision stored computes in the file's own types",
+                      p->plan.model[m].name, p->plan.model[m].stored.summary);
+            return;
+        }
+}
+
 int prepare(const struct request *r, const char *name, const struct session *resume, struct prepared *p,
             struct error *warning, struct error *e)
 {
@@ -75,8 +95,11 @@ int prepare(const struct request *r, const char *name, const struct session *res
     memset(&one, 0, sizeof one);
     if (plan_build(&p->preset, &p->device, &p->plan, &one) < 0)
         merge(&found, &one);
-    if (found.kind == ERROR_NONE)
+    if (found.kind == ERROR_NONE) {
+        if (warning && !resume)
+            tell_precision(r, p, warning);
         return 0;
+    }
 fail:
     prepare_free(p);
     return error_set(e, found.kind, "%s", found.text);

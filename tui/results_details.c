@@ -290,7 +290,10 @@ static void warmup(struct sheet *o, const struct session_arm *arm, const struct 
     if (isfinite(a->cold_start_ms))
         say(o, "cold", STYLE_TEXT, "first pass %s ms", d(t[0], a->cold_start_ms, 4));
     if (isfinite(a->load_ms))
-        say(o, "weights", STYLE_TEXT, "ready in %s", format_duration(t[0], a->load_ms / 1e3));
+        say(o, "weights", STYLE_TEXT, "ready in %s%s%s", format_duration(t[0], a->load_ms / 1e3),
+            arm->measured.page_in_ns > 0 ? ", of it reading the file " : "",
+            arm->measured.page_in_ns > 0 ? format_duration(t[1], (double)arm->measured.page_in_ns / 1e9)
+                                         : "");
     else
         say(o, "weights", STYLE_TEXT, "shared with an earlier arm");
 }

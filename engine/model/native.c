@@ -114,6 +114,24 @@ int native_supports(const char *device, const struct model_spec *m, const struct
                : 0;
 }
 
+void native_note(const struct model_spec *m, const struct implementation *i, char *out, size_t size)
+{
+    bool stored = i->precision == PRECISION_STORED;
+    int qkv = stored && i->fusion & FUSION_QKV ? m->stored.split_qkv : 0;
+    int gate_up = stored && i->fusion & FUSION_GATE_UP ? m->stored.split_gate_up : 0;
+    int used = 0;
+    out[0] = '\0';
+    if (qkv > 0)
+        used = snprintf(out, size,
+                        "fusion qkv is left out in %d of %d layers, whose q, k and v the file keeps in "
+                        "different types",
+                        qkv, m->layers);
+    if (gate_up > 0 && used >= 0 && (size_t)used < size)
+        snprintf(out + used, size - (size_t)used,
+                 "%sfusion gate_up is left out in %d of %d layers, whose gate and up have different types",
+                 used ? "; " : "", gate_up, m->layers);
+}
+
 int native_shape(const struct model_spec *m, const struct implementation *i, enum workload w, int batch,
                  int seq, int tokens, int samples, struct forward_shape *out, struct error *e)
 {

@@ -11,6 +11,8 @@ bool native_is_cuda(const char *device); /* "cuda", "cuda:N" */
  * "cpu", "cuda[:N]"; whether a GPU is there is not asked (engine/device). */
 int native_supports(const char *device, const struct model_spec *m, const struct implementation *i,
                     enum workload w, struct error *e);
+/* What of an implementation this model's file does not let be had, in words; "" where all is as named. */
+void native_note(const struct model_spec *m, const struct implementation *i, char *out, size_t size);
 /* Bytes an arm will hold, from the same size functions that allocate: shares nothing with other arms.
  * samples: decode steps per block (decode reserves cache for them).
  *

@@ -461,6 +461,7 @@ static void memory(struct runner_arm *a, struct memory_use *out)
     }
     *out = (struct memory_use){
         .weights = a->w->bytes,
+        .page_in_ns = a->w->page_in_ns,
         .activations = a->sizes.activations,
         .kv_cache = a->sizes.kv_cache,
         .overhead = a->sizes.overhead + program,
