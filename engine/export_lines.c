@@ -34,7 +34,7 @@ static cJSON *block_line(const struct session *s, int cell, int arm, const struc
     cJSON_DeleteItemFromObjectCaseSensitive(o, "rounds_planned");
     bad = bad ||
           implementation_write(cJSON_AddObjectToObject(o, "implementation"), &c->arm[arm].implementation) ||
-          append_members(o, session_write_block(b));
+          session_write_quality(o, &c->arm[arm]) || append_members(o, session_write_block(b));
     if (bad) {
         cJSON_Delete(o);
         return NULL;
@@ -156,7 +156,12 @@ static const char csv_comparison_head[] =
     "cohens_d,"
     "hedges_g,p_holm,p_benjamini_hochberg,always_valid_low,always_valid_high,max_relative_error,top1_"
     "agreement,"
-    "verdict,reason_code,verdict_reason\n";
+    "verdict,reason_code,verdict_reason,";
+static const char csv_quality_head[] =
+    "quality_source,scored_tokens,window,nll,nll_se,perplexity,bits_per_byte,kl,kl_p99,kl_max,kl_top1_"
+    "agreement,"
+    "response_agreement,response_prefix,not_equivalent,quality_note,texts,text_tokens,text_bytes,"
+    "standard_tokens,texts_per_second,text_bytes_per_second\n";
 
 static void csv_memory(struct text *out, const struct session_arm *a)
 {
@@ -186,6 +191,38 @@ static void csv_comparison(struct text *out, const struct comparison *c, const s
     csv_text(out, verdict_names[c->verdict]);
     csv_text(out, reason_names[c->reason_code]);
     csv_text(out, c->reason);
+}
+
+static void csv_quality(struct text *out, const struct session_arm *arm, const struct arm_summary *a)
+{
+    const struct arm_quality *q = &arm->quality;
+    const struct text_figures *t = &arm->text;
+    const struct {
+        unsigned bit;
+        double value;
+    } figures[] = {{QUALITY_PERPLEXITY, q->nll},
+                   {QUALITY_PERPLEXITY, q->nll_se},
+                   {QUALITY_PERPLEXITY, q->perplexity},
+                   {QUALITY_BITS, q->bits_per_byte},
+                   {QUALITY_KL, q->kl},
+                   {QUALITY_KL, q->kl_p99},
+                   {QUALITY_KL, q->kl_max},
+                   {QUALITY_TOP1, q->top1_agreement},
+                   {QUALITY_RESPONSES, q->response_agreement},
+                   {QUALITY_RESPONSES, q->response_prefix}};
+    csv_text(out, q->source);
+    csv_number(out, q->tokens > 0 ? (double)q->tokens : (double)NAN);
+    csv_number(out, q->window > 0 ? (double)q->window : (double)NAN);
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+        csv_number(out, q->known & figures[i].bit ? figures[i].value : (double)NAN);
+    csv_text(out, q->not_equivalent ? "true" : q->source[0] ? "false" : "");
+    csv_text(out, q->note);
+    const double text[] = {(double)t->texts, (double)t->tokens, (double)t->bytes};
+    for (int i = 0; i < 3; i++)
+        csv_number(out, t->known & TEXT_TOKENS ? text[i] : (double)NAN);
+    csv_number(out, t->known & TEXT_STANDARD ? (double)t->standard_tokens : (double)NAN);
+    csv_number(out, a->texts_per_second);
+    csv_number(out, a->text_bytes_per_second);
     if (out->n > 0 && !out->failed)
         out->bytes[out->n - 1] = '\n'; /* instead of the comma after the last field */
 }
@@ -203,6 +240,7 @@ char *export_csv(const struct session *s, struct error *e)
     text_add(&out, csv_summary_head);
     text_add(&out, csv_memory_head);
     text_add(&out, csv_comparison_head);
+    text_add(&out, csv_quality_head);
     for (int i = 0; i < s->n_cells; i++) {
         const struct session_cell *c = &s->cell[i];
         for (int j = 0; j < c->n_arms && j < s->preset.n_arms; j++) {
@@ -225,6 +263,7 @@ char *export_csv(const struct session *s, struct error *e)
             csv_memory(&out, arm);
             csv_text(&out, s->environment.device[0] ? s->environment.device : s->environment.cpu);
             csv_comparison(&out, &comparisons[i * s->preset.n_arms + j], &arm->output);
+            csv_quality(&out, arm, &a);
         }
     }
     free(comparisons);

@@ -304,6 +304,10 @@ struct model_work model_work(const struct model_spec *m, const struct implementa
     if (w == WORKLOAD_DECODE)
         return decode_work(m, i, batch, seq);
     struct model_work work = prefill_work(m, i, batch, seq);
+    if (w == WORKLOAD_PERPLEXITY) { /* the head runs for every scored row, not for the last alone */
+        int scored = seq - seq / 2 - 1;
+        work.flops += 2.0 * m->d_model * m->vocab * batch * (scored - 1);
+    }
     if (w == WORKLOAD_GENERATE) {
         for (int t = 0; t < tokens; t++) {
             struct model_work step = decode_work(m, i, batch, (double)seq + t);

@@ -135,15 +135,19 @@ static int csv_record(char **at, char *fields[], int most)
 TEST(csv_has_a_row_per_arm_and_cell_and_quotes_what_needs_it)
 {
     struct session s = sample(2, 3);
+    s.cell[0].arm[1].quality =
+        (struct arm_quality){.known = QUALITY_KL, .tokens = 100, .kl = 0.125, .source = "seeded random ids"};
     char *text = print(&s, "csv"), *at = text, *head[128], *row[128];
-    int n = csv_record(&at, head, 128), rows = 0, mean = -1, reason = -1, verdict = -1;
+    int n = csv_record(&at, head, 128), rows = 0, mean = -1, reason = -1, verdict = -1, kl = -1;
     for (int i = 0; i < n; i++) {
         mean = strcmp(head[i], "mean_ms") == 0 ? i : mean;
         reason = strcmp(head[i], "reason") == 0 ? i : reason;
         verdict = strcmp(head[i], "verdict") == 0 ? i : verdict;
+        kl = strcmp(head[i], "kl") == 0 ? i : kl;
     }
     CHECK(mean > 0 && reason > 0 && verdict > 0);
-    CHECK_STRING(head[n - 1], "verdict_reason");
+    CHECK_STRING(head[n - 1], "text_bytes_per_second");
+    CHECK(kl > verdict);
     for (; *at; rows++) {
         CHECK_INT(csv_record(&at, row, 128), n);
         struct arm_summary a;
@@ -155,6 +159,7 @@ TEST(csv_has_a_row_per_arm_and_cell_and_quotes_what_needs_it)
         if (cell == 0 && arm == 2)
             CHECK_STRING(row[reason], s.cell[0].arm[2].reason);
         CHECK_STRING(row[verdict], arm == 1 ? "faster" : "");
+        CHECK_STRING(row[kl], cell == 0 && arm == 1 ? "0.125" : ""); /* not known is empty, never 0 */
     }
     CHECK_INT(rows, 6);
     free(text);

@@ -15,7 +15,9 @@ static const char *const scenarios[] = {"latency-vs-sequence",
                                         "kv-cache",
                                         "attention",
                                         "ablation",
-                                        "larosa"};
+                                        "larosa",
+                                        "perplexity",
+                                        "generate-text"};
 
 /* What the user has in the own folders must not decide. */
 __attribute__((constructor)) static void leave_home(void)
