@@ -6,6 +6,8 @@ section 'engine against this machine (2 threads or more, batch 1)'
 "$BUILD/tests/bench/engine_bench"
 section 'a state-space model: its scan, and decode against this machine'
 "$BUILD/tests/bench/mamba_bench"
+section 'tokenizers on one core'
+"$BUILD/tests/bench/tokenizer_bench"
 section 'the program itself, no model loaded'
 tests/bench/idle.sh
 section 'a million samples'
