@@ -219,11 +219,15 @@ static void add_text_rate(char *out, size_t size, const struct results *r, const
         return;
     for (int i = 0; i < r->n; i++) {
         const struct results_row *row = &r->row[i], *base = row - row->arm;
-        double ratio = row->arm == arm && row->has_summary && base->has_summary
-                           ? row->summary.text_bytes_per_second / base->summary.text_bytes_per_second
-                           : NAN;
-        if (!isfinite(ratio))
+        const struct comparison *c = row->arm == arm ? results_comparison(r, row) : NULL;
+        if (!c || !c->final || !base->has_summary || s->cell[row->cell].workload == WORKLOAD_TOKENIZE)
             continue;
+        /* More text in a token: the speed-up and its interval times that. */
+        const struct arm_summary *a = &base->summary, *b = &row->summary;
+        double more = b->text_bytes_per_second / a->text_bytes_per_second * b->latency.mean / a->latency.mean;
+        double ratio = more * c->speedup;
+        if (!isfinite(ratio) || !(more * c->speedup_ci.low > 1 || more * c->speedup_ci.high < 1))
+            continue; /* not told from none */
         low = fmin(low, ratio);
         high = fmax(high, ratio);
     }

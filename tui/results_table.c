@@ -3,12 +3,15 @@
 #include "tui/theme.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define DOT " \xc2\xb7 "
 
+enum { ROOMY = 96 }; /* columns at which verdicts say that an output is not equivalent, not the title */
+
 static const struct widget_column table[RESULTS_COLUMNS] = {
     [RESULTS_MODEL] = {"model", 0, 2, false, false},
-    [RESULTS_WORKLOAD] = {"workload", 8, 3, false, false},
+    [RESULTS_WORKLOAD] = {"workload", 8, 1, false, false},
     [RESULTS_BATCH] = {"batch", 5, 1, true, false},
     [RESULTS_SEQ] = {"seq", 5, 1, true, false},
     [RESULTS_ARM] = {"arm", 0, 1, false, false},
@@ -53,9 +56,10 @@ void results_table_title(const struct results *r, const struct session *s, int w
     snprintf(out, size, "Cells and arms");
     if (s->n_cells == 0)
         return;
-    if (r->not_equivalent && width < 64) {
+    if (r->not_equivalent && width < ROOMY + 4) {
         not_equivalent_title(s, out, size);
-        return;
+        if (width < 64)
+            return;
     }
     if (r->same_model)
         snprintf(part[0], sizeof part[0], "%.60s", session_model_name(c));
@@ -65,7 +69,7 @@ void results_table_title(const struct results *r, const struct session *s, int w
         snprintf(part[2], sizeof part[2], "batch %d", c->batch);
     if (r->same_seq)
         snprintf(part[3], sizeof part[3], "seq %d", c->seq);
-    size_t used = 0;
+    size_t used = r->not_equivalent && width < ROOMY + 4 ? strlen(out) : 0;
     for (int i = 0; i < 4; i++)
         if (part[i][0] && used < size)
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? DOT : "", part[i]);
@@ -79,6 +83,9 @@ static void draw_row(const struct results *r, const struct session *s, const str
         if (!widget_table_has(t, i) || (!row->has_summary && id[i] > RESULTS_ARM))
             continue;
         enum style style = results_text(r, s, row, (enum results_column)id[i], cell);
+        char *label = id[i] == RESULTS_VERDICT ? strchr(cell, ',') : NULL;
+        if (label && t->width[i] < 28)
+            *label = '\0'; /* the title says it */
         widget_table_cell(t, y, i, style, cell);
     }
     if (row->has_summary || y >= t->area.height)
@@ -117,7 +124,7 @@ static int choose_columns(const struct results *r, const struct session *s, int 
         if (i == RESULTS_PERPLEXITY && results_has_column(r, RESULTS_BITS))
             c->priority = 8; /* of several vocabularies: bits per byte is what compares */
         if (i == RESULTS_VERDICT && r->not_equivalent)
-            c->width = 22; /* "faster, not equivalent" is never cut */
+            c->width = room >= ROOMY ? 28 : c->width; /* "inconclusive, not equivalent" is never cut */
         if (i == RESULTS_INTERVAL)
             c->title = titles->half;
         if (i == RESULTS_SPEEDUP_CI)

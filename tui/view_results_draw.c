@@ -97,13 +97,22 @@ static void draw_table(struct app *a, struct grid *g, struct rect r, bool focus)
     widget_scrollbar(g, r, &s->scroll, data->n_shown, s->rows.height);
 }
 
+/* The cell, or the first one that has responses where it has none. */
+static int answering_cell(const struct session *s, int cell)
+{
+    for (int c = 0; c < s->n_cells && !results_responses_has(s, cell); c++)
+        if (results_responses_has(s, c))
+            return c;
+    return cell;
+}
+
 /* The lines of one of those that scroll, from `top` on; how many there are. */
 static int draw_lines(struct app *a, struct grid *g, struct rect in, int top, enum picture which,
                       const struct results_row *row)
 {
     struct results *data = &a->results->data;
     if (which == PICTURE_RESPONSES)
-        return results_responses_draw(g, in, top, a->session, row->cell);
+        return results_responses_draw(g, in, top, a->session, answering_cell(a->session, row->cell));
     if (which == PICTURE_DASHBOARD)
         return results_dashboard_draw(g, in, top, a->session, row->cell,
                                       results_dashboard(data, a->session, row->cell));
@@ -140,8 +149,9 @@ static void draw_picture(struct app *a, struct grid *g, struct rect r, enum pict
         snprintf(title, sizeof title, "%c %.40s" DOT "%.100s", theme_arm_letter(row->arm),
                  a->session->cell[row->cell].arm[row->arm].name, name);
     }
-    if (row && (which == PICTURE_MEMORY || which == PICTURE_RESPONSES || which == PICTURE_ROOFLINE ||
-                which == PICTURE_ABLATION))
+    if (row && which == PICTURE_RESPONSES)
+        results_short_name(&s->data, a->session, answering_cell(a->session, row->cell), note, sizeof note);
+    if (row && (which == PICTURE_MEMORY || which == PICTURE_ROOFLINE || which == PICTURE_ABLATION))
         results_short_name(&s->data, a->session, row->cell, note, sizeof note);
     if (row && which == PICTURE_SPEEDUP)
         results_speedup_title(a->session, row, note, sizeof note);

@@ -111,6 +111,18 @@ expect 'calibrate-larosa keeps a rotation' 0 'rotations/tiny-' '' \
   calibrate-larosa "$work/tiny.json" --text tinyshakespeare --tokens 500 --quiet
 expect 'the arm runs with it' 0 'sparse-40' '' run quick --model "$work/tiny.json" --arm baseline --arm sparse-40 \
   --workload decode --seq 8 --runs 2 --max-rounds 2 --quiet --out "$work/sparse.json"
+cat >"$work/gpt.json" <<'END'
+{"schema": "benchtop/model/1", "name": "tiny-gpt2", "title": "A tiny gpt2", "family": "gpt2", "layers": 2, "d_model": 64,
+ "heads": 4, "kv_heads": 4, "head_dim": 16, "ffn": 256, "vocab": 50257, "vocabulary": "gpt-2", "context": 128,
+ "norm_eps": 1e-5, "tied": true, "published_parameters": 0, "source": "a test"}
+END
+head -c 600 presets/texts/tinyshakespeare.txt >"$work/text.txt"
+expect 'normal against fused says that the output is not equivalent' 0 'output not equivalent' '' run normal-vs-fused \
+  --model "$work/gpt.json" --text "$work/text.txt" --workload tokenize,generate --tokens 4 --seq 8 --runs 2 --max-rounds 2 \
+  --quiet --out "$work/fused.json"
+expect 'and its report holds what was measured' 0 'tokenize: tokens in all \| [0-9]+ \| [0-9]+ \| -[0-9.]+ %' '' \
+  export "$work/fused.json" --to md
+check 'with caches and responses' all_of "$work/out" 'generate: KV cache' '## Responses' 'random weights'
 expect 'vocab biuld' 2 '' 'build' vocab biuld x
 expect 'model show tells keys and tensors' 0 '1 F32 tensors, 256 B' '' model show tests/data/malformed/gguf/v03_valid_tensor_f32.gguf
 expect 'terminal escapes in a file stay in it' 0 'general.name' '' model show tests/data/malformed/gguf/k15_invalid_utf8.gguf
