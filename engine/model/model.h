@@ -49,7 +49,6 @@ struct model_work model_work_lengths(const struct model_spec *m, const struct im
 struct memory_use {
     int64_t weights, activations, kv_cache, overhead; /* overhead: tables, workspaces of libraries, program */
     int64_t peak, average;             /* of the sum while the arm ran; predicted: peak == average */
-    int64_t page_in_ns;                /* measured, of a model's file: reading its bytes; 0: none were read */
     int64_t kv_used;                   /* bytes of kv_cache that hold tokens; the rest is reserved */
     struct memory_pages {              /* how the cache holds them, measured; page_bytes 0: not told */
         int64_t page_bytes, pages;     /* what memory comes in: a sequence's room, a block, a page; held */
@@ -62,4 +61,5 @@ struct memory_use {
         int64_t hidden_growths, exposed_growths; /* times a sequence was given pages */
         int64_t hidden_max_ns, exposed_max_ns;   /* the longest of them */
     } kv_pages;
+    int64_t page_in_ns; /* measured, of a model's file: reading its bytes; 0: none were read */
 };
