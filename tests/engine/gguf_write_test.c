@@ -101,3 +101,163 @@ TEST(every_family_comes_back_with_the_bits_it_was_written_with)
     unlink(path);
     k->ops->close(k);
 }
+
+/* Widths that blocks of 256 divide, one model of each family that has them. */
+static struct model_spec wide(enum model_family family)
+{
+    bool rotates = family == MODEL_LLAMA || family == MODEL_PHI2;
+    struct model_spec m = {.name = "wide",
+                           .family = family,
+                           .layers = 2,
+                           .d_model = 256,
+                           .heads = 4,
+                           .kv_heads = family == MODEL_LLAMA ? 2 : 4,
+                           .head_dim = 64,
+                           .ffn = 512,
+                           .vocab = 300,
+                           .context = 64,
+                           .norm_eps = 1e-5,
+                           .rope_theta = rotates ? 10000 : 0,
+                           .rotary_dims = rotates ? 64 : 0,
+                           .tied = !rotates,
+                           .head_bias = family == MODEL_PHI2};
+    return m;
+}
+
+TEST(block_types_come_back_with_the_bits_they_were_written_with)
+{
+    struct kernels *k = open_cpu();
+    for (int family = MODEL_LLAMA; family <= MODEL_PHI2; family++)
+        for (int p = PRECISION_Q8_0; p <= PRECISION_Q6_K; p++) {
+            struct model_spec m = wide((enum model_family)family);
+            round_trip(k, &m, (enum precision_kind)p);
+        }
+    unlink(path);
+    k->ops->close(k);
+}
+
+TEST(other_precisions_of_a_file_are_made_of_its_values_as_of_synthetic_ones)
+{
+    struct kernels *k = open_cpu();
+    struct model_spec m = wide(MODEL_LLAMA), read;
+    struct error e = {0};
+    CHECK_INT(write_to(k, &m, PRECISION_FP32, path, &e), 0);
+    CHECK_INT(model_find(path, &read, &e), 0);
+    for (int p = PRECISION_FP32; p < PRECISION_STORED; p++) {
+        float before[300], after[300];
+        if (p == PRECISION_W8A8) /* a GPU's */
+            continue;
+        logits_of(k, &m, (enum precision_kind)p, 0, before);
+        logits_of(k, &read, (enum precision_kind)p, 0, after);
+        if (memcmp(before, after, sizeof before) != 0)
+            TEST_FAIL("precision %d: other logits", p);
+    }
+    unlink(path);
+    k->ops->close(k);
+}
+
+TEST(a_written_file_agrees_with_the_double_reference_and_may_be_requantized)
+{
+    static const char again[] = "build/tests/gguf_write_test_again.gguf";
+    struct kernels *k = open_cpu();
+    struct model_spec m = wide(MODEL_LLAMA), read;
+    struct error e = {0};
+    CHECK_INT(write_to(k, &m, PRECISION_FP16, path, &e), 0);
+    CHECK_INT(model_find(path, &read, &e), 0);
+    CHECK_INT(write_to(k, &read, PRECISION_Q4_K, again, &e), 0);
+    CHECK_INT(write_to(k, &read, PRECISION_Q4_K, path, &e), -1);
+    CHECK_CONTAINS(e.text, "the model's own file");
+    CHECK_INT(model_find(again, &read, &e), 0);
+    CHECK_CONTAINS(read.stored.summary, "Q4_K");
+    CHECK_INT(read.stored.like, PRECISION_Q4_K);
+    struct judge j;
+    struct implementation i;
+    implementation_default(&i);
+    i.precision = PRECISION_STORED;
+    i.attention = ATTENTION_FLASH;
+    i.fusion = FUSION_FULL;
+    CHECK_INT(judge_open(&j, k, &read, PRECISION_STORED, &e), 0);
+    CHECK(judge_run(&j, &i, 2, (const int[]){9, 5}, 3, &e) < judge_tolerance(PRECISION_STORED));
+    judge_close(&j);
+    unlink(path);
+    unlink(again);
+    k->ops->close(k);
+}
+
+TEST(a_file_that_changed_since_it_was_looked_at_is_refused_and_nothing_is_kept)
+{
+    struct kernels *k = open_cpu();
+    struct model_spec read;
+    struct error e = {0};
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_FP16, path, &e), 0);
+    CHECK_INT(model_find(path, &read, &e), 0);
+    CHECK_INT(truncate(path, read.stored.file_bytes / 2), 0);
+    struct weights_request q = {.model = &read, .precision = PRECISION_STORED};
+    CHECK(!weights_create(k, &q, NULL, NULL, NULL, &e));
+    CHECK_CONTAINS(e.text, "has changed since it was looked at");
+    struct stat s;
+    CHECK_INT(stat(path, &s), 0); /* the same size and time, but cut short: as if while it was read */
+    read.stored.file_bytes = s.st_size;
+    read.stored.changed_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
+    CHECK(!weights_create(k, &q, NULL, NULL, NULL, &e));
+    CHECK_CONTAINS(e.text, "ends after the file");
+    unlink(path);
+    CHECK(!weights_create(k, &q, NULL, NULL, NULL, &e));
+    CHECK_CONTAINS(e.text, "cannot be opened");
+    CHECK_INT(k->ops->allocated(k), 0);
+    k->ops->close(k);
+}
+
+TEST(what_cannot_be_written_leaves_nothing_behind)
+{
+    struct kernels *k = open_cpu();
+    struct error e = {0};
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_FP16, "build/tests/no/such/folder.gguf", &e), -1);
+    CHECK_CONTAINS(e.text, "create the folder");
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_Q4_K, path, &e), -1);
+    CHECK_INT(e.kind, ERROR_UNSUPPORTED);
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_INT8, path, &e), -1);
+    CHECK_CONTAINS(e.text, "GGUF has no such type");
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_STORED, path, &e), -1);
+    CHECK_CONTAINS(e.text, "no file whose types");
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_FP16, "/dev/null", &e), -1);
+    CHECK_CONTAINS(e.text, "is no file");
+    CHECK(access(path, F_OK) != 0);
+    CHECK_INT(k->ops->allocated(k), 0);
+    k->ops->close(k);
+}
+
+static int allocations, failing; /* of all, the one that fails */
+static void *(*real_alloc)(struct kernels *, size_t);
+
+static void *alloc_or_fail(struct kernels *k, size_t bytes)
+{
+    return ++allocations == failing ? NULL : real_alloc(k, bytes);
+}
+
+TEST(any_allocation_of_the_backend_may_fail_and_nothing_leaks)
+{
+    struct kernels *k = open_cpu();
+    const struct kernel_ops *ops = k->ops;
+    struct kernel_ops failing_ops = *ops;
+    struct model_spec read;
+    struct error e = {0};
+    CHECK_INT(write_to(k, &judge_models[3], PRECISION_FP16, path, &e), 0);
+    CHECK_INT(model_find(path, &read, &e), 0);
+    struct weights_request q = {.model = &read, .precision = PRECISION_STORED};
+    real_alloc = ops->alloc;
+    failing_ops.alloc = alloc_or_fail;
+    k->ops = &failing_ops;
+    weights_release(weights_create(k, &q, NULL, NULL, NULL, &e));
+    int all = allocations;
+    CHECK(all >= 20);
+    for (failing = 1; failing <= all; failing++) {
+        allocations = 0;
+        CHECK(!weights_create(k, &q, NULL, NULL, NULL, &e));
+        CHECK_INT(e.kind, ERROR_MEMORY);
+        CHECK_INT(k->ops->allocated(k), 0);
+    }
+    k->ops = ops;
+    unlink(path);
+    k->ops->close(k);
+}

@@ -1,6 +1,8 @@
 /* Any bytes as a GGUF file: never a crash, a hang or a read outside; what is accepted keeps every promise of
- * the header: names are found, tensors lie inside and apart, strings can be walked to their end. */
-#include "engine/model/gguf.h"
+ * the header: names are found, tensors lie inside and apart, strings can be walked to their end. What passes
+ * for a model has dimensions whose every array lies in the file. */
+#include "engine/model/gguf_model.h"
+#include "engine/model/weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +59,27 @@ static void look_at_tensors(const struct gguf *g)
     }
 }
 
+static void look_at_model(const struct gguf *g)
+{
+    struct model_spec m;
+    struct error e = {0};
+    if (gguf_model_spec(g, "fuzz", &m, &e) != 0) {
+        must(e.text[0] != 0, "a model refused without a word");
+        return;
+    }
+    must(m.layers > 0 && m.d_model > 0 && m.vocab > 1, "a model without dimensions");
+    must(weights_measure_stored(g, &m, &e) == 0, "a model that cannot be measured");
+    must(m.stored.bytes > 0 && m.stored.product_bytes <= m.stored.bytes, "a model without bytes");
+    for (int a = 0; a < MODEL_ARRAYS; a++)
+        for (int l = 0; gguf_model_has(&m, (enum model_array)a) && l < (a < MODEL_NORM1 ? 1 : m.layers);
+             l++) {
+            struct gguf_slice s;
+            must(gguf_model_slice(g, &m, (enum model_array)a, l, &s, &e) == 0,
+                 "an array that was there is not");
+            must(gguf_model_file_row(&s, s.rows - 1) < s.rows, "a row outside its array");
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct gguf g;
@@ -67,6 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     look_at_values(&g);
     look_at_tensors(&g);
+    look_at_model(&g);
     gguf_close(&g);
     return 0;
 }
