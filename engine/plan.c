@@ -5,6 +5,7 @@
 #include "engine/model/larosa.h"
 #include "engine/model/model_find.h"
 #include "engine/model/native.h"
+#include "engine/model/vocabulary.h"
 #include "engine/model/weights.h"
 #include "engine/runners/fake.h"
 #include "presets/catalog.h"
@@ -131,7 +132,10 @@ static void plan_work(const struct preset *p, const struct device *d, const stru
             arm->sample_s = arm->limit_tokens_per_second = (double)NAN;
             continue;
         }
-        arm->work = model_work_ragged(m, i, c->workload, c->batch, c->seq, c->tokens, p->shortest);
+        struct model_spec runs = *m;
+        if (!is_fake(d))
+            vocabulary_model(m, i->vocabulary, &runs, NULL); /* supported: it can be had */
+        arm->work = model_work_ragged(&runs, i, c->workload, c->batch, c->seq, c->tokens, p->shortest);
         if (is_fake(d)) {
             struct runner_request q = request_of(p, plan, c, a);
             struct fake_law law = fake_law_of(p, &q);

@@ -1,5 +1,5 @@
 /* benchtop tokenize: ids of the text on standard input, one line per line of text. */
-#include "engine/model/tokenizer.h"
+#include "engine/model/vocabulary.h"
 #include "engine/text.h"
 #include "tui/command.h"
 #include "tui/output.h"
@@ -71,17 +71,14 @@ static int tokenize(const struct tokenizer *t, const struct request *r, struct e
 
 int command_tokenize(const struct request *r)
 {
-    struct gguf g;
     struct error e = {0};
+    char name[64];
     if (!r->vocabulary) {
         error_set(&e, ERROR_USAGE,
-                  "tokenize needs a vocabulary: `benchtop tokenize --model FILE.gguf < TEXT`");
+                  "tokenize needs a vocabulary: `benchtop tokenize --model gpt2-124m < TEXT`");
         return output_error(&e);
     }
-    if (gguf_open(r->vocabulary, &g, &e) != 0)
-        return output_error(&e);
-    struct tokenizer *t = tokenizer_open(&g, &e);
-    gguf_close(&g);
+    struct tokenizer *t = vocabulary_tokenizer(r->vocabulary, name, sizeof name, &e);
     int code = t ? tokenize(t, r, &e) : output_error(&e);
     tokenizer_free(t);
     return code;

@@ -607,9 +607,11 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
         error_set(e, ERROR_MEMORY, "no memory to load %s: close other programs", m->name);
         return NULL;
     }
+    struct weights_request read = *q; /* an adapted vocabulary's rows are made of all of the model's */
+    read.vocabulary = NULL;
     struct weights_walk walk = {.visit = make,
                                 .w = w,
-                                .total = weights_bytes(q),
+                                .total = weights_bytes(&read),
                                 .progress = progress,
                                 .cancelled = cancelled,
                                 .who = who,

@@ -90,6 +90,41 @@ static void read_row(struct kernels *k, const struct kernel_matrix *m, int row, 
     k->ops->read_matrix(k, m, row, 1, out);
 }
 
+/* Blocks of 32 columns are as wide as the model's rows; predicted, made, counted and given back alike. */
+TEST(block_formats_keep_the_rows_of_kept_tokens)
+{
+    struct kernels *k = open_cpu();
+    struct model_spec m = small(true, false);
+    struct error e = {0};
+    struct vocabulary *v = vocabulary_open(&m, name, &e);
+    for (int p = PRECISION_Q8_0; v && p <= PRECISION_Q4_0; p++) {
+        struct weights *own = make(k, &m, (enum precision_kind)p, NULL);
+        struct weights *w = make(k, &m, (enum precision_kind)p, name);
+        struct weights_request q = {
+            .model = &m, .precision = (enum precision_kind)p, .seed = 3, .vocabulary = name};
+        CHECK_INT(w->bytes, weights_bytes(&q));
+        for (int row = 0; row < 40000; row += 211) {
+            float got[32], want[32];
+            const int32_t *id;
+            double worst = 0, largest = 0;
+            CHECK_INT(vocabulary_parts(v, row, &id), 1);
+            k->ops->read_matrix(k, &w->embedding, row, 1, got);
+            k->ops->read_matrix(k, &own->embedding, *id, 1, want);
+            for (int c = 0; c < 32; c++) {
+                worst = fmax(worst, fabs((double)got[c] - (double)want[c]));
+                largest = fmax(largest, fabs((double)want[c]));
+            }
+            CHECK(worst <= (p == PRECISION_Q8_0 ? 0.01 : 0.15) * largest);
+        }
+        weights_release(own);
+        weights_release(w);
+    }
+    CHECK(v != NULL);
+    CHECK_INT(k->ops->allocated(k), 0);
+    vocabulary_free(v);
+    k->ops->close(k);
+}
+
 /* Every 97th row in fp32 against the published sums, and in other types within their rounding. */
 TEST(rows_are_weighted_sums_with_the_last_token_heaviest_below_and_the_first_above)
 {

@@ -85,6 +85,9 @@ expect 'a file that is not there' 1 '' 'cannot be opened' tokenize --model x.ggu
 expect 'a file without a vocabulary' 1 '' 'no vocabulary' tokenize --model tests/data/malformed/gguf/v02_valid_kv.gguf
 printf 'Hello world\n\n a' | b tokenize --model $vocabulary >"$work/out" 2>"$work/err"
 check 'tokenize gives a line of ids per line of text' test "$(cat "$work/out")" = $'15496 995\n\n257'
+printf 'Hello world' | b tokenize --model gpt2-124m >"$work/out" 2>"$work/err"
+check 'tokenize takes a model by its name' test "$(cat "$work/out")" = '15496 995'
+expect 'tokenize with a model that names no vocabulary' 2 '' 'names no vocabulary' tokenize --model llama-7b
 printf 'a\nb' | b tokenize --model $vocabulary --whole >"$work/out" 2>"$work/err"
 check 'tokenize --whole takes one text' test "$(cat "$work/out")" = '64 198 65'
 check 'vocab build writes a vocabulary and tells what it saves' bash -c "'$BENCHTOP' vocab build gpt-2 --text tinyshakespeare --split 50 --out '$work/v.json' >'$work/out'"
