@@ -250,8 +250,11 @@ static bool action(struct app *a, enum action what)
 
 /* ---- picture ---- */
 
-static void draw_sentence(const struct duel_state *s, struct grid *g, struct rect r)
+static void draw_sentence(const struct app *a, struct grid *g, struct rect r)
 {
+    const struct duel_state *s = a->duel;
+    bool now = app_running(a) && s->of == a->live_session && s->cell == a->cell;
+    const char *phase = now ? a->phase : ""; /* "warm-up": what is waited for */
     const struct session_cell *c = &s->of->cell[s->cell];
     char text[512], cost[160] = "";
     /* Against the session's first arm, whichever of the two it is. */
@@ -265,8 +268,8 @@ static void draw_sentence(const struct duel_state *s, struct grid *g, struct rec
     else if (c->status > CELL_OK && c->reason[0])
         snprintf(text, sizeof text, "this cell has no duel: %s", c->reason);
     else
-        snprintf(text, sizeof text, "%s against %s: no round is complete yet", c->arm[s->candidate].name,
-                 c->arm[s->baseline].name);
+        snprintf(text, sizeof text, "%s against %s: no round is complete yet%s%s", c->arm[s->candidate].name,
+                 c->arm[s->baseline].name, phase[0] ? ": " : "", phase);
     if (r.height > 1)
         widget_paragraph(g, (struct rect){r.x + 1, r.y, r.width - 2, r.height}, STYLE_SENTENCE, text);
     else
@@ -456,7 +459,7 @@ static void draw(struct app *a, struct grid *g, struct rect r)
     }
     int n_arms = s->of->cell[s->cell].n_arms;
     layout_duel(r, n_arms, s->duel.n_spoilers, s->matrix, panel);
-    draw_sentence(s, g, panel[DUEL_SENTENCE]);
+    draw_sentence(a, g, panel[DUEL_SENTENCE]);
     draw_progress(a, g, panel[DUEL_PROGRESS]);
     if (panel[DUEL_RATIO].width > 0)
         draw_ratio(s, g, panel[DUEL_RATIO]);
