@@ -67,10 +67,52 @@ static void sift(struct candidate *heap, int n, int at)
     }
 }
 
+static double weight_of(const struct sampler *s, float logit, float max)
+{
+    return exp(((double)logit - (double)max) / s->how.temperature);
+}
+
+/* The likeliest leave the heap in order, to its far end, until there are k or they hold `enough`. */
+static int take_likeliest(struct sampler *s, int n, int k, double enough, double *sum)
+{
+    struct candidate *heap = s->candidate;
+    float max = heap[0].logit;
+    int taken = 0;
+    for (*sum = 0; taken < k && *sum < enough; taken++) {
+        struct candidate best = heap[0];
+        heap[0] = heap[n - 1 - taken];
+        heap[n - 1 - taken] = best;
+        sift(heap, n - 1 - taken, 0);
+        s->weight[taken] = weight_of(s, best.logit, max);
+        *sum += s->weight[taken];
+    }
+    return taken;
+}
+
+/* Of the k likeliest, the fewest that hold top_p of what the k hold. */
+static int cut_share(const struct sampler *s, int k, double *sum)
+{
+    double enough = s->how.top_p * *sum;
+    int kept = 0;
+    for (*sum = 0; kept < k && (kept == 0 || *sum < enough); kept++)
+        *sum += s->weight[kept];
+    return kept;
+}
+
+static int draw(const struct sampler *s, int n, double sum, struct random *g)
+{
+    double at = random_uniform(g) * sum;
+    int chosen = 0;
+    while (chosen < n - 1 && at >= s->weight[chosen])
+        at -= s->weight[chosen++];
+    return chosen;
+}
+
 int32_t sampler_choose(struct sampler *s, const float *logits, struct random *g)
 {
     struct candidate *heap = s->candidate;
-    int n = 0;
+    int n = 0, taken;
+    double sum = 0;
     for (int i = 0; i < s->n; i++)
         if (isfinite(logits[i]))
             heap[n++] = (struct candidate){logits[i], i};
@@ -78,44 +120,17 @@ int32_t sampler_choose(struct sampler *s, const float *logits, struct random *g)
         return 0;
     for (int i = n / 2 - 1; i >= 0; i--)
         sift(heap, n, i);
-    float max = heap[0].logit;
     if (sampler_is_greedy(&s->how))
         return heap[0].id;
-    /* Taken from the heap in order while they count: the likeliest come out first, to the heap's far end. */
-    int k = s->how.top_k > 0 && s->how.top_k < n ? s->how.top_k : n, taken = 0;
-    bool all = k == n && !(s->how.top_p < 1);
-    double sum = 0, total = 0;
-    for (int i = 0; i < n && (all || !(s->how.top_k > 0)); i++)
-        total += exp(((double)heap[i].logit - (double)max) / s->how.temperature);
-    if (all) {
-        for (int i = 0; i < n; i++)
-            s->weight[i] = exp(((double)heap[i].logit - (double)max) / s->how.temperature);
-        taken = n;
-        sum = total;
-    } else {
-        bool whole = !(s->how.top_k > 0); /* of what the share is taken: all, or the k likeliest */
-        while (taken < k) {
-            struct candidate best = heap[0];
-            heap[0] = heap[n - 1 - taken];
-            heap[n - 1 - taken] = best;
-            sift(heap, n - 1 - taken, 0);
-            s->weight[taken] = exp(((double)best.logit - (double)max) / s->how.temperature);
-            sum += s->weight[taken++];
-            if (whole && sum >= s->how.top_p * total)
-                break;
-        }
-        if (!whole && s->how.top_p < 1) {
-            double part = 0;
-            int kept = 0;
-            while (kept < taken && (kept == 0 || part < s->how.top_p * sum))
-                part += s->weight[kept++];
-            taken = kept;
-            sum = part;
-        }
+    if (s->how.top_k > 0 && s->how.top_k < n) {
+        taken = take_likeliest(s, n, s->how.top_k, INFINITY, &sum);
+        taken = cut_share(s, taken, &sum);
+        return heap[n - 1 - draw(s, taken, sum, g)].id;
     }
-    double at = random_uniform(g) * sum;
-    int chosen = 0;
-    while (chosen < taken - 1 && at >= s->weight[chosen])
-        at -= s->weight[chosen++];
-    return all ? heap[chosen].id : heap[n - 1 - chosen].id;
+    for (int i = 0; i < n; i++)
+        sum += s->weight[i] = weight_of(s, heap[i].logit, heap[0].logit);
+    if (!(s->how.top_p < 1)) /* all of them, in whatever order */
+        return heap[draw(s, n, sum, g)].id;
+    taken = take_likeliest(s, n, n, s->how.top_p * sum, &sum);
+    return heap[n - 1 - draw(s, taken, sum, g)].id;
 }
