@@ -98,6 +98,33 @@ static void check_pairs(struct report *r, struct judge *j, int model, enum preci
     }
 }
 
+/* Sparse activations in fp32, where the reference leaves out exactly the same: rotated weights that keep
+ * every channel against the original model, then lists (decode) and masks (a prompt). */
+static int check_sparse(struct report *r, struct kernels *k, int model, const char *device, struct error *e)
+{
+    struct implementation i;
+    struct judge j;
+    implementation_default(&i);
+    i.sparsity = 1e-9;
+    i.fusion = FUSION_FULL;
+    if (native_supports(device, &judge_models[model], &i, WORKLOAD_DECODE, NULL))
+        return 0;
+    if (judge_open_rotated(&j, k, &judge_models[model], i.precision, e))
+        return -1;
+    check(r, &j, &i, "rotated, decode 3 after 5", 1, (const int[]){5}, 3);
+    judge_close(&j);
+    for (int fused = 0; fused < 2; fused++) {
+        i.sparsity = 0.4;
+        i.fusion = fused ? FUSION_FULL : 0;
+        if (judge_open_sparse(&j, k, &judge_models[model], i.precision, i.sparsity, e))
+            return -1;
+        check(r, &j, &i, "prefill 12", 1, (const int[]){12}, 0);
+        check(r, &j, &i, "decode 3 after 5", 1, (const int[]){5}, 3);
+        judge_close(&j);
+    }
+    return 0;
+}
+
 int native_selftest(const char *device, void (*line)(void *who, const struct selftest_line *), void *who,
                     struct error *e)
 {
@@ -125,6 +152,9 @@ int native_selftest(const char *device, void (*line)(void *who, const struct sel
                 check_all(&report, &j, plain.precision);
             judge_close(&j);
         }
+    for (int m = 0; m < JUDGE_MODELS && !failed; m++)
+        if (judge_models[m].family == MODEL_LLAMA)
+            failed = check_sparse(&report, k, m, device, e);
     k->ops->close(k);
     return failed ? -1 : report.failures;
 }

@@ -226,6 +226,27 @@ TEST(int8_weights_cost_a_byte_each_and_a_scale_per_channel)
     CHECK(model_work(m, &i, WORKLOAD_DECODE, 1, 0, 0).bytes < 0.6 * 7504658432.0);
 }
 
+TEST(sparse_activations_cost_the_channels_they_keep)
+{
+    const struct model_spec *m = find("llama3-1b");
+    struct implementation i = with_precision(PRECISION_BF16), dense = i;
+    i.sparsity = 0.4;
+    CHECK_INT(model_kept(2048, 0.4, true), 1392);
+    CHECK_INT(model_kept(2048, 0.4, false), 1064);
+    CHECK_INT(model_kept(2048, 0, true), 2048);
+    CHECK_INT(model_kept(100, 0.9, false), 5); /* half of what 0.9 leaves, not 1 - 1.08 */
+    CHECK_INT(model_kept(2, 0.9, true), 1);
+    double layer = 1392.0 * (3072 + 16384) + 1064.0 * 2048 + 4259.0 * 2048, head = 128256.0 * 2048;
+    double kv = (double)model_kv_bytes_per_token(m, PRECISION_BF16);
+    CHECK_CLOSE(model_work(m, &i, WORKLOAD_DECODE, 1, 0, 0).bytes, 2 * (16 * layer + head) + kv, 1e-12);
+    /* Tokens that each keep their own channels touch nearly all of them together. */
+    double prompt = model_work(m, &i, WORKLOAD_PREFILL, 1, 100, 0).bytes,
+           whole = model_work(m, &dense, WORKLOAD_PREFILL, 1, 100, 0).bytes;
+    CHECK_CLOSE(prompt, whole, 1e-9);
+    CHECK(model_work(m, &i, WORKLOAD_PREFILL, 1, 100, 0).flops <
+          0.7 * model_work(m, &dense, WORKLOAD_PREFILL, 1, 100, 0).flops);
+}
+
 TEST(an_encoder_attends_in_both_directions_and_caches_nothing)
 {
     const struct model_spec *m = find("bert-base-mlm");
