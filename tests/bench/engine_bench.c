@@ -140,6 +140,82 @@ static void bench_model(struct runner *r, struct kernels *k, const char *model, 
     }
 }
 
+/* ---- what each format of the weights makes of the memory ---- */
+
+enum { FORMAT_ROWS = 16384, FORMAT_COLS = 8192 };
+
+static struct kernel_matrix format_matrix(struct kernels *k, enum kernel_dtype dtype, size_t part[3])
+{
+    struct kernel_matrix m = {.dtype = dtype, .rows = FORMAT_ROWS, .cols = FORMAT_COLS};
+    kernel_matrix_parts(dtype, m.rows, m.cols, part);
+    m.data = k->ops->alloc(k, part[0]);
+    m.scales = part[1] ? k->ops->alloc(k, part[1]) : NULL;
+    m.codes = part[2] ? k->ops->alloc(k, part[2]) : NULL;
+    if (m.data)
+        k->ops->generate(k, &m, 1, 2, KERNEL_UNIFORM, 1);
+    return m;
+}
+
+static void drop_matrix(struct kernels *k, struct kernel_matrix *m, const size_t part[3])
+{
+    k->ops->free(k, m->data, part[0]);
+    k->ops->free(k, m->scales, part[1]);
+    k->ops->free(k, m->codes, part[2]);
+}
+
+/* Seconds of one row of x by m, the better of two. */
+static double product_seconds(struct kernels *k, const struct kernel_matrix *m, const float *x, float *out)
+{
+    struct kernel_event *from = k->ops->event_create(k), *to = k->ops->event_create(k);
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 2; i++) {
+        k->ops->event_record(k, from);
+        k->ops->product(k, out, FORMAT_ROWS, x, FORMAT_COLS, m, NULL, 1, NULL);
+        k->ops->event_record(k, to);
+        k->ops->synchronize(k);
+        int64_t span = k->ops->event_span_ns(k, from, to);
+        best = span < best ? span : best;
+    }
+    k->ops->event_destroy(k, from);
+    k->ops->event_destroy(k, to);
+    return (double)best / 1e9;
+}
+
+/* A matrix far larger than any cache, one row of x, every format: bytes per second against the memory's of
+ * the same moment, and the time of fp32 over its own, medians of paired rounds. */
+static void bench_formats(struct kernels *k)
+{
+    size_t base_part[3], part[3];
+    float *x = k->ops->alloc(k, FORMAT_COLS * sizeof *x), *out = k->ops->alloc(k, FORMAT_ROWS * sizeof *out);
+    struct kernel_matrix base = format_matrix(k, KERNEL_FP32, base_part);
+    for (int i = 0; x && i < FORMAT_COLS; i++)
+        x[i] = (float)(i % 17 - 8) / 8;
+    for (int d = 0; x && out && base.data && d < KERNEL_DTYPES; d++) {
+        struct kernel_matrix m = format_matrix(k, (enum kernel_dtype)d, part);
+        double rate[ROUNDS], share[ROUNDS], gain[ROUNDS];
+        double bytes = (double)kernel_matrix_bytes(m.dtype, m.rows, m.cols);
+        for (int round = -1; m.data && round < ROUNDS; round++) {
+            double top = k->ops->measure_read(k, 0.1), t = product_seconds(k, &m, x, out),
+                   whole = product_seconds(k, &base, x, out);
+            if (round < 0)
+                continue;
+            rate[round] = bytes / t;
+            share[round] = bytes / t / top;
+            gain[round] = whole / t;
+        }
+        if (m.data)
+            printf("  %-7s %6.3f bits a weight  %6.2f GB/s   %5.1f %% of read   %5.2f x the speed of fp32\n",
+                   kernel_dtype_name(m.dtype), 8 * bytes / ((double)FORMAT_ROWS * FORMAT_COLS),
+                   median(rate, ROUNDS) / 1e9, 100 * median(share, ROUNDS), median(gain, ROUNDS));
+        drop_matrix(k, &m, part);
+    }
+    if (!base.data)
+        printf("  no memory for half a gigabyte of weights: close other programs\n");
+    drop_matrix(k, &base, base_part);
+    k->ops->free(k, x, FORMAT_COLS * sizeof *x);
+    k->ops->free(k, out, FORMAT_ROWS * sizeof *out);
+}
+
 int main(void)
 {
     static const struct shapes gpt2 = {KERNEL_FP32, {{2304, 768}, {768, 768}, {3072, 768}, {768, 3072}}};
@@ -165,6 +241,8 @@ int main(void)
     bench_model(r, k, "gpt2-124m", PRECISION_FP32, &gpt2);
     printf("llama, 12 layers, d 768, ffn 2048, vocabulary 32000, bf16\n");
     bench_model(r, k, "llama-134m", PRECISION_BF16, &llama);
+    printf("formats of the weights, %d x %d, one row of x\n", FORMAT_ROWS, FORMAT_COLS);
+    bench_formats(k);
     r->ops->close(r);
     k->ops->close(k);
     printf("%d missed\n", missed);
