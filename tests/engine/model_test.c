@@ -161,6 +161,29 @@ TEST(decode_bytes_give_the_known_ceilings)
     }
 }
 
+/* 2.65, 14.16 and 23.59 MB of state per sequence, read and written by each step, at any context. */
+TEST(a_state_space_models_decode_moves_its_state_and_no_cache)
+{
+    static const struct {
+        const char *name;
+        double state;
+    } rows[] = {{"mamba-130m", 2654208}, {"mamba-1.4b", 14155776}, {"mamba-2.8b", 23592960}};
+    struct implementation i = with_precision(PRECISION_BF16);
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        const struct model_spec *m = find(rows[r].name);
+        double weights = 2 * (double)model_product_parameters(m);
+        for (int batch = 1; batch <= 8; batch += 7)
+            for (int context = 1; context < 1 << 20; context *= 1000)
+                CHECK_CLOSE(model_work(m, &i, WORKLOAD_DECODE, batch, context, 0).bytes,
+                            weights + batch * 2 * rows[r].state, 1e-12);
+        /* blocks of GGUF files leave the small projections in 16 bits */
+        struct implementation blocks = with_precision(PRECISION_Q8_0);
+        double small = (double)m->layers * m->mamba.inner * (2.0 * m->mamba.dt_rank + 2.0 * m->mamba.state);
+        CHECK_CLOSE(model_work(m, &blocks, WORKLOAD_DECODE, 1, 9, 0).bytes,
+                    (weights / 2 - small) * 34 / 32 + small * 2 + 2 * rows[r].state, 1e-12);
+    }
+}
+
 TEST(prefill_flops_equal_the_known_totals)
 {
     static const struct {
