@@ -1,7 +1,8 @@
 /* benchtop model show FILE: what is in a GGUF file. */
 #include "engine/columns.h"
 #include "engine/figure.h"
-#include "engine/model/gguf.h"
+#include "engine/model/gguf_model.h"
+#include "engine/model/weights.h"
 #include "tui/command.h"
 #include "tui/output.h"
 
@@ -131,6 +132,33 @@ static void print_totals(const struct gguf *g, struct text *out)
     }
 }
 
+/* What benchtop makes of it: the family and its size, or why it computes nothing with the file. */
+static void print_model(const struct gguf *g, const char *path, struct text *out)
+{
+    struct model_spec m;
+    struct error e = {0};
+    char bytes[FIGURE_TEXT];
+    if (gguf_model_spec(g, path, &m, &e) != 0 || weights_measure_stored(g, &m, &e) != 0) {
+        text_format(out, "no model that runs here: %s\n\n", e.text);
+        return;
+    }
+    text_format(out, "%s, %.4g million parameters, %d layers of %d, %d tokens, ", model_family_name(m.family),
+                (double)m.stored.parameters / 1e6, m.layers, m.d_model, m.vocab);
+    if (m.context > 0)
+        text_format(out, "context %d\n", m.context);
+    else
+        text_add(out, "any context\n");
+    text_format(out, "precision stored: %s; %s of weights\n", m.stored.summary,
+                figure_bytes((double)m.stored.bytes, bytes, sizeof bytes));
+    if (m.stored.split_qkv > 0 || m.stored.split_gate_up > 0)
+        text_format(out,
+                    "q, k and v have different types in %d layers, gate and up in %d: products apart there\n",
+                    m.stored.split_qkv, m.stored.split_gate_up);
+    if (m.headless)
+        text_add(out, "no head: its output is the first token's hidden state\n");
+    text_add(out, "\n");
+}
+
 int command_model_show(const char *path)
 {
     struct gguf g;
@@ -141,6 +169,7 @@ int command_model_show(const char *path)
         return output_error(&e);
     text_format(&out, "GGUF version %u, %zu keys, %zu tensors, alignment %u, %s\n\n", g.version, g.n_values,
                 g.n_tensors, g.alignment, figure_bytes((double)g.size, bytes, sizeof bytes));
+    print_model(&g, path, &out);
     print_values(&g, &out);
     if (g.n_tensors > 0) {
         text_add(&out, "\n");
