@@ -170,7 +170,8 @@ static int choose_windows(struct job *j, struct runner_arm *a, struct error *e)
 {
     bool perplexity = a->workload == WORKLOAD_PERPLEXITY;
     int64_t tokens = a->quality_tokens > 0 ? a->quality_tokens : perplexity ? INT64_MAX : WINDOW;
-    j->length = perplexity ? a->seq : WINDOW < a->w->model.context ? WINDOW : a->w->model.context;
+    int context = a->w->model.context; /* 0: any, of a state-space model */
+    j->length = perplexity ? a->seq : context > 0 && context < WINDOW ? context : WINDOW;
     int64_t have = inputs_tokens(a->in, perplexity ? tokens : j->length, e);
     if (have < 0)
         return -1;
