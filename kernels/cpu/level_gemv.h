@@ -56,11 +56,17 @@ struct gemv_stream {
     int64_t stride, ahead;
 };
 
-/* Rows apart: what comes GEMV_AHEAD bytes later in the stream stands whole rows further in memory. */
-INLINE struct gemv_stream gemv_apart(int64_t stride, int64_t width, int64_t element)
+INLINE struct gemv_stream gemv_dense(int64_t width, enum kernel_dtype dtype)
 {
+    return (struct gemv_stream){width * (int64_t)kernel_dtype_bytes_of(dtype), GEMV_AHEAD};
+}
+
+/* Rows apart: what comes GEMV_AHEAD bytes later in the stream stands whole rows further in memory. */
+INLINE struct gemv_stream gemv_apart(int64_t stride, int64_t width, enum kernel_dtype dtype)
+{
+    int64_t element = (int64_t)kernel_dtype_bytes_of(dtype);
     int64_t rows = (GEMV_AHEAD + width * element - 1) / (width * element);
-    return (struct gemv_stream){stride * element, stride == width ? GEMV_AHEAD : rows * stride * element};
+    return (struct gemv_stream){stride * element, rows * stride * element};
 }
 
 /* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read
@@ -129,20 +135,22 @@ static void gemv(float *out, int64_t out_stride, const struct kernel_matrix *m, 
     }
 }
 
-INLINE void scored_rows_as(float *out, int64_t out_stride, const void *keys, int64_t stride,
-                           enum kernel_dtype dtype, int tokens, int width, const float *q, int64_t q_stride,
-                           int rows)
+/* Dense rows are a case of their own below, so that the compiler knows how far to fetch ahead. */
+INLINE void scored_rows_as(float *out, int64_t out_stride, const char *keys, enum kernel_dtype dtype,
+                           int tokens, int width, const float *q, int64_t q_stride, int rows,
+                           struct gemv_stream from)
 {
-    int64_t element = (int64_t)kernel_dtype_bytes_of(dtype), tiles = 16384 / (GEMV_TILE * width * element);
+    int64_t row_bytes = width * (int64_t)kernel_dtype_bytes_of(dtype),
+            tiles = 16384 / (GEMV_TILE * row_bytes);
     int64_t block = rows <= 4 ? tokens : GEMV_TILE * (tiles > 1 ? tiles : 1); /* as in gemv */
     for (int64_t t = 0; t < tokens; t += block) {
         struct kernel_matrix part = {.dtype = dtype,
                                      .rows = tokens - t < block ? tokens - t : block,
                                      .cols = width,
-                                     .data = (char *)(uintptr_t)keys + t * stride * element};
+                                     .data = (char *)(uintptr_t)keys + t * from.stride};
         for (int b = 0; b < rows; b += 4)
-            gemv_batch(out + b * out_stride + t, out_stride, &part, gemv_apart(stride, width, element), dtype,
-                       q + b * q_stride, q_stride, rows - b < 4 ? rows - b : 4);
+            gemv_batch(out + b * out_stride + t, out_stride, &part, from, dtype, q + b * q_stride, q_stride,
+                       rows - b < 4 ? rows - b : 4);
     }
 }
 
@@ -151,41 +159,48 @@ static void scored_rows(float *out, int64_t out_stride, const void *keys, int64_
                         int rows)
 {
     switch (dtype) {
+#define CASE(AS)                                                                                             \
+    if (stride == width)                                                                                     \
+        scored_rows_as(out, out_stride, keys, AS, tokens, width, q, q_stride, rows, gemv_dense(width, AS));  \
+    else                                                                                                     \
+        scored_rows_as(out, out_stride, keys, AS, tokens, width, q, q_stride, rows,                          \
+                       gemv_apart(stride, width, AS))
     case KERNEL_FP16:
-        scored_rows_as(out, out_stride, keys, stride, KERNEL_FP16, tokens, width, q, q_stride, rows);
+        CASE(KERNEL_FP16);
         break;
     case KERNEL_BF16:
-        scored_rows_as(out, out_stride, keys, stride, KERNEL_BF16, tokens, width, q, q_stride, rows);
+        CASE(KERNEL_BF16);
         break;
     default: /* caches are held in nothing else */
-        scored_rows_as(out, out_stride, keys, stride, KERNEL_FP32, tokens, width, q, q_stride, rows);
+        CASE(KERNEL_FP32);
     }
+#undef CASE
 }
 
-/* Columns [i, i + U W) of one row of sums. */
+/* Columns [i, i + U W) of one row of sums. One index into `values`: with a pointer of its own per row decode
+ * of fp32 heads of 64 took 10 % longer. */
 INLINE void weighted_columns(float *out, const float *weight, const void *values, struct gemv_stream from,
                              enum kernel_dtype dtype, int tokens, int i, const int U)
 {
     vf sum[8];
     for (int u = 0; u < U; u++)
         sum[u] = v_load(out + i + u * W);
-    const int64_t bytes = (int64_t)kernel_dtype_bytes_of(dtype);
+    const int64_t bytes = (int64_t)kernel_dtype_bytes_of(dtype), stride = from.stride / bytes;
     for (int t = 0; t < tokens; t++) {
-        const char *row = (const char *)values + t * from.stride;
+        const char *next = (const char *)values + (t * stride + i) * bytes + from.ahead;
         for (int64_t byte = 0; byte < U * W * bytes; byte += 64)
-            __builtin_prefetch(row + i * bytes + from.ahead + byte);
+            __builtin_prefetch(next + byte);
         for (int u = 0; u < U; u++)
-            sum[u] = v_fma(v_set(weight[t]), v_load_as(row, dtype, i + u * W), sum[u]);
+            sum[u] = v_fma(v_set(weight[t]), v_load_as(values, dtype, t * stride + i + u * W), sum[u]);
     }
     for (int u = 0; u < U; u++)
         v_store(out + i + u * W, sum[u]);
 }
 
 INLINE void weighted_rows_as(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
-                             const void *values, int64_t stride, enum kernel_dtype dtype, int tokens,
-                             int width, int rows)
+                             const void *values, enum kernel_dtype dtype, int tokens, int width, int rows,
+                             struct gemv_stream from)
 {
-    struct gemv_stream from = gemv_apart(stride, width, (int64_t)kernel_dtype_bytes_of(dtype));
     for (int b = 0; b < rows; b++, out += out_stride, weight += weight_stride) {
         int i = 0;
         for (; i + 8 * W <= width; i += 8 * W)
@@ -208,18 +223,21 @@ static void weighted_rows(float *out, int64_t out_stride, const float *weight, i
                           int rows)
 {
     switch (dtype) {
+#define CASE(AS)                                                                                             \
+    if (stride == width)                                                                                     \
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, AS, tokens, width, rows,            \
+                         gemv_dense(width, AS));                                                             \
+    else                                                                                                     \
+        weighted_rows_as(out, out_stride, weight, weight_stride, values, AS, tokens, width, rows,            \
+                         gemv_apart(stride, width, AS))
     case KERNEL_FP16:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_FP16, tokens, width,
-                         rows);
+        CASE(KERNEL_FP16);
         break;
     case KERNEL_BF16:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_BF16, tokens, width,
-                         rows);
+        CASE(KERNEL_BF16);
         break;
-    case KERNEL_INT8:
-        break; /* caches are not held in int8 */
     default:
-        weighted_rows_as(out, out_stride, weight, weight_stride, values, stride, KERNEL_FP32, tokens, width,
-                         rows);
+        CASE(KERNEL_FP32);
     }
+#undef CASE
 }
