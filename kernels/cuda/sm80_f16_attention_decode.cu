@@ -31,6 +31,13 @@ namespace
 {
 enum { TOKENS = 16, ROWS = CUDA_DECODE_F16_ROWS };
 
+/* Rows of k and v asked for together at D = 256: what each assembler back end fits into 255 registers. */
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 1200
+enum { LARGE_LOADS = 8 };
+#else
+enum { LARGE_LOADS = 16 };
+#endif
+
 template <int D> struct shape {
     enum {
         WARPS = D <= 128 ? 4 : 2,
@@ -78,8 +85,7 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
             base = block * g.block_stride + (int64_t)at.kv_head * g.head_stride +
                    (int64_t)inside * g.token_stride;
         }
-        /* Not whole at D = 256: sixteen addresses at once would not fit the registers of sm_120. */
-#pragma unroll(D <= 128 ? TOKENS * (D / 8) / WARP : 8)
+#pragma unroll(D <= 128 ? TOKENS * (D / 8) / WARP : LARGE_LOADS)
         for (int i = lane; i < TOKENS * (D / 8); i += WARP) {
             int row = i / (D / 8), chunk = i % (D / 8);
             bool take = first + row < end && chunk < chunks;
