@@ -309,6 +309,23 @@ static void print_percentile_note(const struct session *s, int width, struct tex
         columns_wrap(line, width, 2, out);
 }
 
+/* More than was measured is no feat of the arm: the ceiling was taken while the machine gave less. */
+static void print_limit_note(const struct session *s, int width, struct text *out)
+{
+    double most = 0;
+    for (int i = 0; i < s->n_cells; i++)
+        for (int j = 0; j < s->cell[i].n_arms; j++) {
+            struct arm_summary a;
+            if (summary_arm(s, i, j, &a) == 0 && a.limit_share > most)
+                most = a.limit_share;
+        }
+    if (most > 1)
+        columns_wrap(
+            "Shares of the limit above 100 %: the limits were measured while this machine gave less than "
+            "during the run; benchtop doctor --measure takes them again.",
+            width, 2, out);
+}
+
 static void print_sentences(const struct session *s, const struct comparison *comparisons, int width,
                             struct text *out)
 {
@@ -399,6 +416,8 @@ char *table_print(const struct session *s, int width, struct error *e)
     /* A percentile without an order-statistic interval is left out, and says so where its column stands. */
     if (out.bytes && strstr(out.bytes, "p99 ms"))
         print_percentile_note(s, width, &out);
+    if (out.bytes && strstr(out.bytes, "of limit"))
+        print_limit_note(s, width, &out);
     print_sentences(s, comparisons, width, &sentences);
     if (sentences.n > 0)
         text_format(&out, "\n%s", sentences.bytes);

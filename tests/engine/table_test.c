@@ -122,6 +122,22 @@ TEST(percentiles_that_n_cannot_support_are_dashes)
     session_free(&s);
 }
 
+TEST(more_than_the_ceiling_is_told_as_a_ceiling_measured_low)
+{
+    struct session s = sample();
+    struct error e = {0};
+    s.environment.read_bandwidth *= 2;
+    char *within = table_print(&s, 120, &e);
+    s.environment.read_bandwidth /= 1000;
+    char *beyond = table_print(&s, 120, &e);
+    CHECK(within && beyond);
+    CHECK(!strstr(within, "above 100 %"));
+    CHECK_CONTAINS(beyond, "Shares of the limit above 100 %: the limits were measured while");
+    free(within);
+    free(beyond);
+    session_free(&s);
+}
+
 TEST(the_table_is_the_same_in_every_locale)
 {
     struct session s = sample();
