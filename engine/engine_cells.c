@@ -119,7 +119,11 @@ static void run_cell(struct engine *g, struct runner *runner, int cell)
     }
     int64_t start = engine_now_ns(g);
     if (g->deadline_ns) {
-        double share = plan->time_s / fmax(plan->time_s + g->planned_left_s, 1e-9);
+        /* By prediction, but no less than half of an equal part: what was predicted too short (a workload
+         * on the host, a busy machine) is not cut off while there is time. What it leaves goes to the next.
+         */
+        double share = fmax(plan->time_s / fmax(plan->time_s + g->planned_left_s, 1e-9),
+                            0.5 / (g->session.n_cells - cell));
         m.share_ns = start + (int64_t)((double)(g->deadline_ns - start) * share);
     }
     struct session_cell done = *c;
