@@ -1,5 +1,5 @@
-/* What weights.c and weights_file.c share: the walk over a model's arrays. For engine/model/weights*.c alone.
- */
+/* What weights_walk.c, weights.c and weights_file.c share: the walk over a model's arrays. For
+ * engine/model/weights*.c alone. */
 #pragma once
 
 #include "engine/model/gguf_model.h"
