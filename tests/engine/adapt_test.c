@@ -1,21 +1,7 @@
 #include "engine/model/adapt.h"
 #include "engine/model/patch.h"
 #include "presets/json.h"
-#include "tests/test.h"
-
-static struct tokenizer *gpt2(void)
-{
-    struct gguf g;
-    struct error e = {0};
-    struct tokenizer *t = NULL;
-    if (gguf_open("presets/vocabularies/gpt-2.gguf", &g, &e) == 0) {
-        t = tokenizer_open(&g, &e);
-        gguf_close(&g);
-    }
-    if (!t)
-        TEST_FAIL("%s", e.text);
-    return t;
-}
+#include "tests/engine/gpt2.h"
 
 static const struct adapt_options usual = {10000, 10000, 3, 2, false};
 

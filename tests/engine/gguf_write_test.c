@@ -3,23 +3,12 @@
 #include "engine/model/model_find.h"
 #include "engine/model/native_judge.h"
 
-#include "tests/test.h"
+#include "tests/engine/open_cpu.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
 static const char path[] = "build/tests/gguf_write_test.gguf";
-
-static struct kernels *open_cpu(void)
-{
-    char why[256] = "";
-    struct kernels *k = kernels_open_cpu(&(struct kernels_config){1, "own", "auto"}, why, sizeof why);
-    if (!k) {
-        printf("%s\n", why);
-        exit(1);
-    }
-    return k;
-}
 
 /* Logits after a prompt and some steps; steps 0 for an encoder. */
 static void logits_of(struct kernels *k, const struct model_spec *m, enum precision_kind precision,

@@ -2,18 +2,7 @@
  * prompt. */
 #include "engine/model/state_cache.h"
 
-#include "tests/test.h"
-
-static struct kernels *open_cpu(void)
-{
-    char why[256] = "";
-    struct kernels *k = kernels_open_cpu(&(struct kernels_config){1, "own", "auto"}, why, sizeof why);
-    if (!k) {
-        printf("%s\n", why);
-        exit(1);
-    }
-    return k;
-}
+#include "tests/engine/open_cpu.h"
 
 static const struct state_cache_shape shape = {
     .window = KERNEL_FP16, .layers = 3, .sequences = 2, .inner = 10, .states = 4, .taps = 4, .keeps = true};

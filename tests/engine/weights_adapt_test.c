@@ -5,7 +5,7 @@
 #include "engine/model/weights_adapt.h"
 #include "presets/catalog.h"
 
-#include "tests/test.h"
+#include "tests/engine/open_cpu.h"
 
 static const char name[] = "shakespeare-gpt-2";
 
@@ -13,17 +13,6 @@ static const char name[] = "shakespeare-gpt-2";
 __attribute__((constructor)) static void leave_home(void)
 {
     setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
-}
-
-static struct kernels *open_cpu(void)
-{
-    char why[256] = "";
-    struct kernels *k = kernels_open_cpu(&(struct kernels_config){1, "own", "auto"}, why, sizeof why);
-    if (!k) {
-        printf("%s\n", why);
-        exit(1);
-    }
-    return k;
 }
 
 /* A small model whose ids are the shipped vocabulary's, and some rows of padding. */

@@ -2,18 +2,7 @@
 #include "engine/model/native_judge.h"
 #include "engine/model/rope.h"
 
-#include "tests/test.h"
-
-static struct kernels *open_cpu(void)
-{
-    char why[256] = "";
-    struct kernels *k = kernels_open_cpu(&(struct kernels_config){1, "own", "auto"}, why, sizeof why);
-    if (!k) {
-        printf("%s\n", why);
-        exit(1);
-    }
-    return k;
-}
+#include "tests/engine/open_cpu.h"
 
 static float *read_all(struct kernels *k, const struct kernel_matrix *m)
 {
