@@ -1,15 +1,10 @@
 #include "presets/json.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "presets/replacement.h"
 #include <inttypes.h>
-#include <libgen.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 int json_number_text(double value, char *out, size_t size)
 {
@@ -252,96 +247,10 @@ cJSON *json_add_int64_array(cJSON *object, const char *key, const int64_t *value
     return item;
 }
 
-static int write_all(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        ssize_t wrote = write(fd, text, size);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return -1;
-        text += wrote;
-        size -= (size_t)wrote;
-    }
-    return 0;
-}
-
-/* A rename is durable only when the folder that holds the name is. Some file systems refuse to sync a folder
- * (EINVAL): the rename itself stands there too. */
-static int sync_folder(const char *path)
-{
-    char copy[PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    int result = fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
-    close(fd);
-    return result;
-}
-
-/* The process's umask decides the permissions, as for any file a user creates. */
-static int create_beside(const char *path, char *temporary, size_t size)
-{
-    for (int i = 0; i < 100; i++) {
-        if (snprintf(temporary, size, "%s.%ld-%d.tmp", path, (long)getpid(), i) >= (int)size) {
-            errno = ENAMETOOLONG;
-            return -1;
-        }
-        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
-    }
-    return -1;
-}
-
-static int cannot_write(const char *path, int why, struct error *e)
-{
-    const char *advice = why == ENOSPC || why == EDQUOT || why == EFBIG ? "free some space and save again"
-                         : why == ENOENT || why == ENOTDIR ? "create the folder or choose another"
-                                                           : "choose another place";
-    return error_set(e, ERROR_FAILED, "%s: cannot write: %s: %s", path, strerror(why), advice);
-}
-
-/* A pipe or device cannot be replaced by a rename (and must not be: /dev/stdout). */
-static int write_through(const char *path, const char *text, size_t size, struct error *e)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC), failed = fd < 0 || write_all(fd, text, size) != 0, why = errno;
-    if (fd >= 0 && close(fd) != 0 && !failed) {
-        failed = 1;
-        why = errno;
-    }
-    return failed ? cannot_write(path, why, e) : 0;
-}
-
 int json_write_file(const char *path, const char *text, size_t size, struct error *e)
 {
-    struct stat s;
-    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode))
-        return error_set(e, ERROR_FAILED, "%s: cannot write: it is a directory: give the path of a file",
-                         path);
-    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
-        return write_through(path, text, size, e);
-    char temporary[PATH_MAX];
-    int fd = create_beside(path, temporary, sizeof temporary);
-    if (fd < 0)
-        return cannot_write(path, errno, e);
-    int failed = write_all(fd, text, size) != 0 || fsync(fd) != 0, why = errno;
-    if (close(fd) != 0 && !failed) {
-        failed = 1;
-        why = errno;
-    }
-    if (!failed && rename(temporary, path) != 0) {
-        failed = 1;
-        why = errno;
-    }
-    if (failed) {
-        unlink(temporary);
-        return cannot_write(path, why, e);
-    }
-    if (sync_folder(path) != 0)
-        return error_set(e, ERROR_FAILED,
-                         "%s: written, but its folder could not be synced: %s: a power cut may undo it", path,
-                         strerror(errno));
-    return 0;
+    struct replacement r;
+    return replacement_begin(&r, path, e) || replacement_put(&r, text, size, e) || replacement_finish(&r, e)
+               ? -1
+               : 0;
 }

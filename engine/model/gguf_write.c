@@ -6,9 +6,8 @@
 #include "engine/model/rope.h"
 #include "engine/model/weights_internal.h"
 #include "kernels/blocks.h"
+#include "presets/replacement.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ struct writer {
     int n, capacity, at; /* at: the next to be written */
     uint64_t data_bytes, written;
     bool left_out;
-    int fd;
+    struct replacement file;
     const float *rope_factors; /* of the source file */
 };
 
@@ -148,29 +147,10 @@ static int plan_rope_factors(struct writer *w, struct error *e)
 
 /* ---- writing ---- */
 
-static int cannot_write(const struct writer *w, struct error *e)
-{
-    int why = errno;
-    return error_set(e, ERROR_FAILED, "%s: cannot write: %s: %s", w->path, strerror(why),
-                     why == ENOSPC || why == EDQUOT || why == EFBIG ? "free some space and write again"
-                     : why == ENOENT || why == ENOTDIR              ? "create the folder or choose another"
-                                                                    : "choose another place");
-}
-
 static int put(struct writer *w, const void *bytes, size_t n, struct error *e)
 {
-    const char *from = bytes;
     w->written += n;
-    while (n > 0) {
-        ssize_t wrote = write(w->fd, from, n);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return cannot_write(w, e);
-        from += wrote;
-        n -= (size_t)wrote;
-    }
-    return 0;
+    return replacement_put(&w->file, bytes, n, e);
 }
 
 static int put_padding(struct writer *w, struct error *e)
@@ -307,58 +287,18 @@ static int check_room(const struct writer *w, struct error *e)
         figure_bytes((double)w->data_bytes, need, sizeof need), figure_bytes(free_bytes, have, sizeof have));
 }
 
-static int sync_folder(const char *path)
+static int write_whole(struct writer *w, const struct gguf *source, struct weights_stream *s,
+                       bool *vocabulary, struct error *e)
 {
-    char copy[PATH_MAX];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (check_room(w, e) || replacement_begin(&w->file, w->path, e))
         return -1;
-    int result = fsync(fd) == 0 || errno == EINVAL ? 0 : -1;
-    close(fd);
-    return result;
-}
-
-static int create_beside(struct writer *w, char *temporary, size_t size, struct error *e)
-{
-    if (snprintf(temporary, size, "%s.%ld.tmp", w->path, (long)getpid()) >= (int)size) {
-        errno = ENAMETOOLONG;
-        return cannot_write(w, e);
-    }
-    w->fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    return w->fd >= 0 ? 0 : cannot_write(w, e);
-}
-
-/* The file's content, to the temporary's descriptor. */
-static int write_all(struct writer *w, const struct gguf *source, struct weights_stream *s, bool *vocabulary,
-                     struct error *e)
-{
     s->each = write_array;
-    if (write_head(w, source, s->request, vocabulary, e) || weights_stream(s, e) || write_rope_factors(w, e))
-        return -1;
-    return fsync(w->fd) == 0 ? 0 : cannot_write(w, e);
-}
-
-static int write_beside(struct writer *w, const struct gguf *source, struct weights_stream *s,
-                        bool *vocabulary, struct error *e)
-{
-    char temporary[PATH_MAX];
-    if (check_room(w, e) || create_beside(w, temporary, sizeof temporary, e))
-        return -1;
-    int failed = write_all(w, source, s, vocabulary, e);
-    if (close(w->fd) != 0 && !failed)
-        failed = cannot_write(w, e);
-    if (!failed && rename(temporary, w->path) != 0)
-        failed = cannot_write(w, e);
-    if (failed) {
-        unlink(temporary);
+    if (write_head(w, source, s->request, vocabulary, e) || weights_stream(s, e) ||
+        write_rope_factors(w, e)) {
+        replacement_abandon(&w->file);
         return -1;
     }
-    return sync_folder(w->path) == 0
-               ? 0
-               : error_set(e, ERROR_FAILED,
-                           "%s: written, but its folder could not be synced: %s: a power cut may undo it",
-                           w->path, strerror(errno));
+    return replacement_finish(&w->file, e);
 }
 
 static int check_request(const struct weights_request *q, const char *path, struct error *e)
@@ -386,8 +326,7 @@ static int write_model(struct writer *w, const struct gguf *source, struct weigh
                        bool *vocabulary, struct error *e)
 {
     struct weights_stream planning = {.request = s->request, .each = plan_array, .who = w};
-    return weights_stream(&planning, e) || plan_rope_factors(w, e) ||
-                   write_beside(w, source, s, vocabulary, e)
+    return weights_stream(&planning, e) || plan_rope_factors(w, e) || write_whole(w, source, s, vocabulary, e)
                ? -1
                : 0;
 }
@@ -408,7 +347,7 @@ int gguf_write(struct kernels *k, const struct weights_request *q, const char *p
                void (*progress)(void *, const char *, double), bool (*cancelled)(void *), void *who,
                struct gguf_written *out, struct error *e)
 {
-    struct writer w = {.m = q->model, .path = path, .fd = -1};
+    struct writer w = {.m = q->model, .path = path};
     struct weights_stream s = {
         .k = k, .request = q, .who = &w, .progress = progress, .cancelled = cancelled, .watcher = who};
     struct gguf source = {0};

@@ -1,6 +1,7 @@
 #include "engine/model/larosa.h"
 
 #include "presets/catalog.h"
+#include "presets/replacement.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,7 +202,7 @@ struct larosa *larosa_read(const char *path, struct error *e)
 int larosa_write(const struct larosa *l, const char *path, struct error *e)
 {
     unsigned char header[HEADER] = {0};
-    char temporary[640];
+    struct replacement r;
     size_t count = (size_t)l->d * (size_t)l->d;
     memcpy(header, magic, sizeof magic);
     put(header + 8, VERSION, 4);
@@ -211,22 +212,10 @@ int larosa_write(const struct larosa *l, const char *path, struct error *e)
     put(header + 32, (uint64_t)l->tokens, 8);
     put(header + 40, checksum(l->basis, count), 8);
     memcpy(header + 48, l->name, sizeof l->name);
-    snprintf(temporary, sizeof temporary, "%.600s.%ld", path, (long)getpid());
-    FILE *f = fopen(temporary, "we");
-    if (!f)
-        return error_set(e, ERROR_FAILED, "%.400s cannot be written (%s): choose another file", path,
-                         strerror(errno));
-    bool good = fwrite(header, 1, HEADER, f) == HEADER &&
-                fwrite(l->basis, sizeof *l->basis, count, f) == count && fflush(f) == 0 &&
-                fsync(fileno(f)) == 0;
-    int why = errno;
-    good = fclose(f) == 0 && good;
-    if (good && rename(temporary, path) == 0)
-        return 0;
-    why = good ? errno : why;
-    unlink(temporary);
-    return error_set(e, ERROR_FAILED, "%.400s cannot be written (%s): free space or choose another file",
-                     path, strerror(why));
+    return replacement_begin(&r, path, e) || replacement_put(&r, header, HEADER, e) ||
+                   replacement_put(&r, l->basis, count * sizeof *l->basis, e) || replacement_finish(&r, e)
+               ? -1
+               : 0;
 }
 
 int larosa_known(const struct model_spec *m, uint64_t seed, struct error *e)
