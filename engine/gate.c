@@ -1,7 +1,9 @@
 #include "engine/gate.h"
 
+#include "engine/model/score.h"
+
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
 /* Rounding errors of a pass of some tens of layers add like a random walk, and the largest of some tens of
  * thousands of logits lies about 4.5 standard deviations out. With unit roundoff u per product that is
@@ -32,42 +34,6 @@ double gate_tolerance(enum precision_kind precision)
     return (double)NAN;
 }
 
-struct row {
-    double max_difference, kl;
-    bool same_top, finite;
-};
-
-static double log_sum_exp(const float *x, int n, float max)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += exp((double)x[i] - (double)max);
-    return log(sum) + (double)max;
-}
-
-static struct row compare_rows(const float *b, const float *a, int n)
-{
-    struct row r = {.finite = true};
-    int top_b = 0, top_a = 0;
-    for (int i = 0; i < n; i++) {
-        if (!isfinite(b[i]) || !isfinite(a[i])) {
-            r.finite = false;
-            return r;
-        }
-        top_b = b[i] > b[top_b] ? i : top_b;
-        top_a = a[i] > a[top_a] ? i : top_a;
-        r.max_difference = fmax(r.max_difference, fabs((double)a[i] - (double)b[i]));
-    }
-    r.same_top = top_a == top_b;
-    double norm_b = log_sum_exp(b, n, b[top_b]), norm_a = log_sum_exp(a, n, a[top_a]);
-    for (int i = 0; i < n; i++) {
-        double log_b = (double)b[i] - norm_b, log_a = (double)a[i] - norm_a;
-        r.kl += exp(log_b) * (log_b - log_a);
-    }
-    r.kl = fmax(r.kl, 0); /* rounding alone can make it negative */
-    return r;
-}
-
 int gate_check(const struct runner_output *base, const struct runner_output *arm, bool same_quality,
                enum precision_kind precision, struct output_check *out, struct error *e)
 {
@@ -84,22 +50,30 @@ int gate_check(const struct runner_output *base, const struct runner_output *arm
     if (base->input_hash != arm->input_hash)
         return error_set(e, ERROR_FAILED,
                          "the arm was given another input than the baseline: the arm is not ranked");
+    double *share = malloc((size_t)base->width * sizeof *share);
+    if (!share)
+        return error_set(e, ERROR_MEMORY, "no memory to compare %d logits: the arm is not ranked",
+                         base->width);
     double largest = 0, kl = 0, squares = 0;
     int agree = 0;
     for (int r = 0; r < base->rows; r++) {
         const float *b = base->logits + (size_t)r * (size_t)base->width;
         const float *a = arm->logits + (size_t)r * (size_t)base->width;
-        struct row row = compare_rows(b, a, base->width);
-        if (!row.finite)
+        struct score_row of_b = score_read(b, base->width, share), of_a = score_read(a, base->width, NULL);
+        if (isnan(of_b.norm) || isnan(of_a.norm)) {
+            free(share);
             return error_set(e, ERROR_FAILED,
                              "row %d of the output holds values that are not finite: the arm is not ranked",
                              r);
-        largest = fmax(largest, row.max_difference);
-        kl += row.kl;
-        agree += row.same_top;
-        for (int i = 0; i < base->width; i++)
+        }
+        kl += fmax(score_kl(b, &of_b, share, a, &of_a, base->width), 0); /* rounding can make it negative */
+        agree += of_a.top == of_b.top;
+        for (int i = 0; i < base->width; i++) {
+            largest = fmax(largest, fabs((double)a[i] - (double)b[i]));
             squares += (double)b[i] * (double)b[i];
+        }
     }
+    free(share);
     double rms = sqrt(squares / ((double)base->rows * base->width));
     out->top1_agreement = (double)agree / base->rows;
     out->max_relative_error = rms > 0 ? largest / rms : largest > 0 ? (double)INFINITY : 0;
