@@ -1,4 +1,5 @@
 #include "engine/model/inputs.h"
+#include "engine/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +90,8 @@ void inputs_random(uint64_t seed, int64_t n, int rows, int32_t *out)
 uint64_t inputs_hash(uint64_t hash, const int32_t *ids, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        for (int byte = 0; byte < 4; byte++)
-            hash = (hash ^ (((uint32_t)ids[i] >> (8 * byte)) & 0xff)) * 0x100000001b3u;
+        for (int shift = 0; shift < 32; shift += 8) /* the same on every machine */
+            hash = hash_bytes(hash, &(uint8_t){(uint8_t)((uint32_t)ids[i] >> shift)}, 1);
     return hash;
 }
 

@@ -25,8 +25,7 @@ const struct text_file *inputs_text(const struct inputs *in);        /* NULL: se
 
 /* n seeded ids below `rows`. */
 void inputs_random(uint64_t seed, int64_t n, int rows, int32_t *out);
-/* FNV-1a over ids, going on from `hash`. */
-#define INPUTS_HASH 0xcbf29ce484222325u
+/* Of ids, going on from `hash` (engine/hash.h). */
 uint64_t inputs_hash(uint64_t hash, const int32_t *ids, int64_t n);
 
 /* `sequences` windows of `length` ids each, the first being window `first` of the text (or of the random

@@ -1,5 +1,6 @@
 #include "engine/model/larosa.h"
 
+#include "engine/hash.h"
 #include "presets/catalog.h"
 #include "presets/replacement.h"
 
@@ -14,15 +15,6 @@
 
 enum { HEADER = 128, VERSION = 1, SAMPLES = 64, SAMPLE_BYTES = 65536, PROBES = 4 };
 static const char magic[8] = {'B', 'T', 'R', 'O', 'T', 'A', 'T', 'E'};
-static const uint64_t fnv_start = 0xcbf29ce484222325u, fnv_prime = 0x100000001b3u;
-
-static uint64_t fnv(uint64_t hash, const void *bytes, size_t n)
-{
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ p[i]) * fnv_prime;
-    return hash;
-}
 
 /* ---- which model ---- */
 
@@ -37,11 +29,11 @@ static int hash_file(const char *path, uint64_t *hash, struct error *e)
             close(fd);
         return error_set(e, ERROR_FAILED, "%.400s cannot be read (%s): is it there?", path, strerror(why));
     }
-    *hash = fnv(*hash, &s.st_size, sizeof s.st_size);
+    *hash = hash_bytes(*hash, &s.st_size, sizeof s.st_size);
     for (int i = 0; i < SAMPLES; i++) {
         off_t at = s.st_size / SAMPLES * i;
         ssize_t n = pread(fd, sample, sizeof sample, at);
-        *hash = fnv(*hash, sample, n > 0 ? (size_t)n : 0);
+        *hash = hash_bytes(*hash, sample, n > 0 ? (size_t)n : 0);
     }
     close(fd);
     return 0;
@@ -50,10 +42,10 @@ static int hash_file(const char *path, uint64_t *hash, struct error *e)
 int larosa_identity(const struct model_spec *m, uint64_t seed, uint64_t *out, struct error *e)
 {
     const int32_t shape[] = {m->family, m->layers, m->d_model, m->heads, m->kv_heads, m->head_dim, m->ffn};
-    uint64_t hash = fnv(fnv_start, shape, sizeof shape);
+    uint64_t hash = hash_bytes(HASH_START, shape, sizeof shape);
     if (m->file[0] && hash_file(m->file, &hash, e))
         return -1;
-    *out = m->file[0] ? hash : fnv(hash, &seed, sizeof seed);
+    *out = m->file[0] ? hash : hash_bytes(hash, &seed, sizeof seed);
     return 0;
 }
 
@@ -93,11 +85,11 @@ static void put(unsigned char *p, uint64_t v, int bytes)
 /* Sums over whole words: a file is as large as its matrix. */
 static uint64_t checksum(const float *x, size_t n)
 {
-    uint64_t hash = fnv_start;
+    uint64_t hash = HASH_START;
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, sizeof bits);
-        hash = (hash ^ bits) * fnv_prime;
+        hash = (hash ^ bits) * HASH_PRIME;
     }
     return hash;
 }

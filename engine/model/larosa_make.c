@@ -1,4 +1,5 @@
 /* From names to a rotation file. */
+#include "engine/hash.h"
 #include "engine/model/larosa.h"
 #include "engine/model/native.h"
 #include "engine/model/text_file.h"
@@ -8,14 +9,6 @@
 #include <string.h>
 
 enum { WINDOW = 2048, LEAST = 64, BORROWED_ROWS = 1 << 16 };
-
-static uint64_t hash_text(const char *bytes, size_t n)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3u;
-    return hash;
-}
 
 /* The model's vocabulary; for random weights without one another's, folded where it has more ids than rows.
  */
@@ -73,7 +66,7 @@ static int calibrate(const struct larosa_request *q, const struct text_file *t, 
         k->ops->close(k);
     int failed = l ? larosa_identity(q->model, q->seed, &l->model, e) : -1;
     if (!failed) {
-        l->text = hash_text(t->bytes, t->size);
+        l->text = hash_bytes(HASH_START, t->bytes, t->size);
         failed = larosa_write(l, out->path, e);
     }
     larosa_free(l);

@@ -1,4 +1,5 @@
 /* From ids back to text, and what else one may ask of single tokens. */
+#include "engine/hash.h"
 #include "engine/model/tokenizer_internal.h"
 #include "engine/model/unicode.h"
 
@@ -167,27 +168,18 @@ int tokenizer_splits(const struct tokenizer *t, int32_t *left, int32_t *right, s
     return 0;
 }
 
-static uint64_t mix(uint64_t h, const void *bytes, size_t n)
-{
-    const uint8_t *b = bytes;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * 0x100000001b3u; /* FNV-1a */
-    return h;
-}
-
 uint64_t tokenizer_fingerprint(const struct tokenizer *t)
 {
-    const uint64_t basis = 0xcbf29ce484222325u;
-    uint64_t h = mix(basis, t->kind, strlen(t->kind)), merges = 0;
+    uint64_t h = hash_bytes(HASH_START, t->kind, strlen(t->kind)), merges = 0;
     for (int32_t id = 0; id < t->size; id++) {
         const struct token_entry *v = &t->entry[id];
-        h = mix(h, &v->n, sizeof v->n);
-        h = mix(h, v->text, v->n);
-        h = mix(h, &v->type, sizeof v->type);
-        h = mix(h, &v->score, sizeof v->score);
+        h = hash_bytes(h, &v->n, sizeof v->n);
+        h = hash_bytes(h, v->text, v->n);
+        h = hash_bytes(h, &v->type, sizeof v->type);
+        h = hash_bytes(h, &v->score, sizeof v->score);
     }
     for (uint32_t i = 0; t->merge && i <= t->merge_mask; i++) /* a sum: the table has no order */
         if (t->merge[i].left >= 0)
-            merges += mix(basis, &t->merge[i], sizeof t->merge[i]);
-    return mix(h, &merges, sizeof merges);
+            merges += hash_bytes(HASH_START, &t->merge[i], sizeof t->merge[i]);
+    return hash_bytes(h, &merges, sizeof merges);
 }

@@ -1,5 +1,6 @@
 /* The native engine behind the seam: weights shared between arms, one forward pass per arm, both clocks. */
 #include "engine/figure.h"
+#include "engine/hash.h"
 #include "engine/runners/native_arm.h"
 
 #include <malloc.h>
@@ -238,7 +239,7 @@ static int32_t *read_prompts(struct runner_arm *a, struct error *e)
         a->lengths[s] = a->seq;
     tokens = spread_lengths(a, ids);
     inputs_random(~a->seed, a->batch, a->model.vocab, a->fixed);
-    a->input_hash = inputs_hash(inputs_hash(INPUTS_HASH, ids, tokens), a->fixed, a->batch);
+    a->input_hash = inputs_hash(inputs_hash(HASH_START, ids, tokens), a->fixed, a->batch);
     return ids;
 }
 
