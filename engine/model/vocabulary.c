@@ -44,14 +44,20 @@ static int base_path(const struct model_spec *m, char *path, size_t size, struct
     return catalog_find(CATALOG_VOCABULARIES, m->vocabulary, path, size, e);
 }
 
-static struct tokenizer *open_base(const struct model_spec *m, struct error *e)
+static struct tokenizer *tokenizer_of(const char *path, struct error *e)
 {
-    char path[PATH_MAX];
     struct gguf g;
-    if (base_path(m, path, sizeof path, e) != 0 || gguf_open(path, &g, e) != 0)
+    if (gguf_open(path, &g, e) != 0)
         return NULL;
     struct tokenizer *t = tokenizer_open(&g, e);
     gguf_close(&g);
+    return t;
+}
+
+static struct tokenizer *open_base(const struct model_spec *m, struct error *e)
+{
+    char path[PATH_MAX];
+    struct tokenizer *t = base_path(m, path, sizeof path, e) == 0 ? tokenizer_of(path, e) : NULL;
     if (t && tokenizer_size(t) > m->vocab) {
         error_set(e, ERROR_FAILED,
                   "%s has %d tokens, but %s has %d rows for them: give the model the vocabulary it was made "
@@ -104,11 +110,7 @@ static int tokenizer_path(const char *word, char *path, size_t size, struct erro
 struct tokenizer *vocabulary_tokenizer(const char *word, char *name, size_t size, struct error *e)
 {
     char path[PATH_MAX];
-    struct gguf g;
-    if (tokenizer_path(word, path, sizeof path, e) != 0 || gguf_open(path, &g, e) != 0)
-        return NULL;
-    struct tokenizer *t = tokenizer_open(&g, e);
-    gguf_close(&g);
+    struct tokenizer *t = tokenizer_path(word, path, sizeof path, e) == 0 ? tokenizer_of(path, e) : NULL;
     if (t)
         name_of(path, name, size);
     return t;
