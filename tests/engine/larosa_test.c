@@ -7,6 +7,7 @@
 
 #include "tests/test.h"
 
+#include <fcntl.h>
 #include <omp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -172,6 +173,29 @@ TEST(a_rotation_that_is_stopped_or_has_no_memory_leaves_nothing)
         CHECK_INT(k->ops->allocated(k), 0);
     }
     k->ops->close(k);
+}
+
+TEST(a_file_is_known_by_what_it_holds_when_asked_again_and_when_it_changed)
+{
+    struct model_spec m = judge_models[0];
+    uint64_t first = 0, again = 1, changed = 0, back = 0;
+    struct error e = {0};
+    const char *const text[] = {"0123456789", "0123x56789", "0123456789"};
+    uint64_t *const out[] = {&first, &changed, &back};
+    snprintf(m.file, sizeof m.file, "/tmp/larosa_identity.%ld", (long)getpid());
+    for (int i = 0; i < 3; i++) {
+        FILE *f = fopen(m.file, "w");
+        CHECK(f && fputs(text[i], f) >= 0 && fclose(f) == 0);
+        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000 + i}};
+        CHECK_INT(utimensat(AT_FDCWD, m.file, times, 0), 0);
+        CHECK_INT(larosa_identity(&m, 1, out[i], &e), 0);
+        CHECK_INT(larosa_identity(&m, 1, &again, &e), 0);
+        CHECK(again == *out[i]);
+    }
+    CHECK(first != changed && first == back);
+    unlink(m.file);
+    CHECK_INT(larosa_identity(&m, 1, &again, &e), -1);
+    CHECK(again == first);
 }
 
 /* ---- files ---- */
