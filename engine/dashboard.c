@@ -304,28 +304,23 @@ static void add_performance(struct source *o)
 
 static double perplexity(const struct source *o, int arm)
 {
-    const struct arm_quality *q = &arm_of(o, arm)->quality;
-    return q->known & QUALITY_PERPLEXITY ? q->perplexity : (double)NAN;
+    return quality_figure(&arm_of(o, arm)->quality, QUALITY_PERPLEXITY);
 }
 static double bits_per_byte(const struct source *o, int arm)
 {
-    const struct arm_quality *q = &arm_of(o, arm)->quality;
-    return q->known & QUALITY_BITS ? q->bits_per_byte : (double)NAN;
+    return quality_figure(&arm_of(o, arm)->quality, QUALITY_BITS);
 }
 static double divergence(const struct source *o, int arm)
 {
-    const struct arm_quality *q = &arm_of(o, arm)->quality;
-    return q->known & QUALITY_KL ? q->kl : (double)NAN;
+    return quality_figure(&arm_of(o, arm)->quality, QUALITY_KL);
 }
 static double top1(const struct source *o, int arm)
 {
-    const struct arm_quality *q = &arm_of(o, arm)->quality;
-    return q->known & QUALITY_TOP1 ? q->top1_agreement : (double)NAN;
+    return quality_figure(&arm_of(o, arm)->quality, QUALITY_TOP1);
 }
 static double replies(const struct source *o, int arm)
 {
-    const struct arm_quality *q = &arm_of(o, arm)->quality;
-    return q->known & QUALITY_RESPONSES ? q->response_agreement : (double)NAN;
+    return quality_figure(&arm_of(o, arm)->quality, QUALITY_RESPONSES);
 }
 static double response_length(const struct source *o, int arm)
 {

@@ -120,6 +120,26 @@ bool quality_agreement(const struct session_responses *a, const struct session_r
     return true;
 }
 
+double quality_figure(const struct arm_quality *q, enum quality_bit bit)
+{
+    if (!(q->known & bit))
+        return (double)NAN;
+    switch (bit) {
+    case QUALITY_PERPLEXITY:
+        return q->perplexity;
+    case QUALITY_BITS:
+        return q->bits_per_byte;
+    case QUALITY_KL:
+        return q->kl;
+    case QUALITY_TOP1:
+        return q->top1_agreement;
+    case QUALITY_RESPONSES:
+        return q->response_agreement;
+    default:
+        return (double)NAN;
+    }
+}
+
 double quality_perplexity_increase(const struct arm_quality *baseline, const struct arm_quality *candidate)
 {
     unsigned both = baseline->known & candidate->known;

@@ -1,5 +1,5 @@
 /* What an arm's output is worth, beside its speed: perplexity on a text, divergence from the baseline on the
- * same tokens, what it answered. The record and its words; the engine computes it (engine/model/scoring).
+ * same tokens, what it answered. The record and its words; the engine computes it (engine/model/score).
  * What is not known is said by `known`, never by a number. */
 #pragma once
 
@@ -71,6 +71,9 @@ char *quality_text(const char *bytes, size_t n);
  * not the same prompts, or no ids. */
 bool quality_agreement(const struct session_responses *a, const struct session_responses *b,
                        double *positions, double *prefix);
+/* The figure of one bit (perplexity, bits_per_byte, kl, top1_agreement, response_agreement); NAN: not known.
+ */
+double quality_figure(const struct arm_quality *q, enum quality_bit bit);
 /* Candidate's perplexity over the baseline's - 1; between vocabularies that of bits per byte. NAN: not known.
  */
 double quality_perplexity_increase(const struct arm_quality *baseline, const struct arm_quality *candidate);

@@ -57,14 +57,12 @@ static double perplexity_increase(const struct view *v)
 
 static double kl(const struct view *v)
 {
-    const struct arm_quality *q = &v->s->cell[v->cell].arm[v->arm].quality;
-    return q->known & QUALITY_KL ? q->kl : NAN;
+    return quality_figure(&v->s->cell[v->cell].arm[v->arm].quality, QUALITY_KL);
 }
 
 static double top1_agreement(const struct view *v)
 {
-    const struct arm_quality *q = &v->s->cell[v->cell].arm[v->arm].quality;
-    return q->known & QUALITY_TOP1 ? q->top1_agreement : NAN;
+    return quality_figure(&v->s->cell[v->cell].arm[v->arm].quality, QUALITY_TOP1);
 }
 
 struct criterion {

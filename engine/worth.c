@@ -9,8 +9,8 @@
 const char *const worth_titles[WORTH_FIGURES] = {"perplexity", "bits/byte", "KL nats", "top-1", "replies"};
 const char worth_not_equivalent_words[] = "output not equivalent";
 
-static const unsigned bit_of[WORTH_FIGURES] = {QUALITY_PERPLEXITY, QUALITY_BITS, QUALITY_KL, QUALITY_TOP1,
-                                               QUALITY_RESPONSES};
+static const enum quality_bit bit_of[WORTH_FIGURES] = {QUALITY_PERPLEXITY, QUALITY_BITS, QUALITY_KL,
+                                                       QUALITY_TOP1, QUALITY_RESPONSES};
 
 bool worth_differs(const struct session *s, int arm)
 {
@@ -50,17 +50,17 @@ char *worth_text(const struct arm_quality *q, enum worth_figure figure, char *ou
         out[0] = '\0';
     if (!(q->known & bit_of[figure]))
         return out;
+    double value = quality_figure(q, bit_of[figure]);
     switch (figure) {
     case WORTH_PERPLEXITY:
-        return figure_digits(q->perplexity, 4, out, size);
     case WORTH_BITS:
-        return figure_digits(q->bits_per_byte, 4, out, size);
+        return figure_digits(value, 4, out, size);
     case WORTH_KL: /* rounding alone leaves a little more or less than nothing */
-        return fabs(q->kl) < 5e-7 ? figure_fixed(0, 0, out, size) : figure_digits(q->kl, 2, out, size);
+        return fabs(value) < 5e-7 ? figure_fixed(0, 0, out, size) : figure_digits(value, 2, out, size);
     case WORTH_TOP1:
-        return figure_percent(q->top1_agreement, 1, out, size);
+        return figure_percent(value, 1, out, size);
     default:
-        return figure_percent(q->response_agreement, 0, out, size);
+        return figure_percent(value, 0, out, size);
     }
 }
 
@@ -148,8 +148,8 @@ char *worth_cost(const struct session *s, int cell, int arm, char *out, size_t s
         bool same_tokens = q->known & QUALITY_KL && q->known & QUALITY_PERPLEXITY;
         if (!session_random_weights(&s->cell[c])) /* of those no perplexity is better than another */
             take(same_tokens ? &perplexity : &bits, quality_perplexity_increase(base, q));
-        take(&kl, q->known & QUALITY_KL ? q->kl : (double)NAN);
-        take(&top1, q->known & QUALITY_TOP1 ? q->top1_agreement : (double)NAN);
+        take(&kl, quality_figure(q, QUALITY_KL));
+        take(&top1, quality_figure(q, QUALITY_TOP1));
         other = other || worth_not_equivalent(&s->cell[c].arm[arm]);
     }
     if (other)

@@ -396,15 +396,15 @@ static double sort_number(const struct results *r, const struct session *s, cons
     case RESULTS_SPEEDUP_CI:
         return k ? k->speedup : NAN;
     case RESULTS_PERPLEXITY:
-        return arm->quality.known & QUALITY_PERPLEXITY ? arm->quality.perplexity : NAN;
+        return quality_figure(&arm->quality, QUALITY_PERPLEXITY);
     case RESULTS_BITS:
-        return arm->quality.known & QUALITY_BITS ? arm->quality.bits_per_byte : NAN;
+        return quality_figure(&arm->quality, QUALITY_BITS);
     case RESULTS_KL:
-        return arm->quality.known & QUALITY_KL ? arm->quality.kl : NAN;
+        return quality_figure(&arm->quality, QUALITY_KL);
     case RESULTS_TOP1:
-        return arm->quality.known & QUALITY_TOP1 ? arm->quality.top1_agreement : NAN;
+        return quality_figure(&arm->quality, QUALITY_TOP1);
     case RESULTS_REPLIES:
-        return arm->quality.known & QUALITY_RESPONSES ? arm->quality.response_agreement : NAN;
+        return quality_figure(&arm->quality, QUALITY_RESPONSES);
     case RESULTS_VERDICT:
         return k ? (double)k->verdict + (k->final ? 0 : 8) : NAN;
     default:
