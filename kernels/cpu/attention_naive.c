@@ -65,7 +65,7 @@ static void score_rows(const struct job *j, int sequence, int head, int row, int
         for (int r = 0; r < rows; r += SIMD_GEMV_ROWS)
             j->c->simd->scored_rows(scores + (int64_t)r * j->batch->max_context + t, j->batch->max_context,
                                     keys, j->kv->token_stride, j->kv->dtype, count, dim, q + r * j->q_stride,
-                                    j->q_stride, rows - r < SIMD_GEMV_ROWS ? rows - r : SIMD_GEMV_ROWS);
+                                    j->q_stride, rows - r < SIMD_GEMV_ROWS ? rows - r : SIMD_GEMV_ROWS, 0);
         t += count;
     }
 }
@@ -100,7 +100,7 @@ static void weigh_rows(const struct job *j, int sequence, int head, int row, int
         int count = chunk_of(tokens - t, rows);
         const char *values = cache_rows(j->kv, j->kv->v, sequence, kv_head, t, &count);
         j->c->simd->weighted_rows(out, out_stride, scores + t, j->batch->max_context, values,
-                                  j->kv->token_stride, j->kv->dtype, count, dim, rows);
+                                  j->kv->token_stride, j->kv->dtype, count, dim, rows, 0);
         t += count;
     }
 }

@@ -34,11 +34,37 @@ INLINE const char *attention_at(const struct simd_attention *a, const void *cach
     return (const char *)cache + (size_t)place * kernel_dtype_bytes(a->kv->dtype);
 }
 
+/* Tokens that stand at one stride, and how far from their first the next ones of the cache are. */
+struct attention_run {
+    int64_t place, ahead;
+    int tokens;
+};
+
+/* A short run (a block of a paged cache) would fetch ahead into blocks that others read: it names the next
+ * instead. A long one follows itself. */
+enum { SHORT_RUN = 16 * GEMV_AHEAD }; /* bytes */
+
+/* The runs of the tokens [t, t + tokens). */
+INLINE int attention_runs(const struct simd_attention *a, int t, int tokens, struct attention_run *run)
+{
+    int64_t element = (int64_t)kernel_dtype_bytes(a->kv->dtype), row = element * a->kv->token_stride;
+    int runs = 0;
+    for (int done = 0; done < tokens; done += run[runs++].tokens) {
+        run[runs].tokens = tokens - done;
+        run[runs].place = attention_place(a, t + done, &run[runs].tokens);
+        run[runs].ahead = 0;
+        if (runs > 0 && run[runs - 1].tokens * row <= SHORT_RUN)
+            run[runs - 1].ahead = (run[runs].place - run[runs - 1].place) * element;
+    }
+    return runs;
+}
+
 /* A tile's scores of row r are in; take them into the row's running softmax and add the values. */
 static void attention_take(const struct simd_attention *a, int r, float *score, int from, int tokens,
-                           const char *values)
+                           const struct attention_run *run, int runs)
 {
-    int dim = a->kv->head_dim;
+    const struct kernel_kv *kv = a->kv;
+    int dim = kv->head_dim;
     int low = a->low[r] > from ? a->low[r] - from : 0;
     int high = a->high[r] < from + tokens ? a->high[r] - from : tokens;
     if (low >= high)
@@ -52,29 +78,34 @@ static void attention_take(const struct simd_attention *a, int r, float *score, 
         a->max[r] = largest;
     }
     a->total[r] += exponentials(score + low, a->scale, a->max[r], high - low);
-    values += (size_t)(low * a->kv->token_stride) * kernel_dtype_bytes(a->kv->dtype);
-    weighted_rows(sum, dim, score + low, FEW_TILE, values, a->kv->token_stride, a->kv->dtype, high - low, dim,
-                  1);
+    for (int i = 0, t = 0; i < runs && t < high; t += run[i++].tokens) {
+        int skip = low > t ? low - t : 0, end = high - t < run[i].tokens ? high - t : run[i].tokens;
+        if (skip < end)
+            weighted_rows(sum, dim, score + t + skip, FEW_TILE,
+                          attention_at(a, kv->v, run[i].place + skip * kv->token_stride), kv->token_stride,
+                          kv->dtype, end - skip, dim, 1, run[i].ahead);
+    }
 }
 
 static void attention_few(const struct simd_attention *a)
 {
     int dim = a->kv->head_dim;
     float score[FEW_QUERIES * FEW_TILE], *q = a->scratch;
+    struct attention_run run[FEW_TILE];
     for (int r = 0; r < a->rows; r++) {
         memcpy(q + r * dim, a->q + a->offset[r], (size_t)dim * sizeof(float));
         a->max[r] = -INFINITY;
         a->total[r] = 0;
     }
     memset(a->sum, 0, (size_t)(a->rows * dim) * sizeof(float));
-    for (int t = a->first; t < a->last;) {
-        int run = a->last - t < FEW_TILE ? a->last - t : FEW_TILE;
-        int64_t place = attention_place(a, t, &run);
-        scored_rows(score, FEW_TILE, attention_at(a, a->kv->k, place), a->kv->token_stride, a->kv->dtype, run,
-                    dim, q, dim, a->rows);
+    for (int t = a->first, tokens; t < a->last; t += tokens) {
+        tokens = a->last - t < FEW_TILE ? a->last - t : FEW_TILE;
+        int runs = attention_runs(a, t, tokens, run);
+        for (int i = 0, at = 0; i < runs; at += run[i++].tokens)
+            scored_rows(score + at, FEW_TILE, attention_at(a, a->kv->k, run[i].place), a->kv->token_stride,
+                        a->kv->dtype, run[i].tokens, dim, q, dim, a->rows, run[i].ahead);
         for (int r = 0; r < a->rows; r++)
-            attention_take(a, r, score + r * FEW_TILE, t, run, attention_at(a, a->kv->v, place));
-        t += run;
+            attention_take(a, r, score + r * FEW_TILE, t, tokens, run, runs);
     }
 }
 

@@ -61,12 +61,13 @@ INLINE struct gemv_stream gemv_dense(int64_t width, enum kernel_dtype dtype)
     return (struct gemv_stream){width * (int64_t)kernel_dtype_bytes_of(dtype), GEMV_AHEAD};
 }
 
-/* Rows apart: what comes GEMV_AHEAD bytes later in the stream stands whole rows further in memory. */
-INLINE struct gemv_stream gemv_apart(int64_t stride, int64_t width, enum kernel_dtype dtype)
+/* Rows apart: what comes GEMV_AHEAD bytes later in the stream stands whole rows further in memory, or where
+ * the caller says. */
+INLINE struct gemv_stream gemv_apart(int64_t stride, int64_t width, enum kernel_dtype dtype, int64_t ahead)
 {
     int64_t element = (int64_t)kernel_dtype_bytes_of(dtype);
     int64_t rows = (GEMV_AHEAD + width * element - 1) / (width * element);
-    return (struct gemv_stream){stride * element, rows * stride * element};
+    return (struct gemv_stream){stride * element, ahead ? ahead : rows * stride * element};
 }
 
 /* All rows of m for B rows of x. The R rows of a tile lie a part of the matrix apart, so that memory is read
@@ -154,17 +155,18 @@ INLINE void scored_rows_as(float *out, int64_t out_stride, const char *keys, enu
     }
 }
 
+/* ahead: bytes to what will be read after these rows, 0: what follows them. */
 static void scored_rows(float *out, int64_t out_stride, const void *keys, int64_t stride,
                         enum kernel_dtype dtype, int tokens, int width, const float *q, int64_t q_stride,
-                        int rows)
+                        int rows, int64_t ahead)
 {
     switch (dtype) {
 #define CASE(AS)                                                                                             \
-    if (stride == width)                                                                                     \
+    if (stride == width && !ahead)                                                                           \
         scored_rows_as(out, out_stride, keys, AS, tokens, width, q, q_stride, rows, gemv_dense(width, AS));  \
     else                                                                                                     \
         scored_rows_as(out, out_stride, keys, AS, tokens, width, q, q_stride, rows,                          \
-                       gemv_apart(stride, width, AS))
+                       gemv_apart(stride, width, AS, ahead))
     case KERNEL_FP16:
         CASE(KERNEL_FP16);
         break;
@@ -220,16 +222,16 @@ INLINE void weighted_rows_as(float *out, int64_t out_stride, const float *weight
 
 static void weighted_rows(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
                           const void *values, int64_t stride, enum kernel_dtype dtype, int tokens, int width,
-                          int rows)
+                          int rows, int64_t ahead)
 {
     switch (dtype) {
 #define CASE(AS)                                                                                             \
-    if (stride == width)                                                                                     \
+    if (stride == width && !ahead)                                                                           \
         weighted_rows_as(out, out_stride, weight, weight_stride, values, AS, tokens, width, rows,            \
                          gemv_dense(width, AS));                                                             \
     else                                                                                                     \
         weighted_rows_as(out, out_stride, weight, weight_stride, values, AS, tokens, width, rows,            \
-                         gemv_apart(stride, width, AS))
+                         gemv_apart(stride, width, AS, ahead))
     case KERNEL_FP16:
         CASE(KERNEL_FP16);
         break;

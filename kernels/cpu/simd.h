@@ -91,14 +91,14 @@ struct simd {
                  int64_t x_stride, int rows);
     /* Of a cache: its rows stand `stride` elements apart. out[b, t] = q[b] . row t of keys, for t < tokens
      * and b < rows <= SIMD_GEMV_ROWS; out[b] += sum over t < tokens of weight[b, t] * row t of values, b <
-     * rows.
+     * rows. ahead: bytes from these rows to those that will be read next, 0: they follow.
      */
     void (*scored_rows)(float *out, int64_t out_stride, const void *keys, int64_t stride,
                         enum kernel_dtype dtype, int tokens, int width, const float *q, int64_t q_stride,
-                        int rows);
+                        int rows, int64_t ahead);
     void (*weighted_rows)(float *out, int64_t out_stride, const float *weight, int64_t weight_stride,
                           const void *values, int64_t stride, enum kernel_dtype dtype, int tokens, int width,
-                          int rows);
+                          int rows, int64_t ahead);
     /* sum[r] += sum over i < count of value[i] * element (r, channel[i]) of m, for all m->rows; m by channel,
      * int8 without its scales. `more` entries of the lists follow the last: what will be read next. */
     void (*sparse)(float *sum, const struct kernel_matrix *m, const int32_t *channel, const float *value,
