@@ -115,6 +115,7 @@ int session_write_comparison(cJSON *o, const struct comparison *c, const struct 
         session_put_interval(o, "speedup_ci95", at95->speedup_ci) ||
         session_put_interval(o, "speedup_ci", c->speedup_ci) || /* the one that decided, at "confidence" */
         session_put_double(o, "confidence", confidence) ||
+        session_put_double(o, "speedup_of_means", c->speedup_of_means) ||
         session_put_double(o, "improvement_pct", c->improvement_pct);
     cJSON *welch = cJSON_AddObjectToObject(o, "welch");
     bad |= session_put_double(welch, "t", c->welch.t) || session_put_double(welch, "df", c->welch.df) ||

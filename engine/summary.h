@@ -87,11 +87,13 @@ struct comparison {
     int baseline, candidate;          /* arm indices */
     double speedup;                   /* baseline time / candidate time: > 1 is faster */
     struct stats_interval speedup_ci; /* paired log-ratio where rounds pair, else Welch log-delta */
-    double improvement_pct;           /* 100 (1 - candidate / baseline): latency reduction */
-    struct stats_welch welch;         /* on block means, ms, baseline - candidate: t > 0 is faster */
-    struct stats_paired paired;       /* log(baseline / candidate) over rounds; n = 0: unpaired */
-    struct stats_effect effect;       /* on block means */
-    struct decision decision;         /* what speedup_ci stands on where rounds pair; n = 0: unpaired */
+    double speedup_of_means; /* mean(baseline) / mean(candidate) over all blocks: what tokens per second show.
+                                Slow blocks weigh more in it than in speedup. NAN or 0: not known */
+    double improvement_pct;  /* 100 (1 - candidate / baseline): latency reduction */
+    struct stats_welch welch;   /* on block means, ms, baseline - candidate: t > 0 is faster */
+    struct stats_paired paired; /* log(baseline / candidate) over rounds; n = 0: unpaired */
+    struct stats_effect effect; /* on block means */
+    struct decision decision;   /* what speedup_ci stands on where rounds pair; n = 0: unpaired */
     struct stats_interval
         always_ci; /* of the speed-up, always valid; NAN: unpaired, infinite: too few rounds */
     struct spoilers spoilers;
@@ -105,7 +107,7 @@ struct comparison {
     bool final; /* the planned rounds were reached (watched: five); else the verdict is not given */
     enum reason_code reason_code;
     char reason[256]; /* a reason a person can act on */
-    char sentence[256]; /* "fused is 1.42× faster than baseline (95 % CI 1.39–1.45), Welch p = 3e-12, d = 4.1,
+    char sentence[320]; /* "fused is 1.42× faster than baseline (95 % CI 1.39–1.45), Welch p = 3e-12, d = 4.1,
                            large" */
 };
 /* Fills verdict, final, reason and sentence from the figures already in c: rounds of `planned` were measured,

@@ -123,7 +123,7 @@ static int figures(const struct means *m, int planned, double confidence, bool w
     size_t nx = (size_t)m->nx, ny = (size_t)m->ny, pairs = (size_t)m->n_pairs;
     stats_welch(m->x, nx, m->y, ny, confidence, &c->welch);
     stats_effect(m->x, nx, m->y, ny, &c->effect);
-    c->speedup = stats_mean(m->x, nx) / stats_mean(m->y, ny);
+    c->speedup = c->speedup_of_means = stats_mean(m->x, nx) / stats_mean(m->y, ny);
     c->speedup_ci = c->always_ci = none;
     /* log(baseline / candidate): the candidate is the denominator. */
     stats_paired_log_ratio(m->pair_y, m->pair_x, pairs, confidence, &c->paired);

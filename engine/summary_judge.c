@@ -55,6 +55,17 @@ int summary_leaning(const struct comparison *c)
     return c->speedup_ci.low > 1 ? 1 : c->speedup_ci.high < 1 ? -1 : 0;
 }
 
+/* A verdict goes by the rounds, of which most are usual; the throughput in the table goes by the mean, which
+ * a few slow blocks decide. Where the two tell different stories the reader is told so. */
+static void add_means(struct text *t, const struct comparison *c, bool slower)
+{
+    double of_means = c->speedup_of_means;
+    char number[FIGURE_TEXT];
+    if (of_means > 0 && (of_means < c->speedup_ci.low || of_means > c->speedup_ci.high))
+        text_format(t, "; the ratio of the means is %s×: slow blocks weigh on them",
+                    figure_fixed(slower ? 1 / of_means : of_means, 2, number, sizeof number));
+}
+
 void summary_write_sentence(struct comparison *c, const struct summary_case *k)
 {
     struct text t = text_in(c->sentence, sizeof c->sentence);
@@ -73,6 +84,7 @@ void summary_write_sentence(struct comparison *c, const struct summary_case *k)
         if (isfinite(c->effect.cohens_d))
             text_format(&t, ", d = %s, %s", figure_digits(fabs(c->effect.cohens_d), 2, number, sizeof number),
                         stats_effect_word(c->effect.cohens_d));
+        add_means(&t, c, slower);
     } else if (c->verdict == VERDICT_EQUIVALENT) {
         text_format(&t, "%s and %s are equivalent within ±%s (", b, a,
                     figure_percent(k->margin, 1, margin, sizeof margin));

@@ -409,3 +409,24 @@ TEST(a_true_speedup_lies_in_its_interval_as_often_as_promised)
     if (rate < 0.93 || rate > 0.97)
         TEST_FAIL("%d of %d intervals hold the true speed-up", covered, runs);
 }
+
+/* Thirty rounds of which one was slow by much: the rounds say twice as fast, the means do not. */
+TEST(where_slow_blocks_make_the_means_tell_another_story_the_verdict_says_so)
+{
+    for (int slower = 0; slower < 2; slower++) {
+        struct session s = maker_session(1, 2, 30);
+        maker_fill(&s, 0, 0, 30, slower ? 10.0 : 20.0, 0.01);
+        maker_fill(&s, 0, 1, 30, slower ? 20.0 : 10.0, 0.01);
+        struct comparison c = only(&s);
+        CHECK(!strstr(c.sentence, "ratio of the means"));
+        struct block *b = s.cell[0].arm[!slower].blocks[3];
+        for (int i = 0; i < b->n; i++)
+            b->samples[i].device_ns *= 31;
+        c = only(&s);
+        CHECK_INT(c.verdict, slower ? VERDICT_SLOWER : VERDICT_FASTER);
+        CHECK(c.speedup_of_means > 0.95 && c.speedup_of_means < 1.05);
+        CHECK_CONTAINS(c.sentence, slower ? "× slower than baseline" : "× faster than baseline");
+        CHECK_CONTAINS(c.sentence, "; the ratio of the means is ");
+        session_free(&s);
+    }
+}
