@@ -18,10 +18,9 @@ double gate_tolerance(enum precision_kind precision)
     case PRECISION_BF16: /* u = 4e-3, a product library may round activations on one side: 1.6e-1, rarely met
                           */
         return 1e-1;
-    case PRECISION_INT8: /* equal weights; activations are bf16 on a GPU, and 8 bits at w8a8: as bf16 */
+    case PRECISION_INT8: /* equal weights; activations are bf16 on a GPU, or of 8 bits: as bf16 */
     case PRECISION_NF4:
     case PRECISION_NF4_DQ:
-    case PRECISION_W8A8:
     case PRECISION_Q8_0:
     case PRECISION_Q4_0:
     case PRECISION_Q4_K:

@@ -184,8 +184,9 @@ void history_axes(const struct history *t, int key, char *out, size_t size)
             implementation_get(&k->implementation, axis, value, sizeof value);
         else
             snprintf(value, sizeof value, "%d tokens", k->tokens);
-        /* "none", "0" and "standard" say nothing without their axis. */
-        bool bare = axis < 0 || (implementation_axes[axis].values && !implementation_axes[axis].is_mask);
+        /* "none", "int8", "0" and "standard" say nothing without their axis. */
+        bool bare = axis < 0 || (implementation_axes[axis].values && !implementation_axes[axis].is_mask &&
+                                 axis != IMPLEMENTATION_ACTIVATIONS);
         text_format(&words, "%s%s%s%s", words.n ? " " : "", bare ? "" : name, bare ? "" : " ", value);
     }
 }

@@ -81,15 +81,15 @@ static int check(const struct preset *p, struct plan *out, struct error *e)
     return rc;
 }
 
-static double rate_of(const struct device *d, enum precision_kind precision)
+static double rate_of(const struct device *d, const struct implementation *i)
 {
-    double rate = d->product_rate[session_rate_index(d->id, precision)];
+    double rate = d->product_rate[session_rate_index(d->id, i)];
     return rate > 0 ? rate : d->product_rate[0];
 }
 
 static void predict_time(const struct device *d, const struct implementation *i, struct plan_arm *arm)
 {
-    double rate = rate_of(d, i->precision);
+    double rate = rate_of(d, i);
     double memory_s = d->read_bandwidth > 0 ? arm->work.bytes / d->read_bandwidth : (double)NAN;
     double compute_s = rate > 0 ? arm->work.flops / rate : (double)NAN;
     arm->sample_s = fmax(memory_s, compute_s);

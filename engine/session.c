@@ -214,18 +214,18 @@ int session_name(struct session *s, const char *path, struct error *e)
     return error_set(e, ERROR_FAILED, "%s holds too many sessions of this second: try again", folder);
 }
 
-int session_rate_index(const char *device, enum precision_kind precision)
+int session_rate_index(const char *device, const struct implementation *i)
 {
     bool gpu = strncmp(device, "cuda", 4) == 0;
-    switch (precision) {
+    if (i->activations == ACTIVATIONS_INT8)
+        return 3;
+    switch (i->precision) {
     case PRECISION_FP16:
         return 1;
     case PRECISION_BF16:
         return 2;
     case PRECISION_INT8:
         return gpu ? 2 : 3;
-    case PRECISION_W8A8:
-        return 3;
     case PRECISION_NF4:
     case PRECISION_NF4_DQ:
     case PRECISION_Q8_0:

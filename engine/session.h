@@ -137,8 +137,8 @@ struct session_environment { /* empty string or 0: not known, null in the file *
     char gpu_json[2048]; /* JSON array text of environment.gpu; "[]" without one */
 };
 /* Which of the product rates is the ceiling of an arm's products: on a GPU weights smaller than
- * 16 bits are widened to bf16, w8a8 alone multiplies integers. */
-int session_rate_index(const char *device, enum precision_kind precision);
+ * 16 bits are widened to bf16, activations of 8 bits alone multiply integers. */
+int session_rate_index(const char *device, const struct implementation *i);
 
 struct session {
     char id[96];                    /* "2026-11-21T06-30-12-quick": also the file's name without .json */

@@ -116,7 +116,7 @@ static void rates(const struct session *s, const struct session_cell *cell, cons
         out->flop_rate = arm->work.flops * 1e3 / mean;
     if (env->read_bandwidth > 0)
         out->bandwidth_share = out->bandwidth / env->read_bandwidth;
-    int rate = session_rate_index(s->preset.device, arm->implementation.precision);
+    int rate = session_rate_index(s->preset.device, &arm->implementation);
     if (env->product_rate[rate] > 0)
         out->flop_share = out->flop_rate / env->product_rate[rate];
     if (env->sheet_bandwidth > 0)

@@ -29,6 +29,11 @@ bool kernel_is_blocks(enum kernel_dtype dtype)
     return dtype >= KERNEL_Q8_0 && dtype <= KERNEL_Q6_K;
 }
 
+bool kernel_is_integers(enum kernel_dtype dtype)
+{
+    return dtype == KERNEL_INT8 || kernel_is_blocks(dtype);
+}
+
 int kernel_block_cols(enum kernel_dtype dtype)
 {
     return is_nf4(dtype)              ? KERNEL_NF4_BLOCK

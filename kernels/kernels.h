@@ -51,6 +51,8 @@ const char *kernel_dtype_name(enum kernel_dtype dtype);         /* "fp32" ... */
 size_t kernel_row_bytes(enum kernel_dtype dtype, int64_t cols); /* of `data`, one row of a matrix */
 /* Columns that are stored together: 32 in Q8_0 and Q4_0, 256 in Q4_K and Q6_K, 64 in NF4, else 1. */
 int kernel_block_cols(enum kernel_dtype dtype);
+/* int8 and the block formats: what integers can be multiplied with (kernel_matrix.quantize_input). */
+bool kernel_is_integers(enum kernel_dtype dtype);
 /* Q8_0, Q4_0, Q4_K, Q6_K: a matrix of them needs cols to be a multiple of kernel_block_cols; nothing is
  * padded, and who makes the matrix refuses others (model_holds). */
 bool kernel_is_blocks(enum kernel_dtype dtype);

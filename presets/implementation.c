@@ -42,12 +42,20 @@ static const struct implementation_value precision_values[] = {
     {"int8", PRECISION_INT8, "weights in 8-bit integers, one scale per output channel"},
     {"nf4", PRECISION_NF4, "weights in 4-bit NormalFloat blocks of 64, one fp32 scale each"},
     {"nf4_dq", PRECISION_NF4_DQ, "nf4 with its block scales quantized to 8 bits too"},
-    {"w8a8", PRECISION_W8A8, "int8 weights; inputs of products of many rows in 8 bits too"},
     {"q8_0", PRECISION_Q8_0, "weights in GGUF blocks of 32 with 8 bits each: 8.5 bits a weight"},
     {"q4_0", PRECISION_Q4_0, "weights in GGUF blocks of 32 with 4 bits each: 4.5 bits a weight"},
     {"q4_k", PRECISION_Q4_K, "4.5 bits a weight in GGUF blocks of 256: scale and minimum per 32"},
     {"q6_k", PRECISION_Q6_K, "6.56 bits a weight in GGUF blocks of 256: a scale per 16"},
     {"stored", PRECISION_STORED, "every tensor in the type in which it stands in the model's file"},
+};
+static const struct implementation_value activations_values[] = {
+    {"full", ACTIVATIONS_FULL, "inputs of products as the arithmetic has them"},
+    {"int8", ACTIVATIONS_INT8,
+     "inputs of products rounded to 8 bits, integers multiplied: a scale per 32 of them beside q8_0 and "
+     "q4_0, "
+     "per 256 beside q4_k and q6_k, per row beside int8; a file's tensors of other types keep full ones (on "
+     "a "
+     "GPU: int8 alone, products of many rows)"},
 };
 static const struct implementation_value kv_cache_values[] = {
     {"contiguous", KV_CACHE_CONTIGUOUS, "one span per sequence, reserved for the longest context"},
@@ -56,15 +64,6 @@ static const struct implementation_value kv_cache_values[] = {
     {"virtual", KV_CACHE_VIRTUAL, "one span of addresses, physical pages mapped as the context grows"},
 };
 
-enum {
-    AXIS_ATTENTION,
-    AXIS_FUSION,
-    AXIS_LAUNCH,
-    AXIS_PRECISION,
-    AXIS_KV_CACHE,
-    AXIS_SPARSITY,
-    AXIS_VOCABULARY
-};
 const struct implementation_axis implementation_axes[] = {
     {"attention", "how scores and softmax are computed (state-space: how the scan is)", attention_values,
      COUNT(attention_values), false},
@@ -72,6 +71,8 @@ const struct implementation_axis implementation_axes[] = {
      COUNT(fusion_values), true},
     {"launch", "how work reaches the device", launch_values, COUNT(launch_values), false},
     {"precision", "type of weights and cache", precision_values, COUNT(precision_values), false},
+    {"activations", "type of what products read beside the weights", activations_values,
+     COUNT(activations_values), false},
     {"kv_cache", "how keys and values are laid out", kv_cache_values, COUNT(kv_cache_values), false},
     {"sparsity", "fraction of activations set to zero, 0 to 0.9", NULL, 0, false},
     {"vocabulary", "standard, or the name of an adapted vocabulary", NULL, 0, false},
@@ -87,14 +88,16 @@ void implementation_default(struct implementation *i)
 static int get_value(const struct implementation *i, int axis)
 {
     switch (axis) {
-    case AXIS_ATTENTION:
+    case IMPLEMENTATION_ATTENTION:
         return (int)i->attention;
-    case AXIS_FUSION:
+    case IMPLEMENTATION_FUSION:
         return (int)i->fusion;
-    case AXIS_LAUNCH:
+    case IMPLEMENTATION_LAUNCH:
         return (int)i->launch;
-    case AXIS_PRECISION:
+    case IMPLEMENTATION_PRECISION:
         return (int)i->precision;
+    case IMPLEMENTATION_ACTIVATIONS:
+        return (int)i->activations;
     default:
         return (int)i->kv_cache;
     }
@@ -103,17 +106,20 @@ static int get_value(const struct implementation *i, int axis)
 static void set_value(struct implementation *i, int axis, int value)
 {
     switch (axis) {
-    case AXIS_ATTENTION:
+    case IMPLEMENTATION_ATTENTION:
         i->attention = (enum attention_kind)value;
         break;
-    case AXIS_FUSION:
+    case IMPLEMENTATION_FUSION:
         i->fusion = (unsigned)value;
         break;
-    case AXIS_LAUNCH:
+    case IMPLEMENTATION_LAUNCH:
         i->launch = (enum launch_kind)value;
         break;
-    case AXIS_PRECISION:
+    case IMPLEMENTATION_PRECISION:
         i->precision = (enum precision_kind)value;
+        break;
+    case IMPLEMENTATION_ACTIVATIONS:
+        i->activations = (enum activations_kind)value;
         break;
     default:
         i->kv_cache = (enum kv_cache_kind)value;
@@ -206,14 +212,14 @@ int implementation_set(struct implementation *i, const char *key, const char *va
         catalog_nearest(key, names, implementation_n_axes, near, sizeof near);
         return error_set(
             e, ERROR_USAGE,
-            "no axis \"%.64s\": %s%s%suse attention, fusion, launch, precision, kv_cache, sparsity or "
-            "vocabulary",
+            "no axis \"%.64s\": %s%s%suse attention, fusion, launch, precision, activations, kv_cache, "
+            "sparsity or vocabulary",
             key, near[0] ? "did you mean " : "", near, near[0] ? "? " : "");
     }
     const struct implementation_axis *a = &implementation_axes[axis];
-    if (axis == AXIS_SPARSITY)
+    if (axis == IMPLEMENTATION_SPARSITY)
         return parse_sparsity(value, &i->sparsity, e);
-    if (axis == AXIS_VOCABULARY) {
+    if (axis == IMPLEMENTATION_VOCABULARY) {
         if (!is_name(value))
             return error_set(e, ERROR_USAGE,
                              "vocabulary \"%.64s\": expected a name of letters, digits, '.', '_', '-'",
@@ -263,9 +269,9 @@ static void get_sparsity(double sparsity, char *out, size_t size)
 void implementation_get(const struct implementation *i, int axis, char *out, size_t size)
 {
     const struct implementation_axis *a = &implementation_axes[axis];
-    if (axis == AXIS_SPARSITY) {
+    if (axis == IMPLEMENTATION_SPARSITY) {
         get_sparsity(i->sparsity, out, size);
-    } else if (axis == AXIS_VOCABULARY) {
+    } else if (axis == IMPLEMENTATION_VOCABULARY) {
         snprintf(out, size, "%s", i->vocabulary);
     } else if (a->is_mask) {
         get_mask(a, get_value(i, axis), out, size);
@@ -284,12 +290,16 @@ void implementation_describe(const struct implementation *i, char *out, size_t s
     out[0] = '\0';
     for (int axis = 0; axis < implementation_n_axes; axis++) {
         char value[160];
-        if ((axis == AXIS_SPARSITY && i->sparsity == 0) ||
-            (axis == AXIS_VOCABULARY && strcmp(i->vocabulary, "standard") == 0) || n >= size)
+        if ((axis == IMPLEMENTATION_SPARSITY && i->sparsity == 0) ||
+            (axis == IMPLEMENTATION_ACTIVATIONS && i->activations == ACTIVATIONS_FULL) ||
+            (axis == IMPLEMENTATION_VOCABULARY && strcmp(i->vocabulary, "standard") == 0) || n >= size)
             continue;
         implementation_get(i, axis, value, sizeof value);
         int wrote = snprintf(out + n, size - n, "%s%s%s", n ? " " : "",
-                             axis == AXIS_SPARSITY ? "sparsity " : "", value);
+                             axis == IMPLEMENTATION_SPARSITY      ? "sparsity "
+                             : axis == IMPLEMENTATION_ACTIVATIONS ? "activations "
+                                                                  : "",
+                             value);
         n += wrote > 0 ? (size_t)wrote : 0;
     }
 }
@@ -297,12 +307,12 @@ void implementation_describe(const struct implementation *i, char *out, size_t s
 bool implementation_equal(const struct implementation *a, const struct implementation *b)
 {
     return a->attention == b->attention && a->fusion == b->fusion && a->launch == b->launch &&
-           a->precision == b->precision && a->kv_cache == b->kv_cache && a->sparsity == b->sparsity &&
-           strcmp(a->vocabulary, b->vocabulary) == 0;
+           a->precision == b->precision && a->activations == b->activations && a->kv_cache == b->kv_cache &&
+           a->sparsity == b->sparsity && strcmp(a->vocabulary, b->vocabulary) == 0;
 }
 
 bool implementation_same_quality(const struct implementation *a, const struct implementation *b)
 {
-    return a->precision == b->precision && a->sparsity == b->sparsity &&
+    return a->precision == b->precision && a->activations == b->activations && a->sparsity == b->sparsity &&
            strcmp(a->vocabulary, b->vocabulary) == 0;
 }

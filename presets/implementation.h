@@ -16,7 +16,6 @@ enum precision_kind {
     PRECISION_INT8,
     PRECISION_NF4,
     PRECISION_NF4_DQ, /* block scales quantized too */
-    PRECISION_W8A8,   /* int8's weights; the inputs of large products quantized too */
     PRECISION_Q8_0,   /* the block types of GGUF files, here for all products of a model */
     PRECISION_Q4_0,
     PRECISION_Q4_K,
@@ -24,6 +23,7 @@ enum precision_kind {
     PRECISION_STORED, /* each tensor in the type in which it stands in the model's file */
     PRECISIONS
 };
+enum activations_kind { ACTIVATIONS_FULL, ACTIVATIONS_INT8 }; /* what products read beside weights */
 enum kv_cache_kind {
     KV_CACHE_CONTIGUOUS,
     KV_CACHE_PAGED, /* blocks of 16 tokens */
@@ -48,9 +48,21 @@ struct implementation {
     unsigned fusion; /* fusion_bit mask; 0 = none, FUSION_FULL = full */
     enum launch_kind launch;
     enum precision_kind precision;
+    enum activations_kind activations;
     enum kv_cache_kind kv_cache;
     double sparsity;     /* 0 .. 0.9 */
     char vocabulary[64]; /* "standard" or an adapted vocabulary's name */
+};
+
+enum { /* places in implementation_axes */
+       IMPLEMENTATION_ATTENTION,
+       IMPLEMENTATION_FUSION,
+       IMPLEMENTATION_LAUNCH,
+       IMPLEMENTATION_PRECISION,
+       IMPLEMENTATION_ACTIVATIONS,
+       IMPLEMENTATION_KV_CACHE,
+       IMPLEMENTATION_SPARSITY,
+       IMPLEMENTATION_VOCABULARY
 };
 
 struct implementation_value {
@@ -75,11 +87,12 @@ void implementation_default(
 int implementation_set(struct implementation *i, const char *key, const char *value, struct error *e);
 /* The value of an axis as text that implementation_set reads back. */
 void implementation_get(const struct implementation *i, int axis, char *out, size_t size);
-/* "flash full eager bf16 paged": values in axis order, defaults of sparsity and vocabulary left out. */
+/* "flash full eager q4_0 activations int8 paged": values in axis order, defaults of activations, sparsity and
+ * vocabulary left out. */
 void implementation_describe(const struct implementation *i, char *out, size_t size);
 bool implementation_equal(const struct implementation *a, const struct implementation *b);
-/* Same weights, same arithmetic up to rounding: arms that must agree closely. False when precision, sparsity
- * or vocabulary differ, where quality stands beside speed. */
+/* Same weights, same arithmetic up to rounding: arms that must agree closely. False when precision,
+ * activations, sparsity or vocabulary differ, where quality stands beside speed. */
 bool implementation_same_quality(const struct implementation *a, const struct implementation *b);
 /* Reads a bundle's file ("benchtop/implementation/1"). *help (may be NULL) gets what it says of itself, in
  * words. Unknown keys are reported in warning (may be NULL). On failure nothing is changed. */

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUNDLE_FILE_BYTES = 1 << 16, AXES_MAX = 16, SPARSITY_AXIS = 5 };
+enum { BUNDLE_FILE_BYTES = 1 << 16, AXES_MAX = 16 };
 
 /* A list of fusion names as the text that implementation_set reads. */
 static int join_list(const struct json_at *at, const char *key, const cJSON *list, char *out, size_t size)
@@ -32,7 +32,7 @@ int implementation_read(const struct json_at *at, const cJSON *object, struct im
             continue;
         count++;
         struct error why = {0};
-        if (a == SPARSITY_AXIS && cJSON_IsNumber(item)) {
+        if (a == IMPLEMENTATION_SPARSITY && cJSON_IsNumber(item)) {
             if (json_double(at, object, key, 0, 0.9, &i->sparsity) < 0)
                 result = -1;
             continue;
@@ -43,7 +43,8 @@ int implementation_read(const struct json_at *at, const cJSON *object, struct im
                 continue;
             }
         } else if (!cJSON_IsString(item)) {
-            result = json_unexpected(at, key, a == SPARSITY_AXIS ? "a number from 0 to 0.9" : "a name", item);
+            result = json_unexpected(
+                at, key, a == IMPLEMENTATION_SPARSITY ? "a number from 0 to 0.9" : "a name", item);
             continue;
         } else {
             snprintf(value, sizeof value, "%s", item->valuestring);
@@ -65,8 +66,8 @@ int implementation_write(cJSON *object, const struct implementation *i)
         char value[160];
         const char *key = implementation_axes[a].name;
         implementation_get(i, a, value, sizeof value);
-        if (a == SPARSITY_AXIS ? !cJSON_AddNumberToObject(object, key, i->sparsity)
-                               : !cJSON_AddStringToObject(object, key, value))
+        if (a == IMPLEMENTATION_SPARSITY ? !cJSON_AddNumberToObject(object, key, i->sparsity)
+                                         : !cJSON_AddStringToObject(object, key, value))
             return -1;
     }
     return 0;

@@ -120,7 +120,10 @@ static int read_arm_object(struct preset_reading *r, const struct json_at *at, c
                                  cJSON_GetObjectItemCaseSensitive(item, "name"));
     if (implementation_read(at, item, &spelled, &given) != 0)
         result = -1;
-    if (result == 0 && given == implementation_n_axes) {
+    const char *added =
+        implementation_axes[IMPLEMENTATION_ACTIVATIONS].name; /* older sessions have no such key */
+    bool older = !cJSON_HasObjectItem(item, added);
+    if (result == 0 && given + older == implementation_n_axes) {
         arm->implementation = spelled; /* whole: a session re-runs where its bundle is not known */
         snprintf(arm->bundle, sizeof arm->bundle, "%s", of);
     } else if (result == 0) {

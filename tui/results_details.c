@@ -146,7 +146,7 @@ static void rates(struct sheet *o, const struct session *s, const struct session
         say(o, "tokens", STYLE_TEXT, "first after %s ms, then one in %s ms",
             d(t[0], a->time_to_first_token_ms, 4), d(t[1], a->time_per_output_token_ms, 4));
     const struct session_environment *env = &s->environment;
-    double ceiling = env->product_rate[session_rate_index(s->preset.device, arm->implementation.precision)];
+    double ceiling = env->product_rate[session_rate_index(s->preset.device, &arm->implementation)];
     if (isfinite(a->bandwidth_share))
         say(o, "memory", STYLE_TEXT, "%s GB/s, %s of the %s measured", d(t[0], a->bandwidth / 1e9, 3),
             format_percent(t[1], a->bandwidth_share), d(t[2], env->read_bandwidth / 1e9, 3));

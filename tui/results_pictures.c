@@ -376,7 +376,7 @@ void results_roofline_draw(struct grid *g, struct rect r, const struct results *
         bool strong = at->cell == row->cell;
         if (!at->has_summary || !(arm->work.bytes > 0))
             continue;
-        int dtype = session_rate_index(s->preset.device, arm->implementation.precision);
+        int dtype = session_rate_index(s->preset.device, &arm->implementation);
         if (dtype < ROOFLINE_CEILINGS && index[dtype] < 0 && s->environment.product_rate[dtype] > 0) {
             f.ceiling[f.n_ceilings].rate = s->environment.product_rate[dtype];
             f.ceiling[f.n_ceilings].name = dtypes[dtype];

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AXES = 7, VALUE_TEXT = 64 };
+enum { AXES = 8, VALUE_TEXT = 64 };
 
 static bool on_add_row(const struct app *a)
 {
@@ -37,11 +37,13 @@ static bool value_unsupported(const struct app *a, const struct implementation *
     struct error ignored = {0};
     char value[VALUE_TEXT];
     implementation_default(&plain);
+    if (axis == IMPLEMENTATION_ACTIVATIONS) /* of 8 bits: beside weights of integers */
+        plain.precision = i->precision;
+    const struct implementation base = plain;
     implementation_get(i, axis, value, sizeof value);
     if (implementation_set(&plain, implementation_axes[axis].name, value, &ignored) != 0)
         return false;
-    return unsupported(a, &plain, e) &&
-           !unsupported(a, &(struct implementation){.vocabulary = "standard"}, &ignored);
+    return unsupported(a, &plain, e) && !unsupported(a, &base, &ignored);
 }
 
 static void set_axis(struct app *a, int arm, int axis, const char *value)
@@ -401,10 +403,11 @@ static void draw_hint(struct app *a, struct grid *g, struct rect r)
 void setup_arms_draw(struct app *a, struct grid *g, struct rect r)
 {
     static const struct widget_column columns[1 + AXES] = {
-        {"name", 11, 1, false, false},     {"attention", 9, 2, false, false},
-        {"fusion", 6, 3, false, false},    {"launch", 6, 6, false, false},
-        {"precision", 9, 2, false, false}, {"kv cache", 10, 4, false, false},
-        {"sparsity", 8, 7, true, false},   {"vocabulary", 10, 8, false, true},
+        {"name", 11, 1, false, false},      {"attention", 9, 2, false, false},
+        {"fusion", 6, 3, false, false},     {"launch", 6, 6, false, false},
+        {"precision", 9, 2, false, false},  {"activations", 11, 7, false, false},
+        {"kv cache", 10, 4, false, false},  {"sparsity", 8, 8, true, false},
+        {"vocabulary", 10, 9, false, true},
     };
     struct setup_state *s = a->setup;
     struct preset *p = &a->preset;

@@ -138,7 +138,7 @@ struct forward *forward_create(struct kernels *k, struct weights *weights, const
     f->implementation = *shape->implementation;
     f->fusion = shape->implementation->fusion;
     f->keep_logits = shape->keep_logits;
-    f->quantize_inputs = shape->implementation->precision == PRECISION_W8A8;
+    f->quantize_inputs = shape->implementation->activations == ACTIVATIONS_INT8;
     f->sequences = shape->sequences;
     f->longest = shape->length;
     f->steps = shape->steps;
@@ -223,7 +223,8 @@ static void choose(struct forward *f, int32_t *ids)
     if (forward_has_pooler(&f->model))
         return;
     if (forward_fuses(f, FUSION_HEAD_ARGMAX) && !f->keep_logits) {
-        f->ops->head_argmax(f->k, ids, f->hidden, f->model.d_model, &w->head, w->head_bias, f->sequences,
+        struct kernel_matrix head = forward_matrix(f, &w->head);
+        f->ops->head_argmax(f->k, ids, f->hidden, f->model.d_model, &head, w->head_bias, f->sequences,
                             f->product_workspace);
         return;
     }

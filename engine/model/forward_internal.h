@@ -25,7 +25,7 @@ struct forward {
     struct model_spec model;
     struct implementation implementation;
     unsigned fusion;
-    bool quantize_inputs; /* w8a8 */
+    bool quantize_inputs; /* activations int8 */
     const struct forward_family *family;
     int sequences, longest, capacity;
     int steps, taken; /* decode steps prepared for, and used since the prompt */
@@ -94,11 +94,11 @@ static inline void *forward_at(const struct forward *f, void *p, int64_t element
     return (char *)p + elements * (int64_t)kernel_dtype_bytes(f->k->activation);
 }
 
-/* m as its products shall take it: w8a8 quantizes their inputs. */
+/* m as its products shall take it: activations int8 rounds their inputs where m can be multiplied so. */
 static inline struct kernel_matrix forward_matrix(const struct forward *f, const struct kernel_matrix *m)
 {
     struct kernel_matrix w = *m;
-    w.quantize_input = f->quantize_inputs;
+    w.quantize_input = f->quantize_inputs && kernel_is_integers(m->dtype);
     return w;
 }
 
@@ -112,7 +112,7 @@ void forward_linear(struct forward *f, void *out, const void *x, const struct ke
 /* Sparse: the largest entries of x [rows, width] are listed for the products that follow, or where rows are
  * many the others are set to 0. */
 void forward_thin(struct forward *f, void *x, int width, bool rotated, int rows);
-/* logits[sequences, vocab] in fp32 from `hidden`; inputs of the head are never quantized. */
+/* logits[sequences, vocab] in fp32 from `hidden`. */
 void forward_head(struct forward *f, float *logits);
 /* The same of `rows` other rows. */
 void forward_head_rows(struct forward *f, float *logits, const void *hidden, int rows);

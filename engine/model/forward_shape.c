@@ -98,21 +98,27 @@ static bool may_have(const struct forward_shape *s, enum kernel_dtype t)
     return type && s->model->stored.types & UINT32_C(1) << type->id;
 }
 
+/* As forward_matrix. */
+static bool quantizes(const struct forward_shape *s, enum kernel_dtype t)
+{
+    return s->implementation->activations == ACTIVATIONS_INT8 && kernel_is_integers(t);
+}
+
 static size_t mamba_layer_need(const struct kernels *k, const struct forward_shape *s, enum kernel_dtype t,
                                int rows)
 {
     const struct model_spec *m = s->model;
     int64_t d = m->d_model, inner = m->mamba.inner, rank = m->mamba.dt_rank;
-    bool quantize = s->implementation->precision == PRECISION_W8A8;
     enum kernel_dtype small = weights_small_dtype(t);
     int64_t halves = s->implementation->fusion & FUSION_QKV ? 2 : 1;
+    bool quantize = quantizes(s, t);
     struct kernel_matrix shapes[] = {
         {.dtype = t, .rows = halves * inner, .cols = d, .quantize_input = quantize},
         {.dtype = small,
          .rows = rank + 2 * (int64_t)m->mamba.state,
          .cols = inner,
-         .quantize_input = quantize},
-        {.dtype = small, .rows = inner, .cols = rank, .quantize_input = quantize},
+         .quantize_input = quantizes(s, small)},
+        {.dtype = small, .rows = inner, .cols = rank, .quantize_input = quantizes(s, small)},
         {.dtype = t, .rows = d, .cols = inner, .quantize_input = quantize},
     };
     size_t need = 0;
@@ -152,7 +158,7 @@ static size_t layer_need_in(const struct kernels *k, const struct forward_shape 
     unsigned fusion = s->implementation->fusion;
     int64_t d = m->d_model, f = m->ffn, q = (int64_t)m->heads * m->head_dim,
             kv = (int64_t)m->kv_heads * m->head_dim;
-    bool quantize = s->implementation->precision == PRECISION_W8A8;
+    bool quantize = quantizes(s, t);
     struct kernel_matrix shapes[] = {
         {.dtype = t, .rows = fusion & FUSION_QKV ? q + 2 * kv : q, .cols = d, .quantize_input = quantize},
         {.dtype = t, .rows = q, .cols = d, .quantize_input = quantize}, /* apart in a file */
@@ -195,8 +201,10 @@ static int head_rows(const struct forward_shape *s)
 static size_t head_need_in(const struct kernels *k, const struct forward_shape *s, enum kernel_dtype t)
 {
     const struct model_spec *m = s->model;
-    struct kernel_matrix transform = {.dtype = t, .rows = m->d_model, .cols = m->d_model};
-    struct kernel_matrix head = {.dtype = t, .rows = m->vocab, .cols = m->d_model};
+    struct kernel_matrix head = {
+        .dtype = t, .rows = m->vocab, .cols = m->d_model, .quantize_input = quantizes(s, t)};
+    struct kernel_matrix transform = head;
+    transform.rows = m->d_model;
     size_t need = k->ops->product_workspace(k, &head, s->sequences);
     if (m->family == MODEL_BERT)
         need = larger(need, k->ops->product_workspace(k, &transform, s->sequences));

@@ -50,8 +50,9 @@ void forward_head_rows(struct forward *f, float *logits, const void *hidden, int
     const struct weights *w = f->w;
     int d = f->model.d_model, vocab = f->model.vocab;
     bool in_epilogue = forward_fuses(f, FUSION_BIAS_GELU);
+    struct kernel_matrix head = forward_matrix(f, &w->head);
     struct kernel_epilogue epilogue = {.bias = in_epilogue ? w->head_bias : NULL, .fp32 = true};
-    f->ops->product(f->k, logits, vocab, hidden, d, &w->head, &epilogue, rows, f->product_workspace);
+    f->ops->product(f->k, logits, vocab, hidden, d, &head, &epilogue, rows, f->product_workspace);
     if (w->head_bias && !in_epilogue)
         f->ops->add_bias(f->logits_k, logits, vocab, w->head_bias, rows, vocab);
 }

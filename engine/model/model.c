@@ -124,7 +124,6 @@ double model_weight_bytes_per_element(enum precision_kind precision)
     case PRECISION_BF16:
         return 2;
     case PRECISION_INT8:
-    case PRECISION_W8A8:
         return 1;
     case PRECISION_NF4:
         return 4.5 / 8;    /* four bits and one fp32 scale per 64 elements */
@@ -228,7 +227,7 @@ static double product_bytes(const struct model_spec *m, const struct implementat
     if (i->precision == PRECISION_STORED)
         return (double)m->stored.product_bytes;
     double b = model_weight_bytes_per_element(i->precision);
-    double scale = i->precision == PRECISION_INT8 || i->precision == PRECISION_W8A8 ? 4 : 0;
+    double scale = i->precision == PRECISION_INT8 ? 4 : 0;
     double small = 0; /* what stays in 16 bits beside blocks */
     if (m->family == MODEL_MAMBA && i->precision >= PRECISION_Q8_0 && i->precision <= PRECISION_Q6_K)
         small = (double)m->mamba.inner * (2.0 * m->mamba.dt_rank + 2.0 * m->mamba.state) * (2 - b);

@@ -2,6 +2,7 @@
 
 #include "engine/device_file.h"
 #include "engine/model/forward.h"
+#include "engine/model/gguf_model.h"
 #include "engine/model/vocabulary.h"
 #include "engine/nvml.h"
 
@@ -37,6 +38,44 @@ static int axis_known(const struct model_spec *m, const struct implementation *i
     return 0;
 }
 
+/* Weights that integers can be multiplied with: of the precision, or of any product of the model's file. */
+static bool has_integers(const struct model_spec *m, enum precision_kind precision)
+{
+    if (precision != PRECISION_STORED)
+        return kernel_is_integers(weights_dtype(precision));
+    for (int t = 0; t < KERNEL_DTYPES; t++) {
+        const struct gguf_type *type = gguf_model_type((enum kernel_dtype)t);
+        if (type && m->stored.types & UINT32_C(1) << type->id && kernel_is_integers((enum kernel_dtype)t))
+            return true;
+    }
+    return false;
+}
+
+/* Whether any product can read inputs of 8 bits. */
+static int activations_known(const struct model_spec *m, const struct implementation *i, bool cpu,
+                             struct error *e)
+{
+    if (i->activations != ACTIVATIONS_INT8)
+        return 0;
+    if (i->sparsity > 0)
+        return error_set(
+            e, ERROR_UNSUPPORTED,
+            "sparse products multiply the listed inputs as they are: choose activations full, or "
+            "sparsity 0");
+    if (!cpu && i->precision != PRECISION_INT8)
+        return error_set(e, ERROR_UNSUPPORTED,
+                         "this GPU's products multiply 8-bit inputs with int8 weights alone: choose "
+                         "precision int8, or activations full");
+    if (!has_integers(m, i->precision))
+        return error_set(
+            e, ERROR_UNSUPPORTED,
+            "activations int8 multiplies integers, and no product here has weights of any: choose "
+            "precision int8, q8_0, q4_0, q4_k or q6_k, or activations full");
+    if (cpu)
+        return error_set(e, ERROR_UNSUPPORTED, "activations int8 has no products on a cpu: choose full");
+    return 0;
+}
+
 /* Weights by input channel, rotated: which models and types there are. */
 static int sparsity_known(const struct model_spec *m, const struct implementation *i, struct error *e)
 {
@@ -69,11 +108,6 @@ static int axis_on_cpu(const struct implementation *i, struct error *e)
 {
     if (i->launch == LAUNCH_GRAPH)
         return error_set(e, ERROR_UNSUPPORTED, "graph launch needs cuda: choose launch eager");
-    if (i->precision == PRECISION_W8A8)
-        return error_set(
-            e, ERROR_UNSUPPORTED,
-            "w8a8 multiplies 8-bit integers on tensor cores, which a cpu lacks: choose precision "
-            "int8");
     return 0;
 }
 
@@ -109,7 +143,8 @@ int native_supports(const char *device, const struct model_spec *m, const struct
         return error_set(e, ERROR_UNSUPPORTED,
                          "%s is an encoder and generates no tokens: choose workload prefill", m->name);
     return axis_known(m, i, e) || vocabulary_known(m, i, e) || sparsity_known(m, i, e) ||
-                   model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e))
+                   model_holds(m, i->precision, e) || (cpu && axis_on_cpu(i, e)) ||
+                   activations_known(m, i, cpu, e)
                ? -1
                : 0;
 }

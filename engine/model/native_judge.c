@@ -120,16 +120,16 @@ double judge_tolerance(enum precision_kind precision)
 /* Activations in 16 bits are rounded after every step: embedding, norms, products, rotation, attention and
  * residual of two layers make about thirty roundings of relative size 2^-12 (fp16) or 2^-9 (bf16), whose sum
  * grows like a random walk, and the largest of some hundred logits lies three standard deviations out:
- * 3 sqrt(30) u. Small weights are widened without error, so they are judged as bf16. w8a8 rounds the inputs
- * of a prompt's products to a 127th of the largest of their row, 2.5 deviations at these widths: 2e-2 /
- * sqrt(12) of a deviation each, three times the rounding of bf16. */
-double judge_tolerance_on(const struct kernels *k, enum precision_kind precision)
+ * 3 sqrt(30) u. Small weights are widened without error, so they are judged as bf16. activations int8
+ * rounds the inputs of a prompt's products to a 127th of the largest of their row, 2.5 deviations at these
+ * widths: 2e-2 / sqrt(12) of a deviation each, three times the rounding of bf16. */
+double judge_tolerance_on(const struct kernels *k, const struct implementation *i)
 {
     struct kernels *base = (struct kernels *)(uintptr_t)k; /* a view is the same backend */
-    struct kernels *view = base->ops->view(base, weights_activation(NULL, precision));
+    struct kernels *view = base->ops->view(base, weights_activation(NULL, i->precision));
     if (!view || view->activation == KERNEL_FP32)
-        return judge_tolerance(precision);
-    if (precision == PRECISION_W8A8)
+        return judge_tolerance(i->precision);
+    if (i->activations == ACTIVATIONS_INT8)
         return 1e-1;
     return view->activation == KERNEL_FP16 ? 5e-3 : 4e-2;
 }
@@ -385,9 +385,9 @@ int judge_open_sparse(struct judge *j, struct kernels *k, const struct model_spe
  * 2^-12, and of a dozen choices among 50 to 170 entries one then falls otherwise in many texts. That entry is
  * one of the smallest kept, yet at these widths worth a tenth of a product's result, more where few are kept;
  * the layer behind it chooses anew. What is not right at all errs by more than 1. */
-double judge_sparse_tolerance(const struct kernels *k, enum precision_kind precision)
+double judge_sparse_tolerance(const struct kernels *k, const struct implementation *i)
 {
-    return precision == PRECISION_FP32 ? judge_tolerance_on(k, precision) : 0.5;
+    return i->precision == PRECISION_FP32 ? judge_tolerance_on(k, i) : 0.5;
 }
 
 void judge_close(struct judge *j)

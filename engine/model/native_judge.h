@@ -13,7 +13,7 @@ extern const struct model_spec judge_models[JUDGE_MODELS];
 /* Largest difference of logits, relative to the largest logit of the reference, that rounding explains: where
  * activations are fp32, and on a backend with activations of the precision's own type. */
 double judge_tolerance(enum precision_kind precision);
-double judge_tolerance_on(const struct kernels *k, enum precision_kind precision);
+double judge_tolerance_on(const struct kernels *k, const struct implementation *i);
 
 enum { JUDGE_MAX_TEXT = 1024, JUDGE_MAX_SEQUENCES = 7, JUDGE_MEMORY = 16 };
 
@@ -47,7 +47,7 @@ int judge_open_sparse(struct judge *j, struct kernels *k, const struct model_spe
 int judge_open_rotated(struct judge *j, struct kernels *k, const struct model_spec *m,
                        enum precision_kind precision, struct error *e);
 /* What rounding explains where activations are left out: entries near the border change places. */
-double judge_sparse_tolerance(const struct kernels *k, enum precision_kind precision);
+double judge_sparse_tolerance(const struct kernels *k, const struct implementation *i);
 void judge_close(struct judge *j);
 
 /* Runs prompts of these lengths and then `steps` decode steps as implementation `i`, and compares the last

@@ -16,7 +16,7 @@ static void check(struct report *r, struct judge *j, const struct implementation
     char name[128], text[512];
     struct error e = {0};
     implementation_describe(i, name, sizeof name);
-    struct selftest_line line = {.what = text, .tolerance = judge_tolerance_on(j->k, i->precision)};
+    struct selftest_line line = {.what = text, .tolerance = judge_tolerance_on(j->k, i)};
     line.error = judge_run(j, i, sequences, lengths, steps, &e);
     line.passed = line.error <= line.tolerance;
     snprintf(text, sizeof text, "%s %s: %s%s%.200s", j->model->name, name, what, e.text[0] ? ": " : "",
@@ -38,12 +38,10 @@ static void check_implementation(struct report *r, struct judge *j, const struct
 }
 
 /* Where checks are cheap: all combinations, and each fusion alone. */
-static void check_all(struct report *r, struct judge *j, enum precision_kind precision)
+static void check_all(struct report *r, struct judge *j, const struct implementation *plain)
 {
     static const unsigned fusions[] = {0, FUSION_FULL};
-    struct implementation i;
-    implementation_default(&i);
-    i.precision = precision;
+    struct implementation i = *plain;
     for (int attention = ATTENTION_NAIVE; attention <= ATTENTION_FLASH; attention++)
         for (int cache = KV_CACHE_CONTIGUOUS; cache < KV_CACHES; cache++)
             for (int f = cache > KV_CACHE_PAGED; f < 2; f++) { /* layouts twice found alike */
@@ -54,7 +52,7 @@ static void check_all(struct report *r, struct judge *j, enum precision_kind pre
                     continue; /* a layout that this family has not */
                 check_implementation(r, j, &i);
             }
-    if (precision != PRECISION_FP32)
+    if (i.precision != PRECISION_FP32)
         return;
     bool states = j->model->family == MODEL_MAMBA;
     i.kv_cache = states ? KV_CACHE_CONTIGUOUS : i.kv_cache;
@@ -70,7 +68,7 @@ static void check_all(struct report *r, struct judge *j, enum precision_kind pre
 
 /* Where every check launches some hundred kernels: three implementations per model and precision, chosen so
  * that every model meets every value of every axis, and all models together nearly every pair of values. */
-static void check_pairs(struct report *r, struct judge *j, int model, enum precision_kind precision)
+static void check_pairs(struct report *r, struct judge *j, int model, const struct implementation *plain)
 {
     enum { PER_PRECISION = 3 };
     static const unsigned fusions[] = {FUSION_FULL,          0,
@@ -80,10 +78,8 @@ static void check_pairs(struct report *r, struct judge *j, int model, enum preci
     bool states = j->model->family == MODEL_MAMBA;
     bool encoder = j->model->family == MODEL_BERT;
     for (int v = 0; v < PER_PRECISION; v++) {
-        int n = PER_PRECISION * (int)precision + v + 5 * model;
-        struct implementation i;
-        implementation_default(&i);
-        i.precision = precision;
+        int n = PER_PRECISION * ((int)plain->precision + 4 * (int)plain->activations) + v + 5 * model;
+        struct implementation i = *plain;
         i.attention = (n + n / 5) % 2 ? ATTENTION_FLASH : ATTENTION_NAIVE;
         i.fusion = fusions[(3 * n + n / 3) % 8];
         if (states && (i.fusion == FUSION_ROPE_CACHE || i.fusion == FUSION_GATE_UP)) /* it has neither */
@@ -146,10 +142,16 @@ int native_selftest(const char *device, void (*line)(void *who, const struct sel
             failed = judge_open(&j, k, &judge_models[m], plain.precision, e);
             if (failed)
                 break;
-            if (native_is_cuda(device))
-                check_pairs(&report, &j, m, plain.precision);
-            else
-                check_all(&report, &j, plain.precision);
+            for (int a = ACTIVATIONS_FULL; a <= ACTIVATIONS_INT8; a++) {
+                plain.activations = (enum activations_kind)a;
+                if (native_supports(device, &judge_models[m], &plain, WORKLOAD_PREFILL, NULL))
+                    continue;
+                if (native_is_cuda(device))
+                    check_pairs(&report, &j, m, &plain);
+                else
+                    check_all(&report, &j, &plain);
+            }
+            plain.activations = ACTIVATIONS_FULL;
             judge_close(&j);
         }
     for (int m = 0; m < JUDGE_MODELS && !failed; m++)

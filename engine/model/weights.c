@@ -19,7 +19,6 @@ enum kernel_dtype weights_dtype(enum precision_kind precision)
     case PRECISION_BF16:
         return KERNEL_BF16;
     case PRECISION_INT8:
-    case PRECISION_W8A8:
         return KERNEL_INT8;
     case PRECISION_NF4:
         return KERNEL_NF4;

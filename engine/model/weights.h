@@ -4,10 +4,9 @@
  *
  * Products and embeddings stand in the precision of the implementation (int8 and nf4 keep the embedding so
  * too, so that a tied head is the same matrix); learned positions and token types in it or, where it is less
- * than 16 bits, in fp16; norms and biases always in fp32. w8a8 has the weights of int8: what it quantizes
- * beside them are the inputs of products. A state-space model's convolution, decays and skips are fp32 too.
- * q, k and v are one matrix, rows [q | k | v]; gate and up of llama are one matrix, rows [gate | up]: unfused
- * implementations look at row ranges.
+ * than 16 bits, in fp16; norms and biases always in fp32. A state-space model's convolution, decays and skips
+ * are fp32 too. q, k and v are one matrix, rows [q | k | v]; gate and up of llama are one matrix, rows [gate
+ * | up]: unfused implementations look at row ranges.
  *
  * Of a file: precision `stored` keeps every array in the type it has there, bit by bit (learned positions
  * that are stored in blocks are widened to fp32, for they are added, not multiplied). Where q, k and v, or

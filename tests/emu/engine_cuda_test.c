@@ -22,14 +22,18 @@ static struct kernels *open_gpu(void)
 
 static struct {
     int lines;
-    bool seen[JUDGE_MODELS][64];
+    bool seen[JUDGE_MODELS][64], int8[JUDGE_MODELS];
     double worst[PRECISIONS];
 } told;
 
 static void see(const struct selftest_line *line, int model)
 {
     int at = 0;
-    for (int axis = 0; axis < 5; axis++) {
+    if (strstr(line->what, " activations int8")) { /* a word of two axes */
+        told.int8[model] = true;
+        return;
+    }
+    for (int axis = 0; axis <= IMPLEMENTATION_KV_CACHE; axis++) {
         const struct implementation_axis *a = &implementation_axes[axis];
         for (int v = 0; v < a->n_values; v++, at++) {
             char word[40];
@@ -38,7 +42,7 @@ static void see(const struct selftest_line *line, int model)
             char after = found ? found[strlen(word)] : 'x';
             if (found && (after == ' ' || after == ':')) {
                 told.seen[model][at] = true;
-                if (axis == 3)
+                if (axis == IMPLEMENTATION_PRECISION)
                     told.worst[v] = fmax(told.worst[v], line->error);
             }
         }
@@ -86,11 +90,14 @@ TEST(every_value_of_every_axis_agrees_with_the_reference_in_every_family)
     CHECK(told.lines > 150);
     for (int m = 0; m < JUDGE_MODELS; m++) {
         int at = 0;
-        for (int axis = 0; axis < 5; axis++)
+        for (int axis = 0; axis <= IMPLEMENTATION_KV_CACHE; axis++)
             for (int v = 0; v < implementation_axes[axis].n_values; v++, at++) {
                 const char *name = implementation_axes[axis].values[v].name;
                 bool none = lacks(&judge_models[m], name);
-                if (axis == 3) /* and what no block divides; the wide one is there for these alone */
+                if (axis == IMPLEMENTATION_ACTIVATIONS) /* whole sentences */
+                    continue;
+                if (axis == IMPLEMENTATION_PRECISION) /* and what no block divides; the wide one is there for
+                                                         these alone */
                     none = none || model_holds(&judge_models[m], (enum precision_kind)v, NULL) ||
                            (m == JUDGE_WIDE && !model_holds(&judge_models[0], (enum precision_kind)v, NULL));
                 else if (m == JUDGE_WIDE)
@@ -98,12 +105,14 @@ TEST(every_value_of_every_axis_agrees_with_the_reference_in_every_family)
                 if (told.seen[m][at] == none)
                     TEST_FAIL("%s with %s: %s", judge_models[m].name, name, none ? "seen" : "not seen");
             }
+        CHECK(told.int8[m] == (m != JUDGE_WIDE));
     }
     /* the tolerances are not wide enough to hide activations of one type taken for another's */
     CHECK(told.worst[PRECISION_FP16] > 2 * told.worst[PRECISION_FP32]);
     CHECK(told.worst[PRECISION_BF16] > 2 * told.worst[PRECISION_FP16]);
     for (int p = 0; p < PRECISIONS; p++)
-        printf("worst %s: %.2e\n", implementation_axes[3].values[p].name, told.worst[p]);
+        printf("worst %s: %.2e\n", implementation_axes[IMPLEMENTATION_PRECISION].values[p].name,
+               told.worst[p]);
 }
 
 /* ---- recorded steps ---- */
@@ -323,7 +332,8 @@ TEST(nothing_is_allocated_or_created_between_timestamps)
     for (int n = 0; n < 2 * (WORKLOAD_GENERATE + 1); n++) {
         struct implementation i = optimized(n % 2 ? KV_CACHE_PAGED : KV_CACHE_CONTIGUOUS);
         i.launch = n % 2 ? LAUNCH_EAGER : LAUNCH_GRAPH;
-        i.precision = n < 3 ? PRECISION_W8A8 : PRECISION_BF16;
+        i.precision = n < 3 ? PRECISION_INT8 : PRECISION_BF16;
+        i.activations = n < 3 ? ACTIVATIONS_INT8 : ACTIVATIONS_FULL;
         struct runner_request q = request(&i, (enum workload)(n / 2), 2, 20);
         struct runner_output o = {0};
         struct sample s[5];

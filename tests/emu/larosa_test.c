@@ -24,8 +24,7 @@ TEST(listed_and_masked_activations_give_the_reference_s_logits)
         i.fusion = m == 1 ? 0 : FUSION_FULL;
         i.attention = ATTENTION_FLASH;
         CHECK_INT(judge_open_sparse(&j, k, &judge_models[m], i.precision, i.sparsity, NULL), 0);
-        check(&j, &i, judge_sparse_tolerance(k, i.precision), 1, (const int[]){7},
-              3); /* masked, then listed */
+        check(&j, &i, judge_sparse_tolerance(k, &i), 1, (const int[]){7}, 3); /* masked, then listed */
         judge_close(&j);
     }
     close_emulated(k);
@@ -41,7 +40,7 @@ TEST(a_recorded_step_replays_its_lists)
     i.fusion = FUSION_FULL;
     i.launch = LAUNCH_GRAPH;
     CHECK_INT(judge_open_sparse(&j, k, &judge_models[0], i.precision, i.sparsity, NULL), 0);
-    check(&j, &i, judge_sparse_tolerance(k, i.precision), 2, (const int[]){2, 5}, 3);
+    check(&j, &i, judge_sparse_tolerance(k, &i), 2, (const int[]){2, 5}, 3);
     judge_close(&j);
     close_emulated(k);
 }
@@ -57,7 +56,7 @@ TEST(rotated_weights_in_16_bits_that_keep_every_channel_are_the_original_model)
         i.sparsity = 1e-9;
         i.fusion = FUSION_FULL;
         CHECK_INT(judge_open_rotated(&j, k, &judge_models[0], i.precision, NULL), 0);
-        check(&j, &i, 2 * judge_tolerance_on(k, i.precision), 1, (const int[]){6}, 2);
+        check(&j, &i, 2 * judge_tolerance_on(k, &i), 1, (const int[]){6}, 2);
         judge_close(&j);
     }
     close_emulated(k);

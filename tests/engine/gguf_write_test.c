@@ -134,8 +134,6 @@ TEST(other_precisions_of_a_file_are_made_of_its_values_as_of_synthetic_ones)
     CHECK_INT(model_find(path, &read, &e), 0);
     for (int p = PRECISION_FP32; p < PRECISION_STORED; p++) {
         float before[300], after[300];
-        if (p == PRECISION_W8A8) /* a GPU's */
-            continue;
         logits_of(k, &m, (enum precision_kind)p, 0, before);
         logits_of(k, &read, (enum precision_kind)p, 0, after);
         if (memcmp(before, after, sizeof before) != 0)

@@ -61,7 +61,7 @@ TEST(rotated_weights_that_keep_every_channel_are_the_original_model)
             CHECK_INT(model_kept(judge_models[m].d_model, i.sparsity, true), judge_models[m].d_model);
             CHECK_INT(judge_open_rotated(&j, k, &judge_models[m], i.precision, NULL), 0);
             /* rounded once more, to the weights' own type; int8 to a 127th of each row's largest */
-            double tolerance = judge_tolerance_on(k, i.precision);
+            double tolerance = judge_tolerance_on(k, &i);
             check_all(&j, &i, i.precision == PRECISION_INT8 ? 5e-2 : 2 * tolerance);
             judge_close(&j);
         }
@@ -81,9 +81,9 @@ TEST(every_fusion_leaves_out_what_the_reference_leaves_out)
         for (unsigned fusion = 0; fusion <= FUSION_FULL; fusion += m == 0 ? 1 : 9) {
             i.fusion = fusion;
             i.attention = fusion % 2 ? ATTENTION_FLASH : ATTENTION_NAIVE;
-            check(&j, &i, judge_sparse_tolerance(k, i.precision), 1, (const int[]){5}, 6);
+            check(&j, &i, judge_sparse_tolerance(k, &i), 1, (const int[]){5}, 6);
             if (fusion % 9 == 0)
-                check_all(&j, &i, judge_sparse_tolerance(k, i.precision));
+                check_all(&j, &i, judge_sparse_tolerance(k, &i));
         }
         judge_close(&j);
     }
@@ -102,7 +102,7 @@ TEST(every_sparsity_leaves_out_what_the_reference_leaves_out)
             i.sparsity = sparsities[s];
             i.fusion = s % 2 ? FUSION_FULL : 0;
             CHECK_INT(judge_open_sparse(&j, k, &judge_models[m], i.precision, i.sparsity, NULL), 0);
-            check_all(&j, &i, judge_sparse_tolerance(k, i.precision));
+            check_all(&j, &i, judge_sparse_tolerance(k, &i));
             judge_close(&j);
         }
     k->ops->close(k);
@@ -119,7 +119,7 @@ TEST(small_weights_leave_out_about_what_the_reference_leaves_out)
         i.sparsity = 0.25;
         i.fusion = FUSION_FULL;
         CHECK_INT(judge_open_sparse(&j, k, &judge_models[0], i.precision, i.sparsity, NULL), 0);
-        check_all(&j, &i, judge_sparse_tolerance(k, i.precision));
+        check_all(&j, &i, judge_sparse_tolerance(k, &i));
         judge_close(&j);
     }
     k->ops->close(k);

@@ -270,7 +270,7 @@ TEST(unsupported_choices_say_what_to_choose_instead)
         {"attention", "ring", "choose attention flash"},
         {"launch", "graph", "graph launch needs cuda: choose launch eager"},
         {"launch", "persistent", "choose launch eager"},
-        {"precision", "w8a8", "choose precision int8"},
+        {"activations", "int8", "choose precision"},
         {"precision", "q8_0", "llama has feed-forward rows of 172 weights, which blocks of 32 do not divide"},
         {"precision", "q4_k", "llama has hidden rows of 64 weights, which blocks of 256 do not divide"},
         {"precision", "q6_k", "choose precision int8"},
@@ -319,7 +319,8 @@ TEST(unsupported_choices_say_what_to_choose_instead)
     CHECK_CONTAINS(e.text, "tpu:1");
     CHECK(!runner_open_native("tpu:1", 0, &e));
     CHECK_INT(implementation_set(&i, "launch", "graph", &e), 0);
-    CHECK_INT(implementation_set(&i, "precision", "w8a8", &e), 0);
+    CHECK_INT(implementation_set(&i, "precision", "int8", &e), 0);
+    CHECK_INT(implementation_set(&i, "activations", "int8", &e), 0);
     CHECK_INT(native_supports("cuda:1", &judge_models[0], &i, WORKLOAD_DECODE, &e), 0);
     CHECK_INT(native_supports("cuda1", &judge_models[0], &i, WORKLOAD_DECODE, &e), -1);
 }

@@ -191,25 +191,49 @@ TEST(unknown_keys_are_tolerated_and_told)
     session_free(&s);
 }
 
+TEST(sessions_from_before_activations_could_be_chosen_had_them_full)
+{
+    static const char key[] = "\"activations\": \"full\",";
+    struct session s = maker_session(1, 2, 6), t;
+    struct error e = {0}, warning = {0};
+    maker_fill(&s, 0, 0, 6, 10, 0.01);
+    maker_fill(&s, 0, 1, 6, 10, 0.01);
+    strcpy(s.preset.arms[1].bundle, "no-longer-known"); /* what the file spells is enough to run it again */
+    char *text = session_print(&s, &e);
+    int keys = 0;
+    for (char *at; (at = strstr(text, key)); keys++)
+        memset(at, ' ', sizeof key - 1);
+    CHECK_INT(keys, 2 * 2); /* in the preset and in the cell */
+    CHECK_INT(load_text(text, &t, &warning, &e), 0);
+    CHECK_STRING(e.text, "");
+    CHECK(maker_equal(&s, &t));
+    CHECK_INT(t.cell[0].arm[1].implementation.activations, ACTIVATIONS_FULL);
+    session_free(&t);
+    free(text);
+    session_free(&s);
+}
+
 TEST(bad_values_are_refused_with_file_key_and_what_was_expected)
 {
     static const struct {
         const char *from, *to, *key, *expected;
-    } bad[] = {{"\"benchtop/session/1\"", "\"benchtop/session/9\"", "schema", "benchtop/session/1"},
-               {"\"status\": \"complete\"", "\"status\": \"done\"", "status", "one of running, complete"},
-               {"\"batch\": 1,", "\"batch\": 0,", "cells.0.batch", "1"},
-               {"\"workload\": \"decode\"", "\"workload\": \"sing\"", "cells.0.workload", "one of prefill"},
-               {"\"round\": 0,", "\"round\": -1,", "cells.0.arms.0.blocks.0.round", "0"},
-               {"\"round\": 0,", "\"round\": \"x\",", "cells.0.arms.0.blocks.0.round", "0"},
-               {"\"samples_ns\": [", "\"samples_ns\": [1.5,", "cells.0.arms.0.blocks.0.samples_ns", "whole"},
-               {"\"samples_ns\": [", "\"samples_ns\": [17,", "host_ns", "as many values as samples"},
-               {"\"attention\": \"naive\"", "\"attention\": \"nave\"", "attention", "naive"},
-               {"\"threads\": 2,", "\"threads\": -2,", "environment.threads", "0"},
-               {"\"flags\": []", "\"flags\": [3]", "flags", "a list of words"},
-               {"\"cells\": [", "\"cells\": 3, \"x\": [", "cells", "list"},
-               {"\"top1_agreement\": 1,", "\"top1_agreement\": 2,", "cells.0.arms.1.output.top1_agreement",
-                "0 to 1"},
-               {"\"tokens\": 1", "\"tokens\": -1", "cells.0.arms.0.work.tokens", "0"}};
+    } bad[] = {
+        {"\"benchtop/session/1\"", "\"benchtop/session/9\"", "schema", "benchtop/session/1"},
+        {"\"status\": \"complete\"", "\"status\": \"done\"", "status", "one of running, complete"},
+        {"\"batch\": 1,", "\"batch\": 0,", "cells.0.batch", "1"},
+        {"\"workload\": \"decode\"", "\"workload\": \"sing\"", "cells.0.workload", "one of prefill"},
+        {"\"round\": 0,", "\"round\": -1,", "cells.0.arms.0.blocks.0.round", "0"},
+        {"\"round\": 0,", "\"round\": \"x\",", "cells.0.arms.0.blocks.0.round", "0"},
+        {"\"samples_ns\": [", "\"samples_ns\": [1.5,", "cells.0.arms.0.blocks.0.samples_ns", "whole"},
+        {"\"samples_ns\": [", "\"samples_ns\": [17,", "host_ns", "as many values as samples"},
+        {"\"attention\": \"naive\"", "\"attention\": \"nave\"", "attention", "naive"},
+        {"\"activations\": \"full\"", "\"activations\": \"int4\"", "activations", "use one of full, int8"},
+        {"\"threads\": 2,", "\"threads\": -2,", "environment.threads", "0"},
+        {"\"flags\": []", "\"flags\": [3]", "flags", "a list of words"},
+        {"\"cells\": [", "\"cells\": 3, \"x\": [", "cells", "list"},
+        {"\"top1_agreement\": 1,", "\"top1_agreement\": 2,", "cells.0.arms.1.output.top1_agreement",
+         "0 to 1"},
+        {"\"tokens\": 1", "\"tokens\": -1", "cells.0.arms.0.work.tokens", "0"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct session s = maker_session(1, 2, 6), t = {0};
         struct error e = {0};

@@ -95,11 +95,15 @@ TEST(shares_are_of_what_was_measured_and_of_the_data_sheet)
     CHECK_CLOSE(a.bandwidth_share, 4e12 / 4.4e12, 1e-12);
     CHECK_CLOSE(a.bandwidth_sheet_share, 4e12 / 4.8e12, 1e-12);
     CHECK_CLOSE(a.flop_sheet_share, 5e12 / 1e14, 1e-12);
-    /* on a GPU int8 weights are multiplied as bf16, w8a8 alone as integers; a cpu has loops of its own */
-    CHECK_INT(session_rate_index("cuda:1", PRECISION_INT8), 2);
-    CHECK_INT(session_rate_index("cuda", PRECISION_NF4_DQ), 2);
-    CHECK_INT(session_rate_index("cuda", PRECISION_W8A8), 3);
-    CHECK_INT(session_rate_index("cpu", PRECISION_INT8), 3);
+    /* on a GPU weights of 8 bits are multiplied as bf16, as integers with activations of 8 bits alone; a cpu
+     * has loops of its own */
+    struct implementation i = {.precision = PRECISION_INT8};
+    CHECK_INT(session_rate_index("cuda:1", &i), 2);
+    CHECK_INT(session_rate_index("cpu", &i), 3);
+    i.activations = ACTIVATIONS_INT8;
+    CHECK_INT(session_rate_index("cuda", &i), 3);
+    i = (struct implementation){.precision = PRECISION_NF4_DQ};
+    CHECK_INT(session_rate_index("cuda", &i), 2);
     session_free(&s);
 }
 

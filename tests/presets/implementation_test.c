@@ -33,6 +33,20 @@ TEST(every_value_of_every_axis_is_set_and_printed_back)
         }
 }
 
+TEST(activations_are_described_where_they_are_not_full)
+{
+    struct implementation i;
+    char text[200];
+    implementation_default(&i);
+    CHECK_INT(set(&i, "precision", "int8"), 0);
+    CHECK_INT(set(&i, "activations", "int8"), 0);
+    implementation_describe(&i, text, sizeof text);
+    CHECK_STRING(text, "naive none eager int8 activations int8 contiguous");
+    CHECK_INT(set(&i, "precision", "w8a8"), -1);
+    CHECK_INT(set(&i, "activations", "int4"), -1);
+    CHECK_CONTAINS(e.text, "use one of full, int8");
+}
+
 TEST(every_set_of_fusions_is_printed_and_read_back)
 {
     for (unsigned mask = 0; mask <= FUSION_FULL; mask++) {
@@ -41,7 +55,7 @@ TEST(every_set_of_fusions_is_printed_and_read_back)
         implementation_default(&i);
         implementation_default(&j);
         i.fusion = mask;
-        implementation_get(&i, 1, text, sizeof text);
+        implementation_get(&i, IMPLEMENTATION_FUSION, text, sizeof text);
         CHECK_INT(set(&j, "fusion", text), 0);
         CHECK_INT(j.fusion, mask);
     }
@@ -84,7 +98,7 @@ TEST(sparsity_is_a_plain_number_up_to_0_9)
     }
     CHECK_INT(set(&i, "sparsity", "0.4"), 0);
     CHECK(i.sparsity == 0.4);
-    implementation_get(&i, 5, text, sizeof text);
+    implementation_get(&i, IMPLEMENTATION_SPARSITY, text, sizeof text);
     CHECK_STRING(text, "0.4");
     CHECK_INT(set(&i, "sparsity", "0.9"), 0);
     CHECK_INT(set(&i, "sparsity", ".5"), 0);
@@ -104,7 +118,7 @@ TEST(a_vocabulary_is_a_name)
     CHECK_STRING(i.vocabulary, "medical-8k");
 }
 
-TEST(quality_is_the_same_until_precision_sparsity_or_vocabulary_differ)
+TEST(quality_is_the_same_until_precision_activations_sparsity_or_vocabulary_differ)
 {
     struct implementation a, b;
     implementation_default(&a);
@@ -113,6 +127,10 @@ TEST(quality_is_the_same_until_precision_sparsity_or_vocabulary_differ)
     set(&b, "fusion", "full");
     set(&b, "kv_cache", "paged");
     CHECK(!implementation_equal(&a, &b));
+    CHECK(implementation_same_quality(&a, &b));
+    set(&b, "activations", "int8");
+    CHECK(!implementation_same_quality(&a, &b));
+    set(&b, "activations", "full");
     CHECK(implementation_same_quality(&a, &b));
     set(&b, "precision", "bf16");
     CHECK(!implementation_same_quality(&a, &b));

@@ -336,7 +336,7 @@ TEST(model_files_in_the_home_are_found_and_adapted_vocabularies_offered)
     CHECK_STRING(a.preset.models[1], path);
     CHECK(a.message[0]);
     fixture_keys(&a, " \033\t"); /* the arms */
-    press(&a, KEY_CODE_RIGHT, 7);
+    press(&a, KEY_CODE_RIGHT, 8);
     fixture_keys(&a, "\n");
     check_shows(&a, "output not equivalent");
     press(&a, KEY_CODE_DOWN, 1);
