@@ -9,6 +9,7 @@ const struct export_format export_formats[] = {
     {"jsonl", "one line per block, with its samples", "jsonl", export_jsonl},
     {"csv", "one row per arm and cell, for spreadsheets", "csv", export_csv},
     {"md", "a report with tables, criteria and questions answered", "md", export_markdown},
+    {"html", "one page with pictures, that needs nothing else", "html", export_html},
     {"llama-bench", "as llama-bench -o json writes it; pairs differ in build_commit", "json",
      export_llama_bench},
     {"vllm-latency", "as vllm bench latency --output-json writes it", "json", export_vllm_latency},
@@ -24,13 +25,9 @@ const struct export_format *export_find(const char *name, struct error *e)
             return &export_formats[i];
         names[i] = export_formats[i].name;
     }
-    if (strcmp(name, "html") == 0) {
-        error_set(e, ERROR_UNSUPPORTED, "unsupported: html export arrives later: use md or json");
-        return NULL;
-    }
     catalog_nearest(name, names, export_n_formats, near, sizeof near);
     error_set(e, ERROR_USAGE,
-              "no format \"%.60s\": %s%s%schoose json, jsonl, csv, md, llama-bench or vllm-latency", name,
-              near[0] ? "did you mean " : "", near, near[0] ? "? " : "");
+              "no format \"%.60s\": %s%s%schoose json, jsonl, csv, md, html, llama-bench or vllm-latency",
+              name, near[0] ? "did you mean " : "", near, near[0] ? "? " : "");
     return NULL;
 }

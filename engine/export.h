@@ -13,8 +13,7 @@ struct export_format {
 };
 extern const struct export_format export_formats[];
 extern const int export_n_formats;
-const struct export_format *
-export_find(const char *name, struct error *e); /* USAGE: nearest names; html: unsupported, in words */
+const struct export_format *export_find(const char *name, struct error *e); /* USAGE: nearest names */
 
 /* The results table of `run` and `show`: aligned UTF-8 text, at most `width` columns (0: no limit). Caller
  * frees. */

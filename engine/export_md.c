@@ -48,7 +48,7 @@ static void gpu_member(const struct session *s, const char *key, char *out, size
     cJSON_Delete(list);
 }
 
-static void put_hardware(struct text *out, const struct session *s)
+void export_hardware(struct text *out, const struct session *s, export_hardware_row *row)
 {
     const struct session_environment *v = &s->environment;
     char text[512], number[WIDE];
@@ -57,34 +57,30 @@ static void put_hardware(struct text *out, const struct session *s)
     const char *absent = fake   ? "none: simulated latencies"
                          : none ? "none: this run used the CPU"
                                 : "not known";
-    text_add(out,
-             "## Hardware Specifications\n\n| Component | Specification |\n|-----------|---------------|\n");
     gpu_member(s, "name", text, sizeof text);
-    put_row(out, "GPU", text, absent);
+    row(out, "GPU", text, absent);
     gpu_member(s, "memory_bytes", text, sizeof text);
-    put_row(out, "GPU Memory", text, absent);
+    row(out, "GPU Memory", text, absent);
     snprintf(text, sizeof text, "%s%s%d core%s, %d thread%s used", v->cpu, v->cpu[0] ? ", " : "", v->cores,
              v->cores == 1 ? "" : "s", v->threads, v->threads == 1 ? "" : "s");
-    put_row(out, "CPU", text, "not known");
-    put_row(out, "System Memory",
-            v->memory_bytes > 0 ? figure_bytes((double)v->memory_bytes, number, sizeof number) : "",
-            "not known");
+    row(out, "CPU", text, "not known");
+    row(out, "System Memory",
+        v->memory_bytes > 0 ? figure_bytes((double)v->memory_bytes, number, sizeof number) : "", "not known");
     gpu_member(s, "driver", text, sizeof text);
-    put_row(out, "Driver Version", text, absent);
+    row(out, "Driver Version", text, absent);
     gpu_member(s, "cuda", text, sizeof text);
-    put_row(out, "CUDA Version", text, absent);
-    put_row(out, "Operating system", v->os, "not known");
-    put_row(out, "Kernel", v->kernel, "not known");
-    put_row(out, "SIMD", v->simd, "not known");
-    put_row(out, "Matrix products", v->product, "not known");
-    put_row(out, "Governor", v->governor, "not known");
-    put_row(out, "Affinity", v->affinity, "not known");
+    row(out, "CUDA Version", text, absent);
+    row(out, "Operating system", v->os, "not known");
+    row(out, "Kernel", v->kernel, "not known");
+    row(out, "SIMD", v->simd, "not known");
+    row(out, "Matrix products", v->product, "not known");
+    row(out, "Governor", v->governor, "not known");
+    row(out, "Affinity", v->affinity, "not known");
     snprintf(text, sizeof text, "%s GB/s", figure_digits(v->read_bandwidth / 1e9, 3, number, sizeof number));
-    put_row(out, "Read bandwidth, measured", v->read_bandwidth > 0 ? text : "", "not measured");
+    row(out, "Read bandwidth, measured", v->read_bandwidth > 0 ? text : "", "not measured");
     snprintf(text, sizeof text, "%s, commit %s, %s", s->version,
              s->git_commit[0] ? s->git_commit : "not known", s->build);
-    put_row(out, "benchtop", text, "not known");
-    text_add(out, "\n");
+    row(out, "benchtop", text, "not known");
 }
 
 /* --- expected results: the tables of the four scenarios */
@@ -470,7 +466,10 @@ char *export_markdown(const struct session *s, struct error *e)
         text_format(&out, ", finished %s", s->finished);
     text_format(&out, "; seed %llu, %d rounds planned.\n\n", (unsigned long long)s->preset.seed,
                 s->preset.rounds);
-    put_hardware(&out, s);
+    text_add(&out,
+             "## Hardware Specifications\n\n| Component | Specification |\n|-----------|---------------|\n");
+    export_hardware(&out, s, put_row);
+    text_add(&out, "\n");
     text_add(&out, "## Results\n\n");
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
         put_scenario(&out, s, comparisons, &scenarios[i]);

@@ -1,5 +1,6 @@
 #include "engine/export_report.h"
 #include "engine/plan_admission.h"
+#include "engine/text.h"
 #include "engine/version.h"
 #include <cJSON.h>
 #include <math.h>
@@ -401,23 +402,6 @@ char *report_doctor_json(const struct device *d, const struct device_finding *fi
     return text;
 }
 
-/* Length of the well-formed UTF-8 sequence at s (Unicode 15, table 3-7), 0: none. */
-static int utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    int n = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
-            : s[0] >= 0xE0 && s[0] <= 0xEF ? 3
-            : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
-                                           : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90);
-    bool beyond = (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF4 && s[1] > 0x8F);
-    return overlong || beyond ? 0 : n;
-}
-
 char *report_argv_json(int argc, char *const *argv, struct error *e)
 {
     bool failed = false;
@@ -429,8 +413,8 @@ char *report_argv_json(int argc, char *const *argv, struct error *e)
             break;
         }
         for (const char *from = argv[i]; *from;) {
-            int n = utf8_length((const unsigned char *)from);
-            memcpy(to, n ? from : "\xEF\xBF\xBD", (size_t)(n ? n : 3));
+            size_t n = text_character(from);
+            memcpy(to, n ? from : "\xEF\xBF\xBD", n ? n : 3);
             to += n ? n : 3;
             from += n ? n : 1;
         }

@@ -146,6 +146,20 @@ char *figure_bytes(double bytes, char *out, size_t size)
     return out;
 }
 
+char *figure_rate(double per_second, int digits, char *out, size_t size)
+{
+    static const char suffix[] = "kMGTP";
+    char number[FIGURE_TEXT * 12];
+    if (!isfinite(per_second) || fabs(per_second) < 9999.5)
+        return figure_digits(per_second, digits, out, size);
+    int step = 0;
+    double scaled = per_second / 1000;
+    for (; fabs(scaled) >= 999.5 && suffix[step + 1]; step++)
+        scaled /= 1000;
+    snprintf(out, size, "%s%c", figure_digits(scaled, digits, number, sizeof number), suffix[step]);
+    return out;
+}
+
 char *figure_percent(double fraction, int decimals, char *out, size_t size)
 {
     char number[FIGURE_TEXT * 12];

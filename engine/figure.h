@@ -28,5 +28,7 @@ char *figure_p(double p, char *out, size_t size);
 char *figure_interval(double low, double high, int decimals, char *out, size_t size);
 /* "3.7 GiB", "812 MiB", "0 B". */
 char *figure_bytes(double bytes, char *out, size_t size);
+/* "0.84", "634", "1166", "17.8k": a rate per second to `digits` digits. */
+char *figure_rate(double per_second, int digits, char *out, size_t size);
 /* "95 %", "99.9 %": a fraction as percent, trailing zeros dropped. */
 char *figure_percent(double fraction, int decimals, char *out, size_t size);

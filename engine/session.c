@@ -245,6 +245,14 @@ const char *session_model_name(const struct session_cell *c)
     return slash && slash[1] ? slash + 1 : c->model;
 }
 
+enum cell_status session_arm_status(const struct session_cell *c, int arm)
+{
+    enum cell_status own = c->arm[arm].status;
+    bool kept = c->status == CELL_OUT_OF_MEMORY || c->status == CELL_UNSUPPORTED ||
+                c->status == CELL_FAILED || c->status == CELL_SKIPPED;
+    return own == CELL_PENDING || (own == CELL_STOPPED && kept) ? c->status : own;
+}
+
 bool session_random_weights(const struct session_cell *c)
 {
     static const char end[] = ".gguf";

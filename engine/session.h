@@ -161,6 +161,9 @@ int session_layout(struct session *s, const struct preset *p, struct error *e);
 int session_name(struct session *s, const char *path, struct error *e);
 /* What screens and tables call a cell's model: a file by its name, without the folder. Points into it. */
 const char *session_model_name(const struct session_cell *c);
+/* An arm's own state; of one that never came to run, what kept its cell (files write such arms as stopped).
+ */
+enum cell_status session_arm_status(const struct session_cell *c, int arm);
 /* Its weights are the catalog's random ones: what they predict is worth nothing, how arms differ in it is. */
 bool session_random_weights(const struct session_cell *c);
 void session_free(struct session *s); /* s may be zeroed */

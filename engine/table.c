@@ -1,3 +1,4 @@
+#include "engine/table.h"
 #include "engine/ablation.h"
 #include "engine/cache_table.h"
 #include "engine/columns.h"
@@ -37,9 +38,7 @@ static struct common find_common(const struct session *s)
     return same;
 }
 
-/* A cell by the coordinates that are not common to all: "batch 4, seq 128"; "" where there is but one cell.
- */
-static char *cell_words(const struct session *s, int cell, char *out, size_t size)
+char *table_cell_words(const struct session *s, int cell, char *out, size_t size)
 {
     const struct session_cell *c = &s->cell[cell];
     struct common same = find_common(s);
@@ -55,7 +54,7 @@ static char *cell_words(const struct session *s, int cell, char *out, size_t siz
     return out;
 }
 
-static void add_common(const struct session *s, struct text *head)
+void table_common(const struct session *s, struct text *head)
 {
     struct common same = find_common(s);
     if (s->n_cells == 0)
@@ -74,6 +73,17 @@ static void put_number(struct columns *t, double value, int decimals)
 {
     char text[FIGURE_TEXT * 12];
     columns_cell(t, figure_fixed(value, decimals, text, sizeof text));
+}
+
+/* Of a percentile: shown where the sample supports it. */
+static void put_percentile(struct columns *t, double value, bool supported, int decimals)
+{
+    char text[FIGURE_TEXT * 12];
+    figure_fixed(value, decimals, text, sizeof text);
+    if (supported || !isfinite(value))
+        columns_cell(t, text);
+    else
+        columns_weak(t, text);
 }
 
 static void put_digits(struct columns *t, double value, int digits)
@@ -102,16 +112,17 @@ static int latency_decimals(const struct arm_summary *a)
 
 static void put_latency(struct columns *t, const struct arm_summary *a)
 {
+    char rate[FIGURE_TEXT * 12];
     int d = latency_decimals(a);
     put_int(t, a->n);
     put_int(t, a->blocks);
     put_number(t, a->latency.mean, d);
     put_number(t, (a->latency.ci.high - a->latency.ci.low) / 2, d);
     put_number(t, a->latency.median, d);
-    put_number(t, a->p90_supported ? a->latency.p90 : NAN, d);
-    put_number(t, a->p95_supported ? a->latency.p95 : NAN, d);
-    put_number(t, a->p99_supported ? a->latency.p99 : NAN, d);
-    put_digits(t, a->tokens_per_second, 4);
+    put_percentile(t, a->latency.p90, a->p90_supported, d);
+    put_percentile(t, a->latency.p95, a->p95_supported, d);
+    put_percentile(t, a->latency.p99, a->p99_supported, d);
+    columns_cell(t, figure_rate(a->tokens_per_second, 4, rate, sizeof rate));
     put_digits(t, a->bandwidth / 1e9, 3);
     char percent[FIGURE_TEXT * 12];
     columns_cell(t, figure_percent(a->limit_share, a->limit_share < 0.0995 ? 1 : 0, percent, sizeof percent));
@@ -147,8 +158,8 @@ static void put_comparison(struct columns *t, const struct session *s, const str
         columns_cell(t, "");
         columns_cell(t, "");
         put_quality(t, s, arm);
-        enum cell_status status =
-            arm->status == CELL_OK || arm->status == CELL_PENDING ? cell->status : arm->status;
+        enum cell_status status = session_arm_status(cell, (int)(arm - cell->arm));
+        status = status == CELL_OK ? cell->status : status;
         columns_cell(t, state ? cell_status_names[status] : "");
         return;
     }
@@ -157,18 +168,15 @@ static void put_comparison(struct columns *t, const struct session *s, const str
     columns_cell(t, figure_fixed(c->speedup, d, number, sizeof number));
     columns_cell(t, figure_interval(c->speedup_ci.low, c->speedup_ci.high, d, interval, sizeof interval));
     put_quality(t, s, arm);
-    snprintf(verdict, sizeof verdict, "%s%s", verdict_names[c->verdict],
-             worth_not_equivalent(arm) ? ", not equivalent" : "");
-    columns_cell(t, verdict);
+    columns_cell(t, worth_verdict(c, arm, verdict, sizeof verdict));
 }
 
-static int print_results(const struct session *s, const struct comparison *comparisons, int width,
-                         struct text *out)
+struct columns *table_results(const struct session *s, const struct comparison *comparisons, struct text *out)
 {
     struct common same = find_common(s);
     struct columns *t = columns_new(results, RESULTS);
     if (!t)
-        return -1;
+        return NULL;
     for (int i = 0; i < s->n_cells; i++) {
         const struct session_cell *cell = &s->cell[i];
         for (int j = 0; j < cell->n_arms && j < s->preset.n_arms; j++) {
@@ -186,9 +194,7 @@ static int print_results(const struct session *s, const struct comparison *compa
             put_comparison(t, s, cell, &cell->arm[j], &comparisons[i * s->preset.n_arms + j], &a);
         }
     }
-    columns_print(t, width, out);
-    columns_free(t);
-    return 0;
+    return t;
 }
 
 /* Which flags the blocks of an arm carry: "2 of 10 blocks throttled, 1 of 10 blocks not steady". */
@@ -253,14 +259,12 @@ static void add_machinery(const struct session_arm *arm, size_t start, struct te
                     figure_digits((double)p->exposed_ns / 1e6, 3, number[0], sizeof number[0]));
 }
 
-/* What a reader must know about single arms: why there is no figure, and what spoiled those that are shown.
- */
-static void print_notes(const struct session *s, int width, struct text *out)
+void table_notes(const struct session *s, int width, struct text *out)
 {
     for (int i = 0; i < s->n_cells; i++) {
         const struct session_cell *cell = &s->cell[i];
         char where[400], buffer[LINE];
-        cell_words(s, i, where, sizeof where);
+        table_cell_words(s, i, where, sizeof where);
         if (cell->reason[0]) {
             struct text line = text_in(buffer, sizeof buffer);
             text_format(&line, "%s%s%s: %s", where, where[0] ? ": " : "", cell_status_names[cell->status],
@@ -290,7 +294,7 @@ static void print_notes(const struct session *s, int width, struct text *out)
     }
 }
 
-static void print_percentile_note(const struct session *s, int width, struct text *out)
+void table_percentile_note(const struct session *s, int width, struct text *out)
 {
     double c = summary_confidence(s);
     bool any = false;
@@ -310,7 +314,7 @@ static void print_percentile_note(const struct session *s, int width, struct tex
 }
 
 /* More than was measured is no feat of the arm: the ceiling was taken while the machine gave less. */
-static void print_limit_note(const struct session *s, int width, struct text *out)
+void table_limit_note(const struct session *s, int width, struct text *out)
 {
     double most = 0;
     for (int i = 0; i < s->n_cells; i++)
@@ -338,7 +342,7 @@ static void print_sentences(const struct session *s, const struct comparison *co
             family = c->family > family ? c->family : family;
             char where[400], buffer[LINE], cost[160], source[160];
             struct text line = text_in(buffer, sizeof buffer);
-            if (cell_words(s, i, where, sizeof where)[0])
+            if (table_cell_words(s, i, where, sizeof where)[0])
                 text_format(&line, "%s: ", where);
             text_add(&line, c->sentence);
             if (worth_cost(s, i, j, cost, sizeof cost)[0])
@@ -356,7 +360,7 @@ static void print_sentences(const struct session *s, const struct comparison *co
     }
 }
 
-static void print_criteria(const struct session *s, int width, struct text *out)
+struct columns *table_criteria(const struct session *s, struct text *out)
 {
     static const struct column head[] = {{"criterion", true, 0},
                                          {"target", false, 0},
@@ -370,7 +374,7 @@ static void print_criteria(const struct session *s, int width, struct text *out)
     for (int i = 0; i < n && t; i++) {
         char where[512] = "no data";
         if (r[i].cell >= 0) {
-            cell_words(s, r[i].cell, where, sizeof where);
+            table_cell_words(s, r[i].cell, where, sizeof where);
             size_t used = strlen(where);
             snprintf(where + used, sizeof where - used, "%s%s", used ? ", " : "",
                      s->cell[r[i].cell].arm[r[i].arm].name);
@@ -382,11 +386,8 @@ static void print_criteria(const struct session *s, int width, struct text *out)
         columns_cell(t, !r[i].known ? "no data" : r[i].passed ? "passed" : "FAILED");
         columns_cell(t, where);
     }
-    if (n > 0) { /* without memory t is NULL, and columns_print says so */
-        text_add(out, "\n");
-        columns_print(t, width, out);
-    }
-    columns_free(t);
+    out->failed = out->failed || (n > 0 && !t);
+    return t;
 }
 
 char *table_print(const struct session *s, int width, struct error *e)
@@ -398,7 +399,7 @@ char *table_print(const struct session *s, int width, struct error *e)
     struct text out = {0}, head = text_in(buffer, sizeof buffer), notes = {0}, sentences = {0}, cache = {0};
     text_format(&head, "%s · %s", s->preset.title[0] ? s->preset.title : s->preset.name,
                 session_status_names[s->status]);
-    add_common(s, &head);
+    table_common(s, &head);
     if (s->environment.device[0] || s->environment.cpu[0])
         text_format(&head, " · %s", s->environment.device[0] ? s->environment.device : s->environment.cpu);
     if (s->environment.threads > 0 && !s->environment.device[0])
@@ -411,20 +412,21 @@ char *table_print(const struct session *s, int width, struct error *e)
     if (s->message[0])
         columns_wrap(s->message, width, 2, &out);
     text_add(&out, "\n");
-    if (print_results(s, comparisons, width, &out) != 0)
-        out.failed = true;
+    struct columns *results_table = table_results(s, comparisons, &out);
+    columns_print(results_table, width, &out);
+    columns_free(results_table);
     /* A percentile without an order-statistic interval is left out, and says so where its column stands. */
     if (out.bytes && strstr(out.bytes, "p99 ms"))
-        print_percentile_note(s, width, &out);
+        table_percentile_note(s, width, &out);
     if (out.bytes && strstr(out.bytes, "of limit"))
-        print_limit_note(s, width, &out);
+        table_limit_note(s, width, &out);
     print_sentences(s, comparisons, width, &sentences);
     if (sentences.n > 0)
         text_format(&out, "\n%s", sentences.bytes);
     cache_table_print(s, comparisons, false, width, &cache);
     if (cache.n > 0)
         text_format(&out, "\n%s", cache.bytes);
-    print_notes(s, width, &notes);
+    table_notes(s, width, &notes);
     if (notes.n > 0)
         text_format(&out, "\n%s", notes.bytes);
     char *ablation = s->preset.design.n_factors > 0 ? ablation_print(s, width, false, e) : NULL;
@@ -432,7 +434,12 @@ char *table_print(const struct session *s, int width, struct error *e)
         text_format(&out, "\n%s", ablation);
     out.failed = out.failed || (s->preset.design.n_factors > 0 && !ablation);
     free(ablation);
-    print_criteria(s, width, &out);
+    struct columns *criteria = table_criteria(s, &out);
+    if (criteria) {
+        text_add(&out, "\n");
+        columns_print(criteria, width, &out);
+    }
+    columns_free(criteria);
     out.failed = out.failed || sentences.failed || notes.failed || cache.failed;
     text_free(&sentences);
     text_free(&notes);

@@ -99,6 +99,23 @@ void text_free(struct text *t)
     *t = (struct text){0};
 }
 
+size_t text_character(const char *s)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    if (u[0] < 0x80)
+        return 1;
+    size_t n = u[0] >= 0xC2 && u[0] <= 0xDF   ? 2
+               : u[0] >= 0xE0 && u[0] <= 0xEF ? 3
+               : u[0] >= 0xF0 && u[0] <= 0xF4 ? 4
+                                              : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((u[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (u[0] == 0xE0 && u[1] < 0xA0) || (u[0] == 0xF0 && u[1] < 0x90);
+    bool beyond = (u[0] == 0xED && u[1] > 0x9F) || (u[0] == 0xF4 && u[1] > 0x8F);
+    return overlong || beyond ? 0 : n;
+}
+
 /* Decodes one character; a byte that starts no valid sequence is returned as U+FFFD of length 1. */
 static size_t decode(const char *s, uint32_t *out)
 {

@@ -25,6 +25,8 @@ void text_trim(struct text *t); /* drops blanks at the end */
 char *text_take(struct text *t, struct error *e);
 void text_free(struct text *t);
 
+/* Bytes of the well-formed UTF-8 sequence at `s` (Unicode 15, table 3-7); 0: it starts none. */
+size_t text_character(const char *s);
 /* Columns a terminal gives to UTF-8 text: wide characters count two, combining ones none. */
 int text_width(const char *utf8);
 /* Copies utf8 with control characters replaced and cut to `columns` with an ellipsis; valid UTF-8 remains so.

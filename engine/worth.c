@@ -70,6 +70,17 @@ bool worth_not_equivalent(const struct session_arm *arm)
     return judged ? arm->quality.not_equivalent : strcmp(arm->implementation.vocabulary, "standard") != 0;
 }
 
+char *worth_verdict(const struct comparison *c, const struct session_arm *arm, char *out, size_t size)
+{
+    bool wrong = arm->output.checked && !arm->output.passed;
+    snprintf(out, size, "%s%s",
+             wrong      ? "wrong output"
+             : c->final ? verdict_names[c->verdict]
+                        : "open",
+             worth_not_equivalent(arm) ? ", not equivalent" : "");
+    return out;
+}
+
 bool worth_any_not_equivalent(const struct session *s, int arm)
 {
     for (int c = 0; c < s->n_cells; c++)

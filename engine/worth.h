@@ -4,6 +4,7 @@
 #pragma once
 
 #include "engine/session.h"
+#include "engine/summary.h"
 
 enum worth_figure { WORTH_PERPLEXITY, WORTH_BITS, WORTH_KL, WORTH_TOP1, WORTH_REPLIES, WORTH_FIGURES };
 extern const char *const worth_titles[WORTH_FIGURES]; /* "perplexity", "bits/byte", "KL nats", ... */
@@ -19,7 +20,9 @@ char *worth_text(const struct arm_quality *q, enum worth_figure figure, char *ou
 /* An adapted vocabulary on weights that were not trained for it: whoever shows the arm says so in words. */
 bool worth_not_equivalent(const struct session_arm *arm);
 bool worth_any_not_equivalent(const struct session *s, int arm); /* in any cell */
-extern const char worth_not_equivalent_words[];                  /* "output not equivalent" */
+/* "faster", "wrong output, not equivalent", "open" (rounds are not done): what stands beside a candidate. */
+char *worth_verdict(const struct comparison *c, const struct session_arm *arm, char *out, size_t size);
+extern const char worth_not_equivalent_words[]; /* "output not equivalent" */
 /* "perplexity +0.8 %", "output not equivalent, bits per byte +31 %", "KL 0.012 nats, top-1 97.4 %", "quality
  * not measured"; over all cells where cell is -1, as a range. "" for an arm that differs in nothing that
  * counts. */

@@ -1,7 +1,7 @@
 #include "tui/results.h"
+#include "engine/headline.h"
 #include "engine/worth.h"
 #include "tui/format.h"
-#include "tui/results_sentence.h"
 #include "tui/theme.h"
 #include "tui/widget.h"
 
@@ -101,14 +101,6 @@ void results_short_name(const struct results *r, const struct session *s, int ce
             used += (size_t)snprintf(out + used, size - used, "%s%s", used ? " \xc2\xb7 " : "", part[i]);
 }
 
-/* An arm that never came to run says what kept its cell; files write such arms as stopped. */
-static enum cell_status status_of(const struct session_cell *cell, const struct session_arm *arm)
-{
-    bool kept = cell->status == CELL_OUT_OF_MEMORY || cell->status == CELL_UNSUPPORTED ||
-                cell->status == CELL_FAILED || cell->status == CELL_SKIPPED;
-    return arm->status == CELL_PENDING || (arm->status == CELL_STOPPED && kept) ? cell->status : arm->status;
-}
-
 static void find_quality(struct results *r, const struct session *s)
 {
     r->quality = 0;
@@ -144,9 +136,8 @@ int results_build(struct results *r, const struct session *s, struct error *e)
     for (int i = 0; i < r->n; i++) {
         struct results_row *row = &r->row[i];
         const struct session_cell *cell = &s->cell[row->cell];
-        const struct session_arm *arm = &cell->arm[row->arm];
-        row->status = status_of(cell, arm);
-        int64_t mark = mark_of(arm, row->status);
+        row->status = session_arm_status(cell, row->arm);
+        int64_t mark = mark_of(&cell->arm[row->arm], row->status);
         if (mark == row->mark)
             continue;
         row->mark = mark;
@@ -162,7 +153,7 @@ int results_build(struct results *r, const struct session *s, struct error *e)
         dashboard_free(&r->dashboard); /* the next one who asks has it made anew */
         r->n_criteria = summary_cache_criteria(r->cache, s, r->criterion);
     }
-    results_sentence(r, s, r->sentence, sizeof r->sentence);
+    headline_print(s, r->cache, r->comparison, r->sentence, sizeof r->sentence);
     results_arrange(r, s);
     return 0;
 }
@@ -257,12 +248,7 @@ static enum style comparison_text(const struct results *r, const struct session 
                      format_digits(b, c->speedup_ci.high, 3));
         return STYLE_DIM;
     }
-    bool other = worth_not_equivalent(&s->cell[row->cell].arm[row->arm]);
-    snprintf(out, RESULTS_TEXT, "%s%s",
-             wrong      ? "wrong output"
-             : c->final ? verdict_names[c->verdict]
-                        : "open",
-             other ? ", not equivalent" : "");
+    worth_verdict(c, &s->cell[row->cell].arm[row->arm], out, RESULTS_TEXT);
     if (wrong)
         return STYLE_ERROR;
     return !c->final || c->verdict == VERDICT_INCONCLUSIVE ? STYLE_DIM

@@ -45,9 +45,6 @@ TEST(formats_are_found_by_name_and_misspellings_get_the_nearest)
 {
     struct error e = {0};
     CHECK(export_find("md", &e) == &export_formats[3]);
-    CHECK(export_find("html", &e) == NULL);
-    CHECK_INT(e.kind, ERROR_UNSUPPORTED);
-    CHECK_STRING(e.text, "unsupported: html export arrives later: use md or json");
     CHECK(export_find("lama-bench", &e) == NULL);
     CHECK_INT(e.kind, ERROR_USAGE);
     CHECK_CONTAINS(e.text, "did you mean llama-bench?");

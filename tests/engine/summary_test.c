@@ -341,6 +341,12 @@ TEST(figures_have_no_more_digits_than_their_interval_and_no_locale)
     CHECK_STRING(figure_digits(0.0123456, 3, t, sizeof t), "0.0123");
     CHECK_STRING(figure_digits(9.996, 3, t, sizeof t), "10.0");
     CHECK_STRING(figure_digits(12345, 3, t, sizeof t), "12345");
+    CHECK_STRING(figure_rate(0.844, 3, t, sizeof t), "0.844");
+    CHECK_STRING(figure_rate(9999, 3, t, sizeof t), "9999");
+    CHECK_STRING(figure_rate(17812, 3, t, sizeof t), "17.8k");
+    CHECK_STRING(figure_rate(999600, 3, t, sizeof t), "1.00M");
+    CHECK_STRING(figure_rate(25073569, 4, t, sizeof t), "25.07M");
+    CHECK_STRING(figure_rate((double)NAN, 4, t, sizeof t), "–");
     CHECK_STRING(figure_against(1.1976, 1.2, 3, t, sizeof t), "1.198");
     CHECK_STRING(figure_against(1.2, 1.2, 3, t, sizeof t), "1.20");
     CHECK_STRING(figure_against(0.10004, 0.1, 3, t, sizeof t), "0.10004");

@@ -1,6 +1,6 @@
+#include "engine/headline.h"
 #include "tests/tui/fixture.h"
 #include "tui/results.h"
-#include "tui/results_sentence.h"
 #include "tui/roofline.h"
 #include "tui/view_results.h"
 
@@ -226,21 +226,21 @@ TEST(what_a_cell_calls_seemingly_faster_the_headline_calls_so_too)
     char text[640];
     all[1].verdict = all[3].verdict = VERDICT_INCONCLUSIVE; /* something withholds it */
     r.comparison = all;
-    results_sentence(&r, &s, text, sizeof text);
+    headline_print(&s, r.cache, r.comparison, text, sizeof text);
     CHECK_STRING(
         text,
         "fused seems faster than baseline, without a verdict in 2 of 3 cells, not shown to differ in 1");
     all[3] = c[1];
-    results_sentence(&r, &s, text, sizeof text);
+    headline_print(&s, r.cache, r.comparison, text, sizeof text);
     CHECK_CONTAINS(text, "faster than baseline in 1 of 3 cells, without a verdict but seemingly faster in 1, "
                          "inconclusive in 1");
     all[1].final = all[3].final = all[5].final = false;
     all[3].verdict = VERDICT_INCONCLUSIVE;
-    results_sentence(&r, &s, text, sizeof text);
+    headline_print(&s, r.cache, r.comparison, text, sizeof text);
     CHECK_CONTAINS(text, "too few rounds for a verdict"); /* and no direction: one of three has none */
     CHECK(!strstr(text, "faster"));
     all[5] = all[3];
-    results_sentence(&r, &s, text, sizeof text);
+    headline_print(&s, r.cache, r.comparison, text, sizeof text);
     CHECK_STRING(text, "fused is faster than baseline so far in all 3 cells; too few rounds for a verdict");
     results_free(&r);
     session_free(&s);

@@ -1,6 +1,6 @@
-#include "tui/results_sentence.h"
+#include "engine/headline.h"
+#include "engine/figure.h"
 #include "engine/worth.h"
-#include "tui/format.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -9,6 +9,32 @@
 
 #define TIMES "\xc3\x97"
 #define DASH  "\xe2\x80\x93"
+enum { WIDE = FIGURE_TEXT };
+
+/* What a headline is written from. */
+struct figures {
+    const struct session *s;
+    struct summary_cache *cache;
+    const struct comparison *comparison;
+};
+
+/* Of a candidate that was compared; NULL else. */
+static const struct comparison *compared(const struct figures *f, int cell, int arm)
+{
+    const struct comparison *c = f->comparison ? &f->comparison[cell * f->s->preset.n_arms + arm] : NULL;
+    return !c || arm == 0 || arm >= f->s->cell[cell].n_arms || c->verdict == VERDICT_NONE ? NULL : c;
+}
+
+/* false: nothing was measured. Before a block is complete, what there is of the first one. */
+static bool measured(const struct figures *f, int cell, int arm, struct arm_summary *out)
+{
+    const struct arm_summary *kept = summary_cache_arm(f->cache, f->s, cell, arm);
+    if (kept)
+        *out = *kept;
+    else
+        summary_arm(f->s, cell, arm, out);
+    return out->n > 0 && !out->incomplete;
+}
 
 struct tally { /* of one candidate over the cells */
     int compared, faster, slower, equivalent, inconclusive, refused, open;
@@ -28,14 +54,14 @@ static void add(char *out, size_t size, const char *format, ...)
     va_end(list);
 }
 
-static struct tally tally_of(const struct results *r, const struct session *s, int arm)
+static struct tally tally_of(const struct figures *f, int arm)
 {
     struct tally t = {.low = INFINITY, .high = 0, .slower_low = INFINITY, .slower_high = 0};
-    for (int i = 0; i < r->n; i++) {
-        const struct comparison *c = r->row[i].arm == arm ? results_comparison(r, &r->row[i]) : NULL;
+    for (int cell = 0; cell < f->s->n_cells; cell++) {
+        const struct comparison *c = compared(f, cell, arm);
         if (!c)
             continue;
-        const struct output_check *check = &s->cell[r->row[i].cell].arm[arm].output;
+        const struct output_check *check = &f->s->cell[cell].arm[arm].output;
         t.compared++;
         if (check->checked && !check->passed)
             t.refused++;
@@ -64,9 +90,9 @@ static struct tally tally_of(const struct results *r, const struct session *s, i
 
 static const char *ratio_range(char out[80], double low, double high)
 {
-    char a[FORMAT_TEXT], b[FORMAT_TEXT];
-    format_digits(a, low, 3);
-    format_digits(b, high, 3);
+    char a[WIDE], b[WIDE];
+    figure_digits(low, 3, a, sizeof a);
+    figure_digits(high, 3, b, sizeof b);
     if (strcmp(a, b) == 0)
         snprintf(out, 80, "%s" TIMES, a);
     else
@@ -155,7 +181,7 @@ static void add_candidate(char *out, size_t size, const struct session *s, int a
     }
 }
 
-static void add_statuses(char *out, size_t size, const struct results *r, const struct session *s)
+static void add_statuses(char *out, size_t size, const struct session *s)
 {
     static const struct {
         enum cell_status status;
@@ -166,12 +192,13 @@ static void add_statuses(char *out, size_t size, const struct results *r, const 
                  {CELL_SKIPPED, "1 cell was skipped", "%d cells were skipped"},
                  {CELL_STOPPED, "1 cell was stopped", "%d cells were stopped"}};
     for (size_t w = 0; w < sizeof words / sizeof words[0]; w++) {
-        int cells = 0, last = -1;
-        for (int i = 0; i < r->n; i++)
-            if (r->row[i].status == words[w].status && r->row[i].cell != last) {
-                cells++;
-                last = r->row[i].cell;
-            }
+        int cells = 0;
+        for (int c = 0; c < s->n_cells; c++) {
+            bool any = false;
+            for (int arm = 0; arm < s->cell[c].n_arms; arm++)
+                any = any || session_arm_status(&s->cell[c], arm) == words[w].status;
+            cells += any;
+        }
         if (cells == 0)
             continue;
         char text[64];
@@ -186,13 +213,14 @@ static void add_statuses(char *out, size_t size, const struct results *r, const 
 }
 
 /* One arm alone has nobody to be compared with: its throughput. */
-static void add_rates(char *out, size_t size, const struct results *r, const struct session *s)
+static void add_rates(char *out, size_t size, const struct figures *f)
 {
     double low = INFINITY, high = 0;
     int cells = 0;
-    for (int i = 0; i < r->n; i++) {
-        double rate = r->row[i].has_summary ? r->row[i].summary.tokens_per_second : NAN;
-        if (r->row[i].arm > 0 || !isfinite(rate))
+    struct arm_summary a;
+    for (int cell = 0; cell < f->s->n_cells; cell++) {
+        double rate = measured(f, cell, 0, &a) ? a.tokens_per_second : (double)NAN;
+        if (!isfinite(rate))
             continue;
         low = fmin(low, rate);
         high = fmax(high, rate);
@@ -200,30 +228,32 @@ static void add_rates(char *out, size_t size, const struct results *r, const str
     }
     if (cells == 0)
         return;
-    char a[FORMAT_TEXT], b[FORMAT_TEXT];
-    format_rate(a, low);
-    format_rate(b, high);
-    if (strcmp(a, b) == 0)
-        add(out, size, "%s reaches %s tok/s", s->preset.arms[0].name, a);
+    const char *name = f->s->preset.arms[0].name;
+    char least[WIDE], most[WIDE];
+    figure_rate(low, 3, least, sizeof least);
+    figure_rate(high, 3, most, sizeof most);
+    if (strcmp(least, most) == 0)
+        add(out, size, "%s reaches %s tok/s", name, least);
     else
-        add(out, size, "%s reaches %s to %s tok/s over %d cells", s->preset.arms[0].name, a, b, cells);
+        add(out, size, "%s reaches %s to %s tok/s over %d cells", name, least, most, cells);
 }
 
 /* Tokens of another vocabulary are other pieces of text: what a reader gets per second is text. */
-static void add_text_rate(char *out, size_t size, const struct results *r, const struct session *s, int arm)
+static void add_text_rate(char *out, size_t size, const struct figures *f, int arm)
 {
     double low = INFINITY, high = -INFINITY;
-    char text[FORMAT_TEXT], upper[FORMAT_TEXT];
+    char text[WIDE], upper[WIDE];
+    const struct session *s = f->s;
     if (strcmp(s->preset.arms[arm].implementation.vocabulary, s->preset.arms[0].implementation.vocabulary) ==
         0)
         return;
-    for (int i = 0; i < r->n; i++) {
-        const struct results_row *row = &r->row[i], *base = row - row->arm;
-        const struct comparison *c = row->arm == arm ? results_comparison(r, row) : NULL;
-        if (!c || !c->final || !base->has_summary || s->cell[row->cell].workload == WORKLOAD_TOKENIZE)
+    for (int cell = 0; cell < s->n_cells; cell++) {
+        const struct comparison *c = compared(f, cell, arm);
+        struct arm_summary base, mine, *a = &base, *b = &mine;
+        if (!c || !c->final || s->cell[cell].workload == WORKLOAD_TOKENIZE || !measured(f, cell, 0, a) ||
+            !measured(f, cell, arm, b))
             continue;
         /* More text in a token: the speed-up and its interval times that. */
-        const struct arm_summary *a = &base->summary, *b = &row->summary;
         double more = b->text_bytes_per_second / a->text_bytes_per_second * b->latency.mean / a->latency.mean;
         double ratio = more * c->speedup;
         if (!isfinite(ratio) || !(more * c->speedup_ci.low > 1 || more * c->speedup_ci.high < 1))
@@ -233,39 +263,41 @@ static void add_text_rate(char *out, size_t size, const struct results *r, const
     }
     if (low > high)
         return;
-    format_digits(text, low, 3);
-    format_digits(upper, high, 3);
+    figure_digits(low, 3, text, sizeof text);
+    figure_digits(high, 3, upper, sizeof upper);
     bool one = strcmp(text, upper) == 0;
     add(out, size, "; text per second %s%s%s" TIMES, text, one ? "" : DASH, one ? "" : upper);
 }
 
-void results_sentence(const struct results *r, const struct session *s, char *out, size_t size)
+void headline_print(const struct session *s, struct summary_cache *cache, const struct comparison *comparison,
+                    char *out, size_t size)
 {
+    const struct figures f = {s, cache, comparison};
     int told = 0;
     bool judged = false;
     char cost[224];
     out[0] = 0;
-    for (int arm = 1; arm < r->n_arms; arm++) {
-        struct tally t = tally_of(r, s, arm);
+    for (int arm = 1; arm < s->preset.n_arms; arm++) {
+        struct tally t = tally_of(&f, arm);
         if (t.compared == 0)
             continue;
         if (told > 0)
             add(out, size, "; ");
-        if (s->n_cells == 1 && r->n_arms == 2)
-            add(out, size, "%s", r->comparison[arm].sentence);
+        if (s->n_cells == 1 && s->preset.n_arms == 2)
+            add(out, size, "%s", comparison[arm].sentence);
         else
             add_candidate(out, size, s, arm, &t, told == 0);
         told++;
         if (worth_cost(s, -1, arm, cost, sizeof cost)[0])
-            add(out, size, "%s%s", r->n_arms > 2 ? ", " : "; ", cost);
+            add(out, size, "%s%s", s->preset.n_arms > 2 ? ", " : "; ", cost);
         judged = judged || cost[0];
-        add_text_rate(out, size, r, s, arm);
+        add_text_rate(out, size, &f, arm);
     }
     if (judged && worth_source(s, -1, cost, sizeof cost)[0])
         add(out, size, " (quality on %s)", cost);
     if (told == 0)
-        add_rates(out, size, r, s);
-    add_statuses(out, size, r, s);
+        add_rates(out, size, &f);
+    add_statuses(out, size, s);
     if (s->status == SESSION_FAILED || s->status == SESSION_STOPPED)
         add(out, size, "%sthe run %s%s%s", out[0] ? "; " : "",
             s->status == SESSION_FAILED ? "failed" : "was stopped", s->message[0] ? ": " : "", s->message);
