@@ -269,32 +269,58 @@ static void add_text_rate(char *out, size_t size, const struct figures *f, int a
     add(out, size, "; text per second %s%s%s" TIMES, text, one ? "" : DASH, one ? "" : upper);
 }
 
+/* What is said of one candidate. Returns whether its quality was judged. */
+static bool add_clause(char *out, size_t size, const struct figures *f, int arm, const struct tally *t,
+                       bool first)
+{
+    const struct session *s = f->s;
+    char cost[224];
+    if (s->n_cells == 1 && s->preset.n_arms == 2)
+        add(out, size, "%s", f->comparison[arm].sentence);
+    else
+        add_candidate(out, size, s, arm, t, first);
+    bool judged = worth_cost(s, -1, arm, cost, sizeof cost)[0];
+    if (judged)
+        add(out, size, "%s%s", s->preset.n_arms > 2 ? ", " : "; ", cost);
+    add_text_rate(out, size, f, arm);
+    return judged;
+}
+
+/* All candidates, as far as they fit: what is left out is counted, never cut. */
+static int add_candidates(char *out, size_t size, const struct figures *f)
+{
+    enum { TAIL = 160 }; /* for the source of quality, and what follows the candidates */
+    const struct session *s = f->s;
+    int told = 0, left = 0;
+    bool judged = false;
+    char source[224];
+    for (int arm = 1; arm < s->preset.n_arms; arm++) {
+        struct tally t = tally_of(f, arm);
+        char clause[640] = "";
+        if (t.compared == 0)
+            continue;
+        bool costs = add_clause(clause, sizeof clause, f, arm, &t, told == 0);
+        if (left > 0 || (told > 0 && strlen(out) + strlen(clause) + TAIL > size)) {
+            left++;
+            continue;
+        }
+        add(out, size, "%s%s", told > 0 ? "; " : "", clause);
+        judged = judged || costs;
+        told++;
+    }
+    if (judged && worth_source(s, -1, source, sizeof source)[0])
+        add(out, size, " (quality on %s)", source);
+    if (left > 0)
+        add(out, size, "; %d more %s in the table", left, left == 1 ? "arm" : "arms");
+    return told;
+}
+
 void headline_print(const struct session *s, struct summary_cache *cache, const struct comparison *comparison,
                     char *out, size_t size)
 {
     const struct figures f = {s, cache, comparison};
-    int told = 0;
-    bool judged = false;
-    char cost[224];
     out[0] = 0;
-    for (int arm = 1; arm < s->preset.n_arms; arm++) {
-        struct tally t = tally_of(&f, arm);
-        if (t.compared == 0)
-            continue;
-        if (told > 0)
-            add(out, size, "; ");
-        if (s->n_cells == 1 && s->preset.n_arms == 2)
-            add(out, size, "%s", comparison[arm].sentence);
-        else
-            add_candidate(out, size, s, arm, &t, told == 0);
-        told++;
-        if (worth_cost(s, -1, arm, cost, sizeof cost)[0])
-            add(out, size, "%s%s", s->preset.n_arms > 2 ? ", " : "; ", cost);
-        judged = judged || cost[0];
-        add_text_rate(out, size, &f, arm);
-    }
-    if (judged && worth_source(s, -1, cost, sizeof cost)[0])
-        add(out, size, " (quality on %s)", cost);
+    int told = add_candidates(out, size, &f);
     if (told == 0)
         add_rates(out, size, &f);
     add_statuses(out, size, s);
