@@ -37,7 +37,8 @@ static int add_line(const struct tokenizer *t, const char *line, size_t n, bool 
                     struct error *e)
 {
     struct token_ids ids = {0};
-    int failed = tokenizer_encode(t, line, n, special, &ids, e);
+    int failed =
+        special ? tokenizer_encode_marked(t, line, n, &ids, e) : tokenizer_encode(t, line, n, false, &ids, e);
     for (size_t i = 0; i < ids.n && !failed; i++)
         text_format(out, i ? " %d" : "%d", ids.id[i]);
     text_add(out, "\n");

@@ -1,7 +1,9 @@
 /* Token ids of a text, and back, by the vocabulary of a GGUF file: SentencePiece-style merges by score
- * ("llama"), byte pair encoding by merge rank ("gpt2", with the pre-tokenizer that the file names), WordPiece
- * ("bert"). Results are those of llama.cpp on the same file. Unknown models and pre-tokenizers are refused by
- * name, never guessed.
+ * ("llama"), byte pair encoding by merge rank ("gpt2", with the pre-tokenizer that the file names, and
+ * "gemma4"), WordPiece ("bert"). Results are those of llama.cpp on the same file, but that bytes which are no
+ * UTF-8 are kept, not replaced. Unknown models and pre-tokenizers are refused by name, never guessed; a file
+ * that names no pre-tokenizer at all is read by llama.cpp's rule for such files ("default"), which
+ * tokenizer_kind says.
  *
  * Opened once, then read by any number of threads. */
 #pragma once
@@ -27,6 +29,10 @@ void token_ids_free(struct token_ids *ids);
  */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool special,
                      struct token_ids *out, struct error *e);
+/* As with special = true, and control tokens that the text spells are those tokens ("<|endoftext|>"): as
+ * llama-tokenize reads a prompt. */
+int tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t n, struct token_ids *out,
+                            struct error *e);
 /* The text of ids, NUL-terminated with its length in *size (it may hold NULs); control tokens are left out.
  * Caller frees. NULL: an id outside the vocabulary, MEMORY. */
 char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, size_t *size, struct error *e);

@@ -54,7 +54,7 @@ static size_t put_token(const struct tokenizer *t, int32_t id, char *out)
         memcpy(out, v->text, v->n);
         return v->n;
     }
-    return t->model == TOKENIZER_BPE ? put_bpe(v, out) : put_blanks(v, out);
+    return t->model == TOKENIZER_BPE && !t->raw ? put_bpe(v, out) : put_blanks(v, out);
 }
 
 char *tokenizer_decode(const struct tokenizer *t, const int32_t *id, size_t n, size_t *size, struct error *e)
@@ -120,7 +120,9 @@ static void split_bpe(const struct tokenizer *t, int32_t *left, int32_t *right, 
 {
     for (uint32_t i = 0; i <= t->merge_mask; i++) {
         const struct merge *m = &t->merge[i];
-        if (m->left < 0 || (left[m->id] >= 0 && rank[m->id] <= m->rank))
+        if (m->left < 0 || m->id >= t->size || m->left >= t->size || m->right >= t->size)
+            continue;
+        if (left[m->id] >= 0 && rank[m->id] <= m->rank)
             continue;
         left[m->id] = m->left;
         right[m->id] = m->right;

@@ -17,8 +17,7 @@ static bool pair(const struct tokenizer *t, const char *text, const struct symbo
     return true;
 }
 
-/* The piece with blanks escaped; caller frees. NULL: no memory. */
-static char *escaped(const char *text, size_t n, bool prefix, size_t *size)
+char *tokenizer_escape_blanks(const char *text, size_t n, bool prefix, size_t *size)
 {
     char *out = malloc(3 * n + 4);
     size_t used = 0;
@@ -58,7 +57,7 @@ int tokenizer_encode_spm(const struct tokenizer *t, const char *text, size_t n, 
 {
     struct symbols s = {0};
     size_t size;
-    char *line = escaped(text, n, prefix, &size);
+    char *line = tokenizer_escape_blanks(text, n, prefix, &size);
     int failed = line ? 0 : -1;
     /* By the length that the lead byte claims, as llama.cpp does, so that stray bytes fall into the same
      * symbols. */

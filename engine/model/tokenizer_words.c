@@ -2,63 +2,10 @@
  * rules are regular expressions, one after the other: what the first one finds, and what lies between, is cut
  * further by the next. They are written out as matchers, since a word ends where one test on the next
  * characters fails; above each stands its expression (llama.cpp, src/llama-vocab.cpp). */
+#include "engine/model/tokenizer_cursor.h"
 #include "engine/model/tokenizer_internal.h"
-#include "engine/model/unicode.h"
 
 #include <string.h>
-
-struct cursor {
-    const char *text;
-    size_t n;
-};
-
-enum sort { END, LETTER, NUMBER, SPACE, LINE, OTHER }; /* LINE: \r and \n, which are spaces too */
-
-/* The sorts of ASCII, as the tables of Unicode have them: 16 characters a row. */
-enum { L = LETTER, N = NUMBER, S = SPACE, E = LINE, O = OTHER };
-// clang-format off
-static const uint8_t ascii[128] = {
-    O, O, O, O, O, O, O, O, O, S, E, S, S, E, O, O,
-    O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
-    S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
-    N, N, N, N, N, N, N, N, N, N, O, O, O, O, O, O,
-    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
-    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
-    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
-};
-// clang-format on
-
-static enum sort class_at(const struct cursor *c, size_t at, size_t *length)
-{
-    *length = 0;
-    if (at >= c->n)
-        return END;
-    uint8_t first = (uint8_t)c->text[at];
-    if (first < 128) {
-        *length = 1;
-        return (enum sort)ascii[first];
-    }
-    uint32_t code = unicode_decode(c->text + at, c->n - at, length);
-    return unicode_is_letter(code)        ? LETTER
-           : unicode_is_number(code)      ? NUMBER
-           : code == '\r' || code == '\n' ? LINE
-           : unicode_is_space(code)       ? SPACE
-                                          : OTHER;
-}
-
-static bool is_space(enum sort k)
-{
-    return k == SPACE || k == LINE;
-}
-
-static size_t run_of(const struct cursor *c, size_t at, enum sort k)
-{
-    size_t length;
-    while (class_at(c, at, &length) == k)
-        at += length;
-    return at;
-}
 
 /* 's 't 're 've 'm 'll 'd; returns their end, or at. */
 static size_t contraction(const struct cursor *c, size_t at, bool any_case)
@@ -78,6 +25,8 @@ static size_t contraction(const struct cursor *c, size_t at, bool any_case)
     return at;
 }
 
+/* ---- blanks ---- */
+
 /* \s+(?!\S)|\s+ : blanks, but for the last one where a word follows. */
 static size_t blanks(const struct cursor *c, size_t at)
 {
@@ -89,6 +38,35 @@ static size_t blanks(const struct cursor *c, size_t at)
     }
     return k == END || last == at ? end : last;
 }
+
+/* \s*[\r\n]+ : as far as the last line end of this run of blanks; at: it holds none. */
+static size_t to_line_end(const struct cursor *c, size_t at)
+{
+    size_t line_end = at, length;
+    enum sort k;
+    for (size_t end = at; is_space(k = class_at(c, end, &length)); end += length)
+        if (k == LINE)
+            line_end = end + length;
+    return line_end;
+}
+
+/* \s{512}(?!\S)|\s{256}(?!\S)|...|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1} */
+static size_t halved_blanks(const struct cursor *c, size_t at)
+{
+    size_t length, n = 0, take = 512, end = at;
+    enum sort k = END;
+    for (; n <= take && is_space(k = class_at(c, end, &length)); end += length)
+        n++;
+    if (n > 0 && k != END && !is_space(k))
+        n--; /* a word follows */
+    while (take > n && take > 1)
+        take /= 2;
+    for (end = at; take > 0 && is_space(class_at(c, end, &length)); end += length)
+        take--;
+    return end;
+}
+
+/* ---- words ---- */
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 static size_t word_gpt2(const struct cursor *c, size_t at)
@@ -103,242 +81,172 @@ static size_t word_gpt2(const struct cursor *c, size_t at)
     return blanks(c, at);
 }
 
-/* (?i:'s|...)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t word_llama3(const struct cursor *c, size_t at, int digits)
+/* Most newer rules are one expression with different parts:
+ *   contraction|[^\r\n\p{L}\p{N}]?LETTERS contraction?|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+TAIL|blanks */
+struct parts {
+    bool contractions; /* (?i:'s|'t|'re|'ve|'m|'ll|'d) before all else */
+    bool suffix;       /* contractions behind letters */
+    enum {
+        PLAIN,  /* \p{L}+ */
+        MARKED, /* [\p{L}\p{M}]+ */
+        APART,  /* the same, and no \p{M} among what is no letter either */
+        MIXED,  /* by case, see mixed_case */
+        MIXED_MARKED,
+        JOINED,  /* (?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+ */
+        NOT_HAN, /* \p{L}+ without Chinese characters, which are words of their own */
+    } letters;
+    int digits;
+    const char *tail; /* characters behind marks that go with them */
+    bool one_tail;    /* one of them at most */
+    bool halved;      /* blanks by halved_blanks */
+};
+
+static bool is_han(uint32_t code) /* as llama.cpp lists them */
 {
-    size_t end = contraction(c, at, true), length, next;
-    if (end > at)
-        return end;
-    enum sort k = class_at(c, at, &length);
-    if (k == LETTER)
-        return run_of(c, at, LETTER);
-    if ((k == SPACE || k == OTHER) && class_at(c, at + length, &next) == LETTER)
-        return run_of(c, at + length, LETTER);
-    if (k == NUMBER) {
-        for (end = at; digits-- > 0 && class_at(c, end, &length) == NUMBER; end += length)
-            continue;
-        return end;
-    }
-    size_t first = at + (c->text[at] == ' ');
-    if (class_at(c, first, &length) == OTHER)
-        return run_of(c, run_of(c, first, OTHER), LINE);
-    /* \s*[\r\n]+ : as far as the last line end of this run of blanks */
-    size_t line_end = at;
-    for (end = at; is_space(k = class_at(c, end, &length)); end += length)
-        if (k == LINE)
-            line_end = end + length;
-    return line_end > at ? line_end : blanks(c, at);
+    return (code >= 0x4e00 && code <= 0x9fff) || (code >= 0x3400 && code <= 0x4dbf) ||
+           (code >= 0x20000 && code <= 0x2a6df) || (code >= 0x2a700 && code <= 0x2ebef) ||
+           (code >= 0xf900 && code <= 0xfaff) || (code >= 0x2f800 && code <= 0x2fa1f);
 }
 
-static size_t any_number(const struct cursor *c, size_t at, int most)
+/* Whether a letter of the rule stands at `at`. */
+static inline bool letter_at(const struct parts *p, const struct cursor *c, size_t at, size_t *length)
+{
+    enum sort k = class_at(c, at, length);
+    if (p->letters == NOT_HAN)
+        return k == LETTER && !is_han(code_at(c, at, length));
+    if (k == LETTER)
+        return true;
+    return p->letters != PLAIN && p->letters != MIXED && p->letters != JOINED && k == OTHER && *length > 1 &&
+           unicode_is_mark(code_at(c, at, length));
+}
+
+/* (?=LETTER)[^a-z] and (?=LETTER)[^A-Z]: letters that are no small, no capital letters of ASCII */
+static size_t letters_but(const struct parts *p, const struct cursor *c, size_t at, char first, char last)
 {
     size_t length;
-    while (most-- > 0 && class_at(c, at, &length) == NUMBER)
+    while (letter_at(p, c, at, &length) && !(c->text[at] >= first && c->text[at] <= last))
         at += length;
     return at;
 }
 
-/* \p{N} */
-static size_t one_number(const struct cursor *c, size_t at)
+/* (A)*(B)+ where it holds, else (A)+(B)*, of A no small and B no capital letters. Going back: letters beyond
+ * ASCII are both, so that the last of A serves for B. at: nothing. */
+static size_t mixed_case(const struct parts *p, const struct cursor *c, size_t at)
 {
-    return any_number(c, at, 1);
-}
-
-/* \p{N}{1,3} */
-static size_t three_numbers(const struct cursor *c, size_t at)
-{
-    return any_number(c, at, 3);
-}
-
-/* \p{N}+ */
-static size_t numbers(const struct cursor *c, size_t at)
-{
-    return run_of(c, at, NUMBER);
-}
-
-/* [0-9][0-9][0-9] */
-static size_t three_digits(const struct cursor *c, size_t at)
-{
-    for (size_t i = at; i < at + 3; i++)
-        if (i >= c->n || c->text[i] < '0' || c->text[i] > '9')
-            return at;
-    return at + 3;
-}
-
-static size_t words_llama3(const struct cursor *c, size_t at)
-{
-    return word_llama3(c, at, 3);
-}
-
-static size_t words_qwen2(const struct cursor *c, size_t at)
-{
-    return word_llama3(c, at, 1);
-}
-
-static uint32_t code_at(const struct cursor *c, size_t at, size_t *length)
-{
-    *length = 0;
-    return at < c->n ? unicode_decode(c->text + at, c->n - at, length) : 0;
-}
-
-/* A byte that is no UTF-8 is of no category. */
-static bool is_stray(uint32_t code, size_t length)
-{
-    return code == UNICODE_REPLACEMENT && length == 1;
-}
-
-static size_t punctuation_or(const struct cursor *c, size_t at, const char *also)
-{
-    for (size_t length;; at += length) {
-        uint32_t code = code_at(c, at, &length);
-        if (length == 0 || is_stray(code, length) ||
-            !(unicode_is_punctuation(code) || (code > 0 && code < 128 && strchr(also, (int)code))))
-            return at;
+    size_t upper = letters_but(p, c, at, 'a', 'z'), lower = letters_but(p, c, upper, 'A', 'Z');
+    if (lower > upper)
+        return lower;
+    /* no B after all of A: back to where a B begins, which then runs on to the end of its kind */
+    for (size_t back = upper; back > at;) {
+        size_t from = back - 1;
+        while (from > at && ((uint8_t)c->text[from] & 0xc0) == 0x80)
+            from--;
+        if (!(c->text[from] >= 'A' && c->text[from] <= 'Z'))
+            return letters_but(p, c, from, 'A', 'Z');
+        back = from;
     }
+    return upper;
 }
 
-/* [\p{P}\$\+<=>\^~\|`]+ */
-static size_t marks_falcon(const struct cursor *c, size_t at)
+/* Letters with the marks on them, and one blank between two of them. */
+static size_t joined(const struct cursor *c, size_t at)
 {
-    return punctuation_or(c, at, "$+<=>^~|`");
+    size_t length, next;
+    uint32_t code;
+    while (class_at(c, at, &length) == LETTER) {
+        at += length;
+        while (code = code_at(c, at, &length), length > 0 && unicode_is_mark(code))
+            at += length;
+        if (at < c->n && c->text[at] == ' ' && class_at(c, at + 1, &next) == LETTER)
+            at++;
+    }
+    return at;
 }
 
-/* [\p{P}\$\+<=>\^~\|]+ */
-static size_t marks_default(const struct cursor *c, size_t at)
-{
-    return punctuation_or(c, at, "$+<=>^~|");
-}
-
-/* [\r\n] */
-static size_t one_line(const struct cursor *c, size_t at)
+static inline size_t letters_of(const struct parts *p, const struct cursor *c, size_t at)
 {
     size_t length;
-    return class_at(c, at, &length) == LINE ? at + length : at;
+    if (p->letters == MIXED || p->letters == MIXED_MARKED)
+        return mixed_case(p, c, at);
+    if (p->letters == JOINED)
+        return joined(c, at);
+    if (p->letters == PLAIN)
+        return run_of(c, at, LETTER);
+    while (letter_at(p, c, at, &length))
+        at += length;
+    return at;
 }
 
-/* \s?[...]+ : one blank and a run of what is_in holds. */
-static size_t after_blank(const struct cursor *c, size_t at, bool is_in(uint32_t code))
+/*  ?[^\s\p{L}\p{N}]+TAIL ; at: no such character. */
+static inline size_t marks_of(const struct parts *p, const struct cursor *c, size_t at)
 {
-    size_t length, first = at, end;
-    if (is_space(class_at(c, at, &length)))
-        first += length;
-    for (end = first;; end += length) {
-        uint32_t code = code_at(c, end, &length);
-        if (length == 0 || is_stray(code, length) || !is_in(code))
-            return end > first ? end : at;
-    }
-}
-
-/* \s?\p{L}+ */
-static size_t letters(const struct cursor *c, size_t at)
-{
-    return after_blank(c, at, unicode_is_letter);
-}
-
-/* \s?\p{P}+ */
-static size_t marks(const struct cursor *c, size_t at)
-{
-    return after_blank(c, at, unicode_is_punctuation);
-}
-
-/* Blanks beyond ASCII are in no list of characters: they stand as a blank of ASCII when lists are looked at.
- */
-static bool in_ranges(const uint32_t (*range)[2], size_t n, uint32_t code)
-{
-    for (size_t i = 0; i < n && range[i][0] <= code; i++)
-        if (code <= range[i][1])
-            return !unicode_is_space(code);
-    return false;
-}
-#define IN(table, code) in_ranges(table, sizeof table / sizeof table[0], code)
-
-// clang-format off
-/* The letters of deepseek-llm, as it lists them. */
-static const uint32_t cased[][2] = {
-    {0x41, 0x5a}, {0x61, 0x7a}, {0xb5, 0xb5}, {0xc0, 0xd6}, {0xd8, 0xf6}, {0xf8, 0x1ba}, {0x1bc, 0x1bf},
-    {0x1c4, 0x293}, {0x295, 0x2af}, {0x370, 0x373}, {0x376, 0x376}, {0x377, 0x377}, {0x37b, 0x37d},
-    {0x37f, 0x37f}, {0x386, 0x386}, {0x388, 0x38a}, {0x38c, 0x38c}, {0x38e, 0x3a1}, {0x3a3, 0x3f5},
-    {0x3f7, 0x481}, {0x48a, 0x52f}, {0x531, 0x556}, {0x10a0, 0x10c5}, {0x13a0, 0x13f5}, {0x13f8, 0x13fd},
-    {0x1c90, 0x1cba}, {0x1cbd, 0x1cbf}, {0x1d00, 0x1d2b}, {0x1d6b, 0x1d77}, {0x1d79, 0x1d9a},
-    {0x1e00, 0x1f15}, {0x1f18, 0x1f1d}, {0x1f20, 0x1f45}, {0x1f48, 0x1f4d}, {0x1f50, 0x1f57},
-    {0x1f59, 0x1f59}, {0x1f5b, 0x1f5b}, {0x1f5d, 0x1f5d}, {0x1f5f, 0x1f7d}, {0x1f80, 0x1fb4},
-    {0x1fb6, 0x1fbc}, {0x1fbe, 0x1fbe}, {0x1fc2, 0x1fc4}, {0x1fc6, 0x1fcc}, {0x1fd0, 0x1fd3},
-    {0x1fd6, 0x1fdb}, {0x1fe0, 0x1fec}, {0x1ff2, 0x1ff4}, {0x1ff6, 0x1ffc}, {0x2102, 0x2102},
-    {0x2107, 0x2107}, {0x210a, 0x2113}, {0x2115, 0x2115}, {0x2119, 0x211d}, {0x2124, 0x2124},
-    {0x2126, 0x2126}, {0x2128, 0x2128}, {0x212a, 0x212d}, {0x212f, 0x2134}, {0x2139, 0x2139},
-    {0x213c, 0x213f}, {0x2145, 0x2149}, {0x214e, 0x214e}, {0x2183, 0x2183}, {0x2184, 0x2184},
-    {0x2c00, 0x2c7b}, {0x2c7e, 0x2ce4}, {0x2ceb, 0x2cee}, {0x2cf2, 0x2cf2}, {0x2cf3, 0x2cf3},
-    {0xa640, 0xa66d}, {0xa680, 0xa69b}, {0xa722, 0xa76f}, {0xa771, 0xa787}, {0xa78b, 0xa78e},
-    {0xab70, 0xabbf}, {0xfb00, 0xfb06}, {0xfb13, 0xfb17}, {0xff21, 0xff3a}, {0xff41, 0xff5a},
-    {0x10400, 0x1044f}, {0x104b0, 0x104d3}, {0x104d8, 0x104fb}, {0x10c80, 0x10cb2}, {0x10cc0, 0x10cf2},
-    {0x118a0, 0x118df}, {0x1e900, 0x1e943},
-};
-// clang-format on
-static const uint32_t wide_marks[][2] = {{'!', '/'},       {':', '~'},       {0x2018, 0x201f},
-                                         {0x3000, 0x3002}, {0xff01, 0xff0f}, {0xff1a, 0xff5e}};
-static const uint32_t east[][2] = {{0x800, 0x9fa5}, {0xac00, 0xd7ff}};
-static const uint32_t chinese_japanese[][2] = {{0x3040, 0x30ff}, {0x4e00, 0x9fa5}};
-
-static bool is_cased(uint32_t code)
-{
-    return IN(cased, code);
-}
-
-static bool is_wide_mark(uint32_t code)
-{
-    return IN(wide_marks, code);
-}
-
-static size_t letters_deepseek(const struct cursor *c, size_t at)
-{
-    return after_blank(c, at, is_cased);
-}
-
-static size_t marks_deepseek(const struct cursor *c, size_t at)
-{
-    return after_blank(c, at, is_wide_mark);
-}
-
-/* \s+$ */
-static size_t blanks_at_the_end(const struct cursor *c, size_t at)
-{
-    size_t end = at, length;
-    while (is_space(class_at(c, end, &length)))
+    size_t first = at + (c->text[at] == ' '), end = first, length;
+    while (class_at(c, end, &length) == OTHER && !(p->letters == APART && letter_at(p, c, end, &length)))
         end += length;
-    return end == c->n ? end : at;
+    if (end == first)
+        return at;
+    for (bool more = true; more && end < c->n && c->text[end] && strchr(p->tail, c->text[end]); end++)
+        more = !p->one_tail;
+    return end;
 }
 
-static size_t run_in(const struct cursor *c, size_t at, const uint32_t (*range)[2], size_t n)
+static size_t han(const struct cursor *c, size_t at)
 {
-    for (size_t length;; at += length) {
-        uint32_t code = code_at(c, at, &length);
-        if (length == 0 || is_stray(code, length) || !in_ranges(range, n, code))
-            return at;
+    for (size_t length; is_han(code_at(c, at, &length)); at += length)
+        continue;
+    return at;
+}
+
+static inline size_t word_of(const struct parts *p, const struct cursor *c, size_t at)
+{
+    size_t end = p->contractions ? contraction(c, at, true) : at, length, next;
+    if (end > at)
+        return end;
+    if (p->letters == NOT_HAN && (end = han(c, at)) > at)
+        return end;
+    enum sort k = class_at(c, at, &length);
+    bool letter = letter_at(p, c, at, &next);
+    if (letter || ((k == SPACE || k == OTHER) && letter_at(p, c, at + length, &next))) {
+        end = letters_of(p, c, letter ? at : at + length);
+        return p->suffix ? contraction(c, end, true) : end;
     }
+    if (k == NUMBER) {
+        end = at;
+        for (int most = p->digits; most-- > 0 && class_at(c, end, &length) == NUMBER; end += length)
+            continue;
+        return end;
+    }
+    end = marks_of(p, c, at);
+    if (end > at)
+        return end;
+    end = to_line_end(c, at);
+    return end > at ? end : p->halved ? halved_blanks(c, at) : blanks(c, at);
 }
 
-/* [\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+ */
-static size_t eastern(const struct cursor *c, size_t at)
-{
-    return run_in(c, at, east, sizeof east / sizeof east[0]);
-}
+#define RULE(name, ...)                                                                                      \
+    static size_t name(const struct cursor *c, size_t at)                                                    \
+    {                                                                                                        \
+        static const struct parts parts = {__VA_ARGS__};                                                     \
+        return word_of(&parts, c, at);                                                                       \
+    }
+// clang-format off
+RULE(words_llama3, .contractions = true, .digits = 3, .tail = "\r\n")
+RULE(words_jais2, .contractions = true, .digits = 3, .tail = "\r\n", .halved = true)
+RULE(words_qwen2, .contractions = true, .digits = 1, .tail = "\r\n")
+RULE(words_qwen35, .contractions = true, .letters = APART, .digits = 1, .tail = "\r\n")
+RULE(words_seed_coder, .contractions = true, .digits = 1, .tail = "")
+RULE(words_ufakzeka, .digits = 1, .tail = "\r\n")
+RULE(words_exaone_moe, .contractions = true, .letters = JOINED, .digits = 1, .tail = "\r\n/", .one_tail = true)
+RULE(words_kimi_k2, .suffix = true, .letters = NOT_HAN, .digits = 3, .tail = "\r\n")
+RULE(words_tekken, .letters = MIXED, .digits = 1, .tail = "\r\n/")
+RULE(words_gpt4o, .suffix = true, .letters = MIXED, .digits = 3, .tail = "\r\n/")
+RULE(words_granite, .suffix = true, .letters = MIXED_MARKED, .digits = 3, .tail = "\r\n/")
+/* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ ...: llama.cpp knows letters of one kind */
+RULE(words_youtu, .suffix = true, .letters = MARKED, .digits = 1, .tail = "\r\n/")
+RULE(words_tiny_aya, .suffix = true, .letters = MARKED, .digits = 3, .tail = "\r\n/")
+// clang-format on
 
-/* [\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+ */
-static size_t eastern_v3(const struct cursor *c, size_t at)
-{
-    return run_in(c, at, chinese_japanese, sizeof chinese_japanese / sizeof chinese_japanese[0]);
-}
-
-/* \s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t blanks_by_line(const struct cursor *c, size_t at)
-{
-    size_t line_end = at, end, length;
-    enum sort k;
-    for (end = at; is_space(k = class_at(c, end, &length)); end += length)
-        if (k == LINE)
-            line_end = end + length;
-    return line_end > at ? line_end : blanks(c, at);
-}
+/* ---- deepseek-v3 and its kin ---- */
 
 static bool is_latin(char c)
 {
@@ -350,15 +258,19 @@ static bool is_ascii_mark(char c)
     return c > ' ' && c < 127 && !is_latin(c) && !(c >= '0' && c <= '9');
 }
 
-/* llama.cpp's list of ASCII's symbols lacks the tilde. */
 static bool mark_or_symbol(uint32_t code, size_t length)
 {
-    return length > 0 && code != '~' && !is_stray(code, length) &&
-           (unicode_is_punctuation(code) || unicode_is_symbol(code));
+    return length > 0 && !is_stray(code, length) && (unicode_is_punctuation(code) || unicode_is_symbol(code));
 }
 
-/* [!"#...~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|... */
-static size_t words_deepseek3(const struct cursor *c, size_t at)
+static bool letter_or_mark(uint32_t code)
+{
+    return unicode_is_letter(code) || unicode_is_mark(code);
+}
+
+/* [!"#...~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+ , with line_ends [\r\n]* behind
+ * it; at: none of these */
+static size_t word_or_marks(const struct cursor *c, size_t at, bool line_ends)
 {
     size_t end = at + 1, length, next;
     if (is_ascii_mark(c->text[at]) && end < c->n && is_latin(c->text[end])) {
@@ -368,13 +280,9 @@ static size_t words_deepseek3(const struct cursor *c, size_t at)
     }
     uint32_t code = code_at(c, at, &length), second = code_at(c, at + length, &next);
     bool lead = !unicode_is_letter(code) && code != '\r' && code != '\n' && !mark_or_symbol(code, length);
-    bool begins = unicode_is_letter(code) || unicode_is_mark(code);
-    if (lead && next > 0 && (unicode_is_letter(second) || unicode_is_mark(second)))
-        begins = true;
-    if (begins) {
+    if (letter_or_mark(code) || (lead && next > 0 && letter_or_mark(second))) {
         end = at + length;
-        for (second = code_at(c, end, &next);
-             next > 0 && (unicode_is_letter(second) || unicode_is_mark(second));
+        for (second = code_at(c, end, &next); next > 0 && letter_or_mark(second);
              second = code_at(c, end, &next))
             end += next;
         return end;
@@ -382,108 +290,63 @@ static size_t words_deepseek3(const struct cursor *c, size_t at)
     size_t first = at + (c->text[at] == ' ');
     for (end = first; code = code_at(c, end, &length), mark_or_symbol(code, length); end += length)
         continue;
-    return end > first ? run_of(c, end, LINE) : blanks_by_line(c, at);
+    return end == first ? at : line_ends ? run_of(c, end, LINE) : end;
 }
 
-/* (?=\p{L})[^a-z] and (?=\p{L})[^A-Z]: letters that are no small, no capital letters of ASCII */
-static size_t letters_but(const struct cursor *c, size_t at, char first, char last)
+/* ...[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t words_deepseek3(const struct cursor *c, size_t at)
 {
-    size_t length;
-    while (class_at(c, at, &length) == LETTER && !(c->text[at] >= first && c->text[at] <= last))
-        at += length;
-    return at;
-}
-
-/* (A)*(B)+ where it holds, else (A)+(B)*, of A no small and B no capital letters. Going back: letters beyond
- * ASCII are both, so that the last of A serves for B. at: nothing. */
-static size_t mixed_case(const struct cursor *c, size_t at)
-{
-    size_t upper = letters_but(c, at, 'a', 'z'), lower = letters_but(c, upper, 'A', 'Z');
-    if (lower > upper)
-        return lower;
-    /* no B after all of A: back to where a B begins, which then runs on to the end of its kind */
-    for (size_t back = upper; back > at;) {
-        size_t from = back - 1;
-        while (from > at && ((uint8_t)c->text[from] & 0xc0) == 0x80)
-            from--;
-        if (!(c->text[from] >= 'A' && c->text[from] <= 'Z'))
-            return letters_but(c, from, 'A', 'Z');
-        back = from;
-    }
-    return upper;
-}
-
-static size_t words_mixed(const struct cursor *c, size_t at, int digits, bool contractions)
-{
-    size_t length, next, end;
-    enum sort k = class_at(c, at, &length);
-    size_t first = k == LETTER                                                               ? at
-                   : (k == SPACE || k == OTHER) && class_at(c, at + length, &next) == LETTER ? at + length
-                                                                                             : c->n;
-    if (first < c->n) {
-        end = mixed_case(c, first);
-        return contractions ? contraction(c, end, true) : end;
-    }
-    if (k == NUMBER)
-        return any_number(c, at, digits);
-    first = at + (c->text[at] == ' ');
-    if (class_at(c, first, &length) == OTHER) { /* ?[^\s\p{L}\p{N}]+[\r\n/]* */
-        end = run_of(c, first, OTHER);
-        while (end < c->n && (c->text[end] == '\r' || c->text[end] == '\n' || c->text[end] == '/'))
-            end++;
+    size_t end = word_or_marks(c, at, true);
+    if (end > at)
         return end;
-    }
-    return blanks_by_line(c, at);
+    end = to_line_end(c, at);
+    return end > at ? end : blanks(c, at);
 }
 
-/* [^\r\n\p{L}\p{N}]?((?=\p{L})[^a-z])*((?=\p{L})[^A-Z])+|[^\r\n\p{L}\p{N}]?((?=\p{L})[^a-z])+((?=\p{L})[^A-Z])*|
- * \p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static size_t words_tekken(const struct cursor *c, size_t at)
+/* ...|[\r\n]|\s+(?!\S)|\s+ */
+static size_t words_spark(const struct cursor *c, size_t at)
 {
-    return words_mixed(c, at, 1, false);
-}
-
-/* The same with contractions after a word, and up to three numbers together. */
-static size_t words_gpt4o(const struct cursor *c, size_t at)
-{
-    return words_mixed(c, at, 3, true);
-}
-
-/*  ?[^(\s|.,!?...)]+ */
-static size_t words_bloom(const struct cursor *c, size_t at)
-{
-    static const uint32_t out[] = {'(',    ')',    '|',    '.',    ',',   '!',   '?',
-                                   0x2026, 0x3002, 0xff0c, 0x3001, 0x964, 0x6d4, 0x60c};
-    size_t first = at + (c->text[at] == ' '), end = first, length;
-    for (;; end += length) {
-        uint32_t code = code_at(c, end, &length);
-        bool stop = length == 0 || is_space(class_at(c, end, &length));
-        for (size_t i = 0; i < sizeof out / sizeof out[0]; i++)
-            stop = stop || code == out[i];
-        if (stop)
-            return end > first ? end : at;
-    }
+    size_t end = word_or_marks(c, at, false);
+    end = end > at ? end : cut_one_line(c, at);
+    return end > at ? end : blanks(c, at);
 }
 
 /* ---- rules ---- */
 
-typedef size_t matcher(const struct cursor *c,
-                       size_t at); /* the end of what begins at `at`; at: nothing does */
 enum { STAGES = 6 };
 static matcher *const rules[][STAGES] = {
     [PRE_GPT2] = {word_gpt2},
     [PRE_LLAMA3] = {words_llama3},
+    [PRE_JAIS2] = {words_jais2},
     [PRE_QWEN2] = {words_qwen2},
-    [PRE_STARCODER] = {one_number, word_gpt2},
-    [PRE_FALCON] = {marks_falcon, word_gpt2, three_digits},
-    [PRE_DEFAULT] = {marks_default, word_gpt2, numbers, three_digits},
-    [PRE_DEEPSEEK_LLM] = {one_line, letters_deepseek, marks_deepseek, blanks_at_the_end, eastern, numbers},
-    [PRE_DEEPSEEK_CODER] = {one_line, letters, marks, eastern, one_number},
-    [PRE_DEEPSEEK3] = {three_numbers, eastern_v3, words_deepseek3},
+    [PRE_QWEN35] = {words_qwen35},
+    [PRE_STARCODER] = {cut_one_number, word_gpt2},
+    [PRE_FALCON] = {cut_marks_falcon, word_gpt2, cut_three_digits},
+    [PRE_DEFAULT] = {cut_marks_default, word_gpt2, cut_numbers, cut_three_digits},
+    [PRE_DEEPSEEK_LLM] = {cut_one_line, cut_letters_deepseek, cut_marks_deepseek, cut_blanks_at_the_end,
+                          cut_eastern, cut_numbers},
+    [PRE_DEEPSEEK_CODER] = {cut_one_line, cut_letters, cut_marks, cut_eastern, cut_one_number},
+    [PRE_DEEPSEEK3] = {cut_three_numbers, cut_eastern_v3, words_deepseek3},
+    [PRE_SPARK] = {cut_three_numbers, cut_eastern_v3, words_spark, cut_one_number},
+    [PRE_YOUTU] = {cut_eastern_youtu, words_youtu},
     [PRE_TEKKEN] = {words_tekken},
     [PRE_GPT4O] = {words_gpt4o},
-    [PRE_BLOOM] = {words_bloom},
-    [PRE_VIKING] = {words_bloom, one_number},
+    [PRE_GRANITE] = {words_granite},
+    [PRE_TINY_AYA] = {cut_thousands, words_tiny_aya},
+    [PRE_BLOOM] = {cut_words_bloom},
+    [PRE_VIKING] = {cut_words_bloom, cut_one_number},
+    [PRE_SUPERBPE] = {cut_numbers, cut_thousands_ahead},
+    [PRE_SEED_CODER] = {words_seed_coder},
+    [PRE_UFAKZEKA] = {words_ufakzeka},
+    [PRE_AFMOE] = {cut_thousands, cut_eastern_afmoe, words_deepseek3},
+    [PRE_LAGUNA] = {cut_lines_or_text, words_qwen2},
+    [PRE_EXAONE_MOE] = {words_exaone_moe},
+    [PRE_KIMI_K2] = {words_kimi_k2},
+    [PRE_MINICPM5] = {cut_three_numbers, words_llama3},
+    [PRE_CHAMELEON] = {cut_sentinel, cut_image_tokens, cut_paired_blanks, cut_one_number, cut_one_mark,
+                       word_gpt2},
+    [PRE_GEMMA4] = {cut_lines_or_text},
+    [PRE_SARVAM] = {cut_lines_or_text},
 };
 
 struct cutting {
@@ -494,7 +357,8 @@ struct cutting {
 
 static int cut(const struct cutting *k, int stage, const char *text, size_t n)
 {
-    const struct cursor c = {text, n};
+    struct counted counted = {0};
+    const struct cursor c = {text, n, &counted};
     if (stage == STAGES || !k->rule[stage])
         return n > 0 ? k->word(k->who, text, n) : 0;
     size_t done = 0;

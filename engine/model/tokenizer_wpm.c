@@ -42,9 +42,12 @@ int tokenizer_encode_wpm(const struct tokenizer *t, const char *text, size_t n, 
     if (word)
         memcpy(word, blank, 3);
     for (size_t at = 0, length; !failed && at < n; at += length) {
-        uint32_t c = unicode_base(unicode_decode(text + at, n - at, &length));
+        uint32_t c = unicode_decode(text + at, n - at, &length);
+        c = t->no_accents ? unicode_base(c) : c;
         bool space = unicode_is_space(c);
         if (!space && (c == 0 || c == UNICODE_REPLACEMENT || unicode_is_control(c)))
+            continue;
+        if (t->no_accents && unicode_is_mark(c))
             continue;
         bool alone =
             !space && (unicode_is_punctuation(c) || (c < 0x7f && unicode_is_symbol(c)) || is_chinese(c));
@@ -54,7 +57,7 @@ int tokenizer_encode_wpm(const struct tokenizer *t, const char *text, size_t n, 
         }
         if (space)
             continue;
-        used += unicode_encode(unicode_lower(c), word + used);
+        used += unicode_encode(t->lower_case ? unicode_lower(c) : c, word + used);
         if (alone && !failed) {
             failed = put_word(t, word, used, out);
             used = 3;
