@@ -288,6 +288,8 @@ static int fill_session(struct engine *g, const struct engine_options *o, struct
         return error_set(e, ERROR_FAILED,
                          "the plan has %d cells, the session %d: this is a defect, report it",
                          g->plan.n_cells, s->n_cells);
+    for (int i = 0; i < s->n_cells; i++)
+        s->cell[i].seeded = g->plan.model[g->plan.cell[i].model].seeded;
     calibration_attach(s);
     return 0;
 }

@@ -152,6 +152,7 @@ int session_apply(struct session *s, const struct log_entry *entry, struct error
         cell->status = facts->status;
         cell->rounds_planned = facts->rounds_planned;
         cell->calibration = facts->calibration;
+        cell->seeded = facts->seeded;
         memcpy(cell->reason, facts->reason, sizeof cell->reason);
         memcpy(cell->stop_rule, facts->stop_rule, sizeof cell->stop_rule);
         return 0;

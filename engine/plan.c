@@ -126,6 +126,7 @@ static void plan_work(const struct preset *p, const struct device *d, const stru
         const struct implementation *i = &p->arms[a].implementation;
         struct error e = {0};
         arm->supported = is_fake(d) || (native_supports(d->id, m, i, c->workload, &e) == 0 &&
+                                        (!p->text[0] || vocabulary_named(m, &e) == 0) &&
                                         (i->sparsity <= 0 || larosa_known(m, p->seed, &e) == 0));
         if (!arm->supported) {
             snprintf(arm->reason, sizeof arm->reason, "%.255s", e.text);

@@ -257,5 +257,5 @@ bool session_random_weights(const struct session_cell *c)
 {
     static const char end[] = ".gguf";
     size_t n = strlen(c->model), m = sizeof end - 1;
-    return n < m || strcasecmp(c->model + n - m, end) != 0;
+    return c->seeded || n < m || strcasecmp(c->model + n - m, end) != 0;
 }

@@ -393,6 +393,7 @@ int session_read_cell(const struct json_at *at, const cJSON *object, struct sess
     bad |= json_text(at, object, "reason", c->reason, sizeof c->reason) < 0;
     bad |= json_text(at, object, "stop_rule", c->stop_rule, sizeof c->stop_rule) < 0;
     bad |= json_int(at, object, "rounds_planned", 0, INT_MAX, &c->rounds_planned) < 0;
+    bad |= json_bool(at, object, "random_weights", &c->seeded) < 0;
     const cJSON *calibration = NULL;
     bad |= json_object(at, object, "calibration", &calibration) < 0;
     if (calibration) {
@@ -453,9 +454,9 @@ static int read_arm_whole(const struct reading *r, cJSON *object, int cell, int 
 
 static int read_cell_whole(const struct reading *r, cJSON *object, int index)
 {
-    static const char *const known[] = {"model",          "workload", "batch",       "seq",
-                                        "tokens",         "status",   "reason",      "stop_rule",
-                                        "rounds_planned", "arms",     "comparisons", "calibration"};
+    static const char *const known[] = {
+        "model",     "workload",       "batch", "seq",         "tokens",      "status",        "reason",
+        "stop_rule", "rounds_planned", "arms",  "comparisons", "calibration", "random_weights"};
     char path[PATH_TEXT], expected[96];
     snprintf(path, sizeof path, "cells.%d", index);
     struct json_at at = {r->file, path, r->e};

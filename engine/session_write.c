@@ -230,6 +230,7 @@ int session_write_cell(cJSON *o, const struct session_cell *c)
                    session_put_text(o, "reason", c->reason) ||
                    session_put_text(o, "stop_rule", c->stop_rule) ||
                    put_count(o, "rounds_planned", c->rounds_planned) ||
+                   !cJSON_AddBoolToObject(o, "random_weights", session_random_weights(c)) ||
                    (c->calibration.measured_at[0]
                         ? session_write_calibration(cJSON_AddObjectToObject(o, "calibration"),
                                                     &c->calibration)

@@ -49,6 +49,7 @@ struct model_spec {
     char vocabulary[64]; /* whose text its ids are: a file of presets/vocabularies; "" where none may be
                             shipped */
     char source[160];
+    bool seeded; /* of a file: its weights are random, as `model write` makes them of the catalog */
     struct model_stored stored; /* of a file; zeroed for synthetic models */
 };
 

@@ -511,7 +511,7 @@ static void name_file(const char *path, char *out, size_t size)
 
 static void note_file(const struct gguf *g, const char *path, struct model_spec *m)
 {
-    struct gguf_string title;
+    struct gguf_string title, weights;
     struct stat s;
     name_file(path, m->name, sizeof m->name);
     snprintf(m->title, sizeof m->title, "%s", m->name);
@@ -521,7 +521,8 @@ static void note_file(const struct gguf *g, const char *path, struct model_spec 
         error_clean_text(m->title);
     }
     snprintf(m->file, sizeof m->file, "%s", path);
-    snprintf(m->source, sizeof m->source, "a GGUF file");
+    m->seeded = gguf_text(g, GGUF_MODEL_WEIGHTS, &weights) && gguf_equal(weights, GGUF_MODEL_RANDOM);
+    snprintf(m->source, sizeof m->source, m->seeded ? "a GGUF file of random weights" : "a GGUF file");
     m->stored.file_bytes = (int64_t)g->size;
     if (stat(path, &s) == 0)
         m->stored.changed_ns = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;

@@ -13,6 +13,10 @@
 #include "kernels/kernels.h"
 #include "presets/model_spec.h"
 
+/* What `model write` says of weights that were never trained, so that nobody takes them for such. */
+#define GGUF_MODEL_WEIGHTS "benchtop.weights"
+#define GGUF_MODEL_RANDOM  "random"
+
 /* The arrays of a model, by what they are for; those from MODEL_NORM1 on stand in every layer. */
 enum model_array {
     MODEL_EMBEDDING,

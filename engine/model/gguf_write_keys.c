@@ -218,6 +218,9 @@ int gguf_keys_write(struct gguf_keys *k, const struct model_spec *m, const struc
                  "random weights, seed %llu, written by benchtop %s: the shape of %s, not what it knows",
                  (unsigned long long)q->seed, version_get()->version, m->name);
         put_text(k, "general.description", text);
+        put_text(k, GGUF_MODEL_WEIGHTS, GGUF_MODEL_RANDOM);
+        put_key(k, "benchtop.seed", GGUF_U64);
+        put(k->f, &q->seed, sizeof q->seed);
         if (put_dimensions(k, m, vocabulary, e))
             return -1;
     }

@@ -29,6 +29,16 @@ bool vocabulary_is_standard(const char *adapted)
 
 /* ---- opening ---- */
 
+int vocabulary_named(const struct model_spec *m, struct error *e)
+{
+    if (m->file[0] || m->vocabulary[0])
+        return 0;
+    return error_set(e, ERROR_UNSUPPORTED,
+                     "%s names no vocabulary, so that no text can be cut into its tokens (the license of "
+                     "its own does not let it be shipped): choose a gpt2 model, or a GGUF file",
+                     m->name);
+}
+
 /* Where the model's own vocabulary stands. */
 static int base_path(const struct model_spec *m, char *path, size_t size, struct error *e)
 {
@@ -36,12 +46,8 @@ static int base_path(const struct model_spec *m, char *path, size_t size, struct
         snprintf(path, size, "%s", m->file);
         return 0;
     }
-    if (!m->vocabulary[0])
-        return error_set(e, ERROR_USAGE,
-                         "%s names no vocabulary, so that no text can be cut into its tokens (the license of "
-                         "its own does not let it be shipped): choose a gpt2 model, or a GGUF file",
-                         m->name);
-    return catalog_find(CATALOG_VOCABULARIES, m->vocabulary, path, size, e);
+    return vocabulary_named(m, e) != 0 ? -1
+                                       : catalog_find(CATALOG_VOCABULARIES, m->vocabulary, path, size, e);
 }
 
 static struct tokenizer *tokenizer_of(const char *path, struct error *e)

@@ -396,6 +396,25 @@ TEST(stop_ends_a_hang_and_keeps_what_was_measured)
     fake_end(g);
 }
 
+/* Beside a cell that takes nearly all of the predicted time, one that wants more than it was predicted to
+ * take gets half of an equal part all the same. */
+TEST(no_cell_gets_less_than_half_of_an_equal_part_of_the_budget)
+{
+    struct engine *g = fake_run(
+        "{\"schema\":\"benchtop/preset/1\",\"name\":\"t\",\"device\":\"fake\",\"models\":[\"gpt2-124m\","
+        "\"llama3-70b\"],\"arms\":[\"baseline\"],\"workloads\":[\"decode\"],\"batch\":[1],\"seq\":[128],"
+        "\"rounds\":5,\"max_rounds\":1000,\"half_width\":0.0001,\"samples_per_block\":20,\"budget_s\":40}");
+    const struct session *s = engine_session(g);
+    double spent = 0;
+    for (int i = 0; i < s->cell[0].arm[0].n_blocks; i++) {
+        const struct block *b = s->cell[0].arm[0].blocks[i];
+        for (int k = 0; k < b->n; k++)
+            spent += (double)b->samples[k].device_ns / 1e9;
+    }
+    CHECK(spent > 8 && spent < 10.5); /* of 40 s: by prediction it would get 0.1 s */
+    fake_end(g);
+}
+
 TEST(the_time_budget_ends_a_hang)
 {
     struct engine *g = fake_run(SWEEP("\"budget_s\":10,\"fake\":{\"faults\":{\"1\":\"hang\"}}"));

@@ -5,6 +5,9 @@
 
 #include "tests/engine/open_cpu.h"
 
+#include <glob.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,6 +66,7 @@ static void round_trip(struct kernels *k, const struct model_spec *m, enum preci
     if (memcmp(before, after, (size_t)width * sizeof *before) != 0)
         TEST_FAIL("%s in precision %d: other logits", m->name, precision);
     CHECK(before[0] != 0 && before[1] != before[2]);
+    CHECK(read.seeded); /* the file says that nothing was ever trained into it */
     CHECK_INT(read.layers, m->layers);
     CHECK_INT(read.context, m->family == MODEL_MAMBA ? 0 : m->context);
     CHECK_INT(read.tied, m->tied && m->family != MODEL_GPT2);
@@ -155,6 +159,7 @@ TEST(a_written_file_agrees_with_the_double_reference_and_may_be_requantized)
     CHECK_INT(write_to(k, &read, PRECISION_Q4_K, path, &e), -1);
     CHECK_CONTAINS(e.text, "the model's own file");
     CHECK_INT(model_find(again, &read, &e), 0);
+    CHECK(read.seeded); /* still, once written from a file */
     CHECK_CONTAINS(read.stored.summary, "Q4_K");
     CHECK_INT(read.stored.like, PRECISION_Q4_K);
     struct judge j;
@@ -210,6 +215,27 @@ TEST(what_cannot_be_written_leaves_nothing_behind)
     CHECK_INT(write_to(k, &judge_models[0], PRECISION_FP16, "/dev/null", &e), -1);
     CHECK_CONTAINS(e.text, "is no file");
     CHECK(access(path, F_OK) != 0);
+    CHECK_INT(k->ops->allocated(k), 0);
+    k->ops->close(k);
+}
+
+TEST(a_disk_that_fills_up_on_the_way_is_told_and_leaves_nothing_behind)
+{
+    struct kernels *k = open_cpu();
+    struct error e = {0};
+    struct rlimit old, tight;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    tight = old;
+    tight.rlim_cur = 40000; /* the head and some tensors */
+    setrlimit(RLIMIT_FSIZE, &tight);
+    CHECK_INT(write_to(k, &judge_models[0], PRECISION_FP32, path, &e), -1);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK_CONTAINS(e.text, "cannot write");
+    CHECK_CONTAINS(e.text, "free some space");
+    CHECK(access(path, F_OK) != 0);
+    glob_t left;
+    CHECK_INT(glob("build/tests/gguf_write_test.gguf*", 0, NULL, &left), GLOB_NOMATCH);
     CHECK_INT(k->ops->allocated(k), 0);
     k->ops->close(k);
 }

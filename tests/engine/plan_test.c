@@ -172,6 +172,22 @@ TEST(what_cannot_run_says_why_and_others_can)
     plan_free(&plan);
 }
 
+#define ROW(workload, text)                                                                                  \
+    "\"arms\":[\"baseline\"],\"workloads\":[\"" workload "\"],\"batch\":[1],\"seq\":[64]" text
+TEST(a_text_that_no_vocabulary_of_the_model_cuts_is_refused_in_the_row)
+{
+    struct device d = machine(32);
+    struct plan plan = build(
+        PRESET("cpu", "\"llama-134m\",\"gpt2-124m\"", ROW("generate", ",\"text\":\"tinyshakespeare\"")), &d);
+    CHECK(!plan.cell[0].supported && plan.cell[1].supported);
+    CHECK_CONTAINS(plan.cell[0].reason, "names no vocabulary");
+    CHECK_CONTAINS(plan.cell[0].reason, "choose a gpt2 model");
+    plan_free(&plan);
+    plan = build(PRESET("cpu", "\"llama-134m\"", ROW("generate", "")), &d); /* of random ids it needs none */
+    CHECK(plan.cell[0].supported);
+    plan_free(&plan);
+}
+
 TEST(decode_takes_no_more_samples_than_the_context_has_room)
 {
     struct device d = machine(32);
