@@ -4,7 +4,6 @@
 #include "engine/export_html.h"
 #include "engine/ablation.h"
 #include "engine/cache_table.h"
-#include "engine/dashboard.h"
 #include "engine/export_formats.h"
 #include "engine/figure.h"
 #include "engine/headline.h"
@@ -69,7 +68,7 @@ static const char style[] =
     ".key{display:inline-block;width:.7em;height:.7em;margin:0 .35em 0 .9em}.key.p0{background:var(--a0)}"
     ".key.p1{background:var(--a1)}.key.p2{background:var(--a2)}.key.p3{background:var(--a3)}\n";
 
-static void put_element(struct text *out, const char *open, const char *words, const char *close)
+void html_element(struct text *out, const char *open, const char *words, const char *close)
 {
     text_add(out, open);
     markup_text(out, words);
@@ -84,7 +83,7 @@ static void put_list(struct text *out, struct text *lines)
         text_add(out, "<ul class=\"quiet\">\n");
         for (char *at = lines->bytes, *end; (end = strchr(at, '\n')); at = end + 1) {
             *end = '\0';
-            put_element(out, "<li>", at, "</li>\n");
+            html_element(out, "<li>", at, "</li>\n");
         }
         text_add(out, "</ul>\n");
     }
@@ -96,8 +95,8 @@ static void put_preformatted(struct text *out, const char *title, struct text *l
 {
     out->failed = out->failed || lines->failed;
     if (lines->n > 0) {
-        put_element(out, "<h2>", title, "</h2>\n");
-        put_element(out, "<pre>", lines->bytes, "</pre>\n");
+        html_element(out, "<h2>", title, "</h2>\n");
+        html_element(out, "<pre>", lines->bytes, "</pre>\n");
     }
     text_free(lines);
 }
@@ -115,11 +114,11 @@ static void put_head(struct text *out, const struct session *s)
     const char *title = s->preset.title[0] ? s->preset.title : s->preset.name;
     text_add(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n");
-    put_element(out, "<title>", title, " · benchtop</title>\n<style>\n");
+    html_element(out, "<title>", title, " · benchtop</title>\n<style>\n");
     text_add(out, style);
-    put_element(out, "</style>\n</head>\n<body>\n<h1>", title, "</h1>\n");
+    html_element(out, "</style>\n</head>\n<body>\n<h1>", title, "</h1>\n");
     if (s->preset.answers[0])
-        put_element(out, "<p class=\"quiet\">", s->preset.answers, "</p>\n");
+        html_element(out, "<p class=\"quiet\">", s->preset.answers, "</p>\n");
 }
 
 /* What no reader may miss: figures that are no measurement of a machine, output that is another. */
@@ -131,10 +130,10 @@ static void put_labels(struct text *out, const struct session *s)
     if (s->environment.emulated)
         text_add(out, "<span class=\"label\">emulated GPU: its times mean nothing</span>");
     if (s->status != SESSION_COMPLETE)
-        put_element(out, "<span class=\"label\">", session_status_names[s->status], "</span>");
+        html_element(out, "<span class=\"label\">", session_status_names[s->status], "</span>");
     for (int arm = 0; arm < s->preset.n_arms; arm++)
         if (worth_any_not_equivalent(s, arm)) {
-            put_element(out, "<span class=\"label\">", s->preset.arms[arm].name, ": ");
+            html_element(out, "<span class=\"label\">", s->preset.arms[arm].name, ": ");
             text_format(out, "%s</span>", worth_not_equivalent_words);
         }
     text_add(out, "</p>\n");
@@ -147,7 +146,7 @@ static void put_top(struct text *out, const struct session *s, struct summary_ca
     struct text about = text_in(line, sizeof line);
     headline_print(s, cache, comparisons, sentence, sizeof sentence);
     put_head(out, s);
-    put_element(out, "<p class=\"headline\">", sentence, "</p>\n");
+    html_element(out, "<p class=\"headline\">", sentence, "</p>\n");
     put_labels(out, s);
     text_format(&about, "%s%s%s", s->id, s->started[0] ? " · " : "", s->started);
     table_common(s, &about);
@@ -156,7 +155,7 @@ static void put_top(struct text *out, const struct session *s, struct summary_ca
         text_format(&about, " · %s", on);
     text_format(&about, " · seed %llu · %d rounds planned", (unsigned long long)s->preset.seed,
                 s->preset.rounds);
-    put_element(out, "<p class=\"quiet\">", line, "</p>\n");
+    html_element(out, "<p class=\"quiet\">", line, "</p>\n");
 }
 
 /* --- verdicts */
@@ -231,7 +230,7 @@ static void put_verdicts(struct text *out, const struct session *s, const struct
     if (n > 0) {
         text_add(out, "<h2>Verdicts</h2>\n");
         put_columns(out, t);
-        put_element(out, "<p class=\"quiet\">Speed-up over ", s->preset.arms[0].name, ", ");
+        html_element(out, "<p class=\"quiet\">Speed-up over ", s->preset.arms[0].name, ", ");
         text_format(out, "with %s intervals: above 1 is faster. Gray band: equivalent, ± %s.",
                     figure_percent(summary_confidence(s), 1, level, sizeof level),
                     figure_percent(s->preset.margin, 1, margin, sizeof margin));
@@ -391,144 +390,12 @@ static void put_limits(struct text *out, const struct session *s, struct summary
     put_columns(out, t);
 }
 
-/* --- quality, responses, the combined comparison */
-
-static void put_quality(struct text *out, const struct session *s)
-{
-    struct column head[3 + WORTH_FIGURES] = {{"cell", true, 0}, {"arm", true, 0}};
-    int figure[WORTH_FIGURES], n = 0;
-    char text[WIDE], where[WHERE];
-    bool random = false;
-    for (int f = 0; f < WORTH_FIGURES; f++)
-        if (worth_has(s, (enum worth_figure)f)) {
-            head[2 + n] = (struct column){worth_titles[f], false, 0};
-            figure[n++] = f;
-        }
-    if (n == 0)
-        return;
-    head[2 + n] = (struct column){"against the baseline", true, 0};
-    struct columns *t = columns_new(head, 3 + n);
-    for (int i = 0; i < s->n_cells && t; i++) {
-        random = random || session_random_weights(&s->cell[i]);
-        for (int j = 0; j < s->cell[i].n_arms && s->cell[i].workload != WORKLOAD_TOKENIZE; j++) {
-            const struct session_arm *a = &s->cell[i].arm[j];
-            columns_cell(t, j ? "" : table_cell_words(s, i, where, sizeof where));
-            columns_cell(t, a->name);
-            for (int f = 0; f < n; f++)
-                columns_cell(t, worth_text(&a->quality, (enum worth_figure)figure[f], text, sizeof text)[0]
-                                    ? text
-                                    : "–");
-            worth_cost(s, i, j, text, sizeof text);
-            columns_cell(t, text[0] ? text : j ? "the same weights" : "");
-        }
-    }
-    text_add(out, "<h2>Quality</h2>\n");
-    columns_html(t, out);
-    if (worth_source(s, -1, text, sizeof text)[0])
-        put_element(out, "<p class=\"quiet\">Judged on ", text,
-                    ". KL and agreement are against the baseline on the same tokens.</p>\n");
-    if (random)
-        text_add(
-            out,
-            "<p class=\"quiet\">Random weights: their perplexity and bits per byte say nothing of a trained "
-            "model, only KL and agreement say what an arm changes.</p>\n");
-    columns_free(t);
-}
-
-static void put_response(struct text *out, const struct session_arm *arm, int i)
-{
-    const struct session_response *x = &arm->responses->response[i];
-    put_element(out, "<h3>", arm->name, "");
-    if (worth_not_equivalent(arm))
-        text_format(out, " (%s)", worth_not_equivalent_words);
-    text_format(out, "</h3>\n<p class=\"quiet\">%d tokens, ended %s</p>\n", x->tokens,
-                x->finish == RESPONSE_END_OF_TEXT ? "by end of text" : "at its length");
-    put_element(out, "<blockquote>", x->text, "</blockquote>\n");
-}
-
-static void put_responses(struct text *out, const struct session *s)
-{
-    char where[WHERE];
-    bool any = false;
-    for (int c = 0; c < s->n_cells; c++) {
-        const struct session_cell *cell = &s->cell[c];
-        int most = 0;
-        for (int arm = 0; arm < cell->n_arms; arm++)
-            if (cell->arm[arm].responses && cell->arm[arm].responses->n > most)
-                most = cell->arm[arm].responses->n;
-        for (int i = 0; i < most; i++) {
-            bool asked = false;
-            text_add(out, any ? "" : "<h2>Responses</h2>\n");
-            any = true;
-            for (int arm = 0; arm < cell->n_arms; arm++) {
-                if (!cell->arm[arm].responses || i >= cell->arm[arm].responses->n)
-                    continue;
-                if (!asked) {
-                    text_add(out, "<details><summary>");
-                    table_cell_words(s, c, where, sizeof where);
-                    put_element(out, "", where, where[0] ? ", " : "");
-                    text_format(out, "prompt %d of %d</summary>\n", i + 1, most);
-                    put_element(out, "<blockquote>", cell->arm[arm].responses->response[i].prompt,
-                                "</blockquote>\n");
-                }
-                asked = true;
-                put_response(out, &cell->arm[arm], i);
-            }
-            text_add(out, asked ? "</details>\n" : "");
-        }
-    }
-}
-
-static int put_dashboard(struct text *out, const struct session *s, const struct comparison *comparisons,
-                         struct error *e)
-{
-    struct column head[1 + 2 * PRESET_ARMS] = {{"metric", true, 0}};
-    struct dashboard d = {0};
-    char text[DASHBOARD_TEXT * 2];
-    int arms = s->preset.n_arms;
-    if (!dashboard_fits(s))
-        return 0;
-    if (dashboard_build(s, -1, comparisons, &d, e) != 0)
-        return -1;
-    for (int arm = 0; arm < arms; arm++) {
-        head[1 + 2 * arm] = (struct column){s->preset.arms[arm].name, false, 0};
-        head[2 + 2 * arm] = (struct column){"change", true, 0};
-    }
-    text_add(out, "<h2>What it takes and what it gives</h2>\n");
-    for (int section = 0; section < DASHBOARD_SECTIONS; section++) {
-        struct columns *t = columns_new(head, 1 + 2 * arms);
-        int n = 0;
-        for (int i = 0; i < d.n && t; i++) {
-            const struct dashboard_row *r = &d.row[i];
-            if ((int)r->section != section)
-                continue;
-            n++;
-            columns_cell(t, r->name);
-            for (int arm = 0; arm < arms; arm++) {
-                bool has = arm < r->n_arms && isfinite(r->arm[arm].value);
-                columns_cell(t, has ? dashboard_value(r, arm, text, sizeof text) : "–");
-                columns_cell(t, has               ? dashboard_change(r, arm, text, sizeof text)
-                                : arm < r->n_arms ? r->arm[arm].why
-                                                  : "");
-            }
-        }
-        if (n > 0) {
-            put_element(out, "<h3>", dashboard_titles[section], "</h3>\n");
-            columns_html(t, out);
-        }
-        out->failed = out->failed || !t;
-        columns_free(t);
-    }
-    dashboard_free(&d);
-    return 0;
-}
-
 /* --- the end: where it ran, and how to run it again */
 
 static void put_hardware_row(struct text *out, const char *key, const char *value, const char *absent)
 {
-    put_element(out, "<dt>", key, "</dt>");
-    put_element(out, value[0] ? "<dd>" : "<dd class=\"quiet\">", value[0] ? value : absent, "</dd>\n");
+    html_element(out, "<dt>", key, "</dt>");
+    html_element(out, value[0] ? "<dd>" : "<dd class=\"quiet\">", value[0] ? value : absent, "</dd>\n");
 }
 
 /* The command line as one may paste it into a shell. */
@@ -549,7 +416,7 @@ static void put_command(struct text *out, const struct session *s)
     }
     cJSON_Delete(list);
     if (line.n > 0)
-        put_element(out, "<p>As it was started:</p>\n<pre>", line.bytes, "</pre>\n");
+        html_element(out, "<p>As it was started:</p>\n<pre>", line.bytes, "</pre>\n");
     out->failed = out->failed || line.failed;
     text_free(&line);
 }
@@ -564,12 +431,13 @@ static int put_end(struct text *out, const struct session *s, struct error *e)
     export_hardware(out, s, put_hardware_row);
     text_add(out, "</dl>\n<h2>To run it again</h2>\n");
     put_command(out, s);
-    put_element(out,
-                "<p>From this preset, as a file: <code>benchtop run FILE.json</code>. The whole session with "
-                "every raw "
-                "sample: <code>benchtop export ",
-                s->id, " --to json</code>.</p>\n");
-    put_element(out, "<details><summary>The preset</summary>\n<pre>", preset, "</pre>\n</details>\n");
+    html_element(
+        out,
+        "<p>From this preset, as a file: <code>benchtop run FILE.json</code>. The whole session with "
+        "every raw "
+        "sample: <code>benchtop export ",
+        s->id, " --to json</code>.</p>\n");
+    html_element(out, "<details><summary>The preset</summary>\n<pre>", preset, "</pre>\n</details>\n");
     text_add(out, "</body>\n</html>\n");
     free(preset);
     return 0;
@@ -588,12 +456,12 @@ static int put_page(struct text *out, const struct session *s, struct summary_ca
     html_histograms(out, s, cache);
     put_limits(out, s, cache);
     put_memory(out, s);
-    if (put_dashboard(out, s, comparisons, e) != 0)
+    if (html_dashboard(out, s, comparisons, e) != 0)
         return -1;
-    put_quality(out, s);
+    html_quality(out, s);
     cache_table_print(s, comparisons, false, 0, &caches);
     put_preformatted(out, "Key-value caches", &caches);
-    put_responses(out, s);
+    html_responses(out, s);
     char *ablation = ablation_print(s, 0, false, e);
     if (!ablation)
         return -1;

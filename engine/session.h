@@ -117,7 +117,7 @@ struct session_cell {
     char reason[256];
     char stop_rule[64]; /* which rule ended it: "planned rounds", "precision", "cap", "budget", "user" */
     int rounds_planned;
-    bool seeded; /* its model's file says that its weights are random */
+    bool seeded;                            /* its model's file says that its weights are random */
     struct session_calibration calibration; /* as it was when the cell was run */
     struct session_arm *arm;                /* [n_arms], preset order */
     int n_arms;
@@ -165,7 +165,8 @@ const char *session_model_name(const struct session_cell *c);
 /* An arm's own state; of one that never came to run, what kept its cell (files write such arms as stopped).
  */
 enum cell_status session_arm_status(const struct session_cell *c, int arm);
-/* Its weights are random (the catalog's, or a file's that says so): what they predict is worth nothing, how arms differ in it is. */
+/* Its weights are random (the catalog's, or a file's that says so): what they predict is worth nothing, how
+ * arms differ in it is. */
 bool session_random_weights(const struct session_cell *c);
 void session_free(struct session *s); /* s may be zeroed */
 struct block *session_new_block(int cell, int arm, int round, int position, int capacity, struct error *e);

@@ -56,4 +56,7 @@ bool setup_sweep_action(struct app *a, enum action what);
 void setup_sweep_draw(struct app *a, struct grid *g, struct rect r);
 
 bool setup_plan_action(struct app *a, enum action what);
+/* Where an arm is first left out of a cell that runs (no kernel, no room, no rotation), its reason in it;
+ * NULL: nowhere. *cells: in how many. */
+const struct plan_arm *setup_left_out(const struct app *a, int arm, int *cells);
 void setup_plan_draw(struct app *a, struct grid *g, struct rect r);

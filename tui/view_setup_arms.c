@@ -387,10 +387,14 @@ static void draw_hint(struct app *a, struct grid *g, struct rect r)
 {
     struct setup_state *s = a->setup;
     struct error e = {0};
+    int cells;
+    const struct plan_arm *out = setup_left_out(a, s->arms.cursor, &cells);
     if (s->focus != SETUP_ARMS || r.height < 1)
         return;
     if (on_add_row(a))
         grid_text(g, r.x, r.y, r.width, STYLE_DIM, "Enter chooses from the catalog of implementations");
+    else if (s->axis == 0 && out)
+        grid_text(g, r.x, r.y, r.width, STYLE_WARNING, out->reason);
     else if (s->axis == 0)
         grid_text(g, r.x, r.y, r.width, STYLE_DIM, "Enter renames, Space makes it the baseline");
     else if (value_unsupported(a, &a->preset.arms[s->arms.cursor].implementation, s->axis - 1, &e))
@@ -444,7 +448,15 @@ void setup_arms_draw(struct app *a, struct grid *g, struct rect r)
             continue;
         }
         grid_put(g, in.x + 2, y, (uint32_t)theme_arm_letter(arm), theme_arm(arm));
-        widget_table_cell(&t, row, 0, arm == 0 ? STYLE_BOLD : STYLE_TEXT, p->arms[arm].name);
+        int cells;
+        bool left_out = setup_left_out(a, arm, &cells) != NULL;
+        if (left_out) /* why stands below the plan */
+            grid_put(g, in.x + 3, y, '!', STYLE_WARNING);
+        widget_table_cell(&t, row, 0,
+                          left_out   ? STYLE_DIM
+                          : arm == 0 ? STYLE_BOLD
+                                     : STYLE_TEXT,
+                          p->arms[arm].name);
         for (int axis = 0; axis < AXES; axis++) {
             char value[VALUE_TEXT];
             struct error e = {0};

@@ -1,5 +1,7 @@
+#include "engine/text.h"
 #include "tui/format.h"
 #include "tui/plot.h"
+#include "tui/theme.h"
 #include "tui/view_setup.h"
 
 #include <math.h>
@@ -56,6 +58,42 @@ static void headline(const struct app *a, char *out, size_t size)
         snprintf(out, size, "Plan  %d %s \xc3\x97 %d %s \xc2\xb7 about %s", p->n_cells,
                  p->n_cells == 1 ? "cell" : "cells", a->preset.n_arms, a->preset.n_arms == 1 ? "arm" : "arms",
                  format_duration(time, p->time_s));
+}
+
+const struct plan_arm *setup_left_out(const struct app *a, int arm, int *cells)
+{
+    const struct plan_arm *first = NULL;
+    *cells = 0;
+    for (int i = 0; i < a->plan.n_cells && arm < a->preset.n_arms; i++) {
+        const struct plan_cell *c = &a->plan.cell[i];
+        bool runs = c->supported && c->fits;
+        if (!runs || (c->arm[arm].supported && c->arm[arm].fits))
+            continue;
+        first = first ? first : &c->arm[arm];
+        (*cells)++;
+    }
+    return first;
+}
+
+/* "B sparse-25, C sparse-40 do not run: no rotation of ... is known: run ..."; "" where every arm does. */
+static void left_out_line(const struct app *a, char *out, size_t size)
+{
+    const struct plan_arm *why = NULL;
+    int cells, most = 0, arms = 0, whole = a->plan.n_cells - a->plan.n_unfit - a->plan.n_unsupported;
+    struct text line = text_in(out, size);
+    text_add(&line, "");
+    for (int arm = 1; arm < a->preset.n_arms; arm++) {
+        const struct plan_arm *here = setup_left_out(a, arm, &cells);
+        if (!here)
+            continue;
+        text_format(&line, "%s%c %s", arms++ ? ", " : "", theme_arm_letter(arm), a->preset.arms[arm].name);
+        why = why ? why : here;
+        most = cells > most ? cells : most;
+    }
+    if (why && most < whole)
+        text_format(&line, " left out in %d of %d cells: %s", most, whole, why->reason);
+    else if (why)
+        text_format(&line, " %s: %s", arms > 1 ? "do not run" : "does not run", why->reason);
 }
 
 /* What to know before pressing r, in one line; what binds is left out where it has no room. */
@@ -145,7 +183,7 @@ void setup_plan_draw(struct app *a, struct grid *g, struct rect r)
     struct setup_state *s = a->setup;
     const struct plan *p = &a->plan;
     bool focus = s->focus == SETUP_PLAN;
-    char title[128], note[64] = "", line[256], text[FORMAT_TEXT];
+    char title[128], note[64] = "", line[512], text[FORMAT_TEXT];
     headline(a, title, sizeof title);
     if (p->memory_free_bytes > 0 && !a->plan_error.text[0])
         snprintf(note, sizeof note, "GiB; %s free", format_bytes(text, (double)p->memory_free_bytes));
@@ -160,11 +198,22 @@ void setup_plan_draw(struct app *a, struct grid *g, struct rect r)
         return;
     }
     if (in.height >= 3) {
-        struct rect bottom = layout_bottom(&in, 1);
-        summary_line(a, bottom.width, line, sizeof line);
+        enum style style = STYLE_WARNING;
+        left_out_line(a, line, sizeof line);
         if (focus && s->plan.cursor < p->n_cells && p->cell[s->plan.cursor].reason[0])
             snprintf(line, sizeof line, "%s", p->cell[s->plan.cursor].reason);
-        grid_text(g, bottom.x, bottom.y, bottom.width, STYLE_DIM, line);
+        else if (!line[0]) {
+            style = STYLE_DIM;
+            summary_line(a, in.width, line, sizeof line);
+        }
+        int room = in.height - 1 - p->n_cells, lines = style == STYLE_DIM || room < 1 ? 1
+                                                       : room > 3                     ? 3
+                                                                                      : room;
+        struct rect bottom = layout_bottom(&in, lines);
+        if (lines > 1)
+            widget_paragraph(g, bottom, style, line);
+        else
+            grid_text(g, bottom.x, bottom.y, bottom.width, style, line);
     }
     struct widget_table t;
     widget_table_begin(&t, g, in, columns, (int)(sizeof columns / sizeof columns[0]));

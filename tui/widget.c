@@ -295,7 +295,7 @@ bool widget_hit(struct rect r, int x, int y)
 
 int widget_paragraph(struct grid *g, struct rect r, enum style style, const char *text)
 {
-    int row = 0, x = 0;
+    int row = 0, x = 0, last = 0;
     while (*text && row < r.height) {
         while (*text == ' ')
             text++;
@@ -305,10 +305,14 @@ int widget_paragraph(struct grid *g, struct rect r, enum style style, const char
         int columns = grid_columns(word);
         if (x > 0 && x + 1 + columns > r.width) {
             row++;
+            last = x;
             x = 0;
         }
-        if (row >= r.height)
+        if (row >= r.height) { /* words are left: the last line says so */
+            int end = last < r.width ? last : r.width - 1;
+            grid_put(g, r.x + end, r.y + r.height - 1, glyph(g, GLYPH_ELLIPSIS), style);
             break;
+        }
         if (x > 0)
             x++;
         if (columns > 0)

@@ -251,6 +251,32 @@ TEST(what_is_too_large_says_by_how_much)
     app_free(&a);
 }
 
+TEST(an_arm_that_does_not_run_is_marked_and_the_command_that_mends_it_told)
+{
+    struct app a;
+    fixture_open(&a);
+    strcpy(a.device.id, "cpu");
+    strcpy(a.preset.device, "cpu");
+    fixture_keys(&a, "/llama3.2-1b\n \033");
+    strcpy(a.preset.models[0], "llama3.2-1b");
+    a.preset.n_models = 1;
+    a.preset.arms[1].implementation.sparsity = 0.25;
+    a.preset_changed = true;
+    fixture_keys(&a, "\033");
+    char *text = fixture_draw(&a, 120, 40, false);
+    CHECK_CONTAINS(text, "B!");
+    CHECK_CONTAINS(text, "does not run: no rotation of llama3.2-1b is known");
+    CHECK_CONTAINS(text, "calibrate-larosa llama3.2-1b --seed 42 --text tinyshakespeare` first");
+    free(text);
+    a.preset.arms[1].implementation.sparsity = 0;
+    a.preset_changed = true;
+    fixture_keys(&a, "\033");
+    text = fixture_draw(&a, 120, 40, false);
+    CHECK(!strstr(text, "B!") && !strstr(text, "does not run"));
+    free(text);
+    app_free(&a);
+}
+
 TEST(a_text_its_unit_and_sampling_are_chosen_in_the_sweep)
 {
     struct app a;
