@@ -106,6 +106,8 @@ EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -fno-strict-aliasing -Wall -Wextra -Wno-un
 # RUNPATH: under AddressSanitizer dlopen is called from its library, to which the program's RUNPATH does not apply.
 EMU_LDFLAGS  = $(ALL_LDFLAGS) -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../../emu' -rdynamic -Wl,-T,tests/emu/shared.ld
 EMU := $(if $(shell command -v $(CXX)),$(if $(wildcard tests/emu/emulator.cc),emu))
+# Every load and store of a kernel tells tests/emu/watch.cc, by the calls the thread sanitizer would get.
+EMU_WATCH := $(if $(SANITIZE),,-fsanitize=thread --param tsan-instrument-func-entry-exit=0)
 emu: $(BUILD)/emu/benchtop
 $(BUILD)/emu/%.c.o: %.c
 	@mkdir -p $(@D)
@@ -114,7 +116,7 @@ $(BUILD)/emu/%.c.o: %.c
 $(BUILD)/emu/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(call say,emu)
-	$(Q)$(CXX) -x c++ -fdata-sections $(EMU_CXXFLAGS) -c -o $@ $<
+	$(Q)$(CXX) -x c++ -fdata-sections $(EMU_WATCH) $(EMU_CXXFLAGS) -c -o $@ $<
 $(BUILD)/emu/%.cc.o: %.cc
 	@mkdir -p $(@D)
 	$(call say,emu)

@@ -31,9 +31,11 @@ struct cuda {
     int multiprocessors;
     size_t shared_limit; /* bytes of shared memory a block may have when it asks (opt-in) */
     int64_t l2_bytes;
-    bool overlap; /* a kernel may be set up while the one before still runs: kernel_begin in device.cuh */
+    bool overlap;  /* a kernel may be set up while the one before still runs: kernel_begin in device.cuh */
+    void *scratch; /* CUDA_SCRATCH_BYTES of the device, between two kernels of one operation */
     struct cuda_private *own;
 };
+enum { CUDA_SCRATCH_BYTES = 8192 };
 
 static inline struct cuda *cuda_of(const struct kernels *k)
 {

@@ -373,8 +373,9 @@ static __global__ void __launch_bounds__(GEMM_THREADS, 2) gemm_kernel(const gemm
     float absmax = 0; /* of the next step to be widened */
     auto widen = [&](int step) {
         unsigned char *wide = shared + shape::WIDE + (step - first) % 2 * shape::W_TILE;
-        const uint4 *raw =
-            reinterpret_cast<const uint4 *>(shared + shape::RAW + (step - first) % STAGES * shape::RAW_TILE);
+        int slot =
+            (min(step, last - 1) - first) % STAGES; /* past the end there may be none: the last again */
+        const uint4 *raw = reinterpret_cast<const uint4 *>(shared + shape::RAW + slot * shape::RAW_TILE);
         if constexpr (WEIGHTS == GEMM_INT8) {
 #pragma unroll
             for (int i = 0; i < shape::RAW_CHUNKS; i++)

@@ -25,8 +25,15 @@ int cuda_memory_open(struct cuda *c, char *why, size_t why_size)
     s->slots = slots;
     for (int i = 0; status == cudaSuccess && i < STAGING_SLOTS; i++)
         status = cudaEventCreateWithFlags(&s->passed[i], cudaEventDisableTiming);
-    if (status == cudaSuccess)
-        return 0;
+    if (status == cudaSuccess) {
+        status = cudaMalloc(&c->scratch, CUDA_SCRATCH_BYTES);
+        if (status == cudaSuccess)
+            return 0;
+        (void)cudaGetLastError();
+        snprintf(why, why_size, "cuda:%d has no memory left (%s): nvidia-smi lists who holds it", c->index,
+                 cudaGetErrorString(status));
+        return -1;
+    }
     (void)cudaGetLastError();
     snprintf(why, why_size, "no pinned host memory for uploads (%s): close other programs",
              cudaGetErrorString(status));
@@ -41,6 +48,7 @@ void cuda_memory_close(struct cuda *c)
             cudaEventDestroy(s->passed[i]);
     if (s->slots)
         cudaFreeHost(s->slots);
+    cudaFree(c->scratch);
 }
 
 /* Zeroed in queue order: whatever is queued after it sees zeros. */

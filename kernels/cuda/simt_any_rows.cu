@@ -3,9 +3,10 @@
  * embed: out[r] = table[ids[r]] (+ positions[position of r]) (+ extra[0]), added in fp32. Blocks of 128
  *   threads, eight columns each; grid (rows, column groups). Reads and writes each row once.
  * gather_rows: out[i] = x[row_ids[i]]; the same grid, 16 bytes per thread.
- * argmax: one block of 1024 threads per row, four 16-byte loads in flight per thread; the lowest index wins
- *   among equals, NaN never wins, a row of NaN alone gives 0.
- * advance: one thread per sequence. */
+ * argmax: blocks of 1024 threads, four 16-byte loads in flight per thread; one reads 100 KB of logits in the
+ * time of a launch, so a long row is split over blocks and a warp picks among their candidates (in the
+ * backend's scratch). The lowest index wins among equals at every stage, NaN never wins, a row of NaN alone
+ * gives 0. advance: one thread per sequence. */
 #include "kernels/cuda/matrix.cuh"
 
 #include <limits.h>
@@ -13,7 +14,7 @@
 namespace
 {
 
-enum { THREADS = 128, ARGMAX_THREADS = 1024, ARGMAX_LOADS = 4 };
+enum { THREADS = 128, ARGMAX_THREADS = 1024, ARGMAX_LOADS = 4, ARGMAX_PART = 4096 };
 
 template <typename T, bool EIGHTS>
 __global__ void __launch_bounds__(THREADS)
@@ -87,19 +88,24 @@ __device__ __forceinline__ candidate warp_better(candidate best)
     return best;
 }
 
-__global__ void __launch_bounds__(ARGMAX_THREADS) argmax_rows(int32_t *ids, const float *logits, int width)
+/* A block per part of a row; the row's only part gives the id, others a candidate each. */
+__global__ void __launch_bounds__(ARGMAX_THREADS)
+    argmax_parts(int32_t *ids, candidate *parts_best, const float *logits, int width, int parts)
 {
     kernel_begin();
     __shared__ candidate warps[ARGMAX_THREADS / WARP];
-    const float *row = logits + (int64_t)blockIdx.x * width;
-    /* A row may begin anywhere: single elements up to the first multiple of 16 bytes, packs, single elements.
+    int of_row = blockIdx.x / parts, part = blockIdx.x % parts, share = (width + parts - 1) / parts;
+    int from = part * share, n = min(share, width - from);
+    const float *row = logits + (int64_t)of_row * width + from;
+    /* A part may begin anywhere: single elements up to the first multiple of 16 bytes, packs, single
+     * elements.
      */
     int lead = (int)(-(int64_t)((uintptr_t)row / sizeof(float)) & 3);
-    lead = lead < width ? lead : width;
-    int packs = (width - lead) / 4, rest = lead + packs * 4, t = threadIdx.x;
+    lead = lead < n ? lead : n;
+    int packs = (n - lead) / 4, rest = lead + packs * 4, t = threadIdx.x;
     candidate best = {-INFINITY, INT_MAX};
     if (t < lead)
-        best = better(best, {row[t], t});
+        best = better(best, {row[t], from + t});
     for (int first = t; first < packs; first += ARGMAX_LOADS * ARGMAX_THREADS) {
         pack<float> p[ARGMAX_LOADS];
 #pragma unroll
@@ -112,20 +118,34 @@ __global__ void __launch_bounds__(ARGMAX_THREADS) argmax_rows(int32_t *ids, cons
             int at = first + i * ARGMAX_THREADS;
             at = at < packs ? at : first;
             for (int j = 0; j < 4; j++)
-                best = better(best, {p[i].at[j], lead + 4 * at + j});
+                best = better(best, {p[i].at[j], from + lead + 4 * at + j});
         }
     }
-    if (rest + t < width)
-        best = better(best, {row[rest + t], rest + t});
+    if (rest + t < n)
+        best = better(best, {row[rest + t], from + rest + t});
     best = warp_better(best);
     if (t % WARP == 0)
         warps[t / WARP] = best;
     __syncthreads();
     if (t < WARP) {
         best = warp_better(warps[t]);
-        if (t == 0)
-            ids[blockIdx.x] = best.index == INT_MAX ? 0 : best.index;
+        if (t == 0 && parts == 1)
+            ids[of_row] = best.index == INT_MAX ? 0 : best.index;
+        else if (t == 0)
+            parts_best[blockIdx.x] = best;
     }
+}
+
+/* A warp per row. */
+__global__ void __launch_bounds__(WARP) argmax_pick(int32_t *ids, const candidate *parts_best, int parts)
+{
+    kernel_begin();
+    candidate best = {-INFINITY, INT_MAX};
+    for (int part = threadIdx.x; part < parts; part += WARP)
+        best = better(best, parts_best[(int64_t)blockIdx.x * parts + part]);
+    best = warp_better(best);
+    if (threadIdx.x == 0)
+        ids[blockIdx.x] = best.index == INT_MAX ? 0 : best.index;
 }
 
 __global__ void advance_contexts(int32_t *context, int sequences, int by)
@@ -189,11 +209,21 @@ extern "C" void cuda_gather_rows(struct kernels *k, void *out, const void *x, in
                     (int64_t)stride, row_ids, width);
 }
 
+/* Enough parts for two blocks a multiprocessor, none shorter than ARGMAX_PART but of a short row. */
 extern "C" void cuda_argmax(struct kernels *k, int32_t *ids, const float *logits, int rows, int64_t width)
 {
     struct cuda *c = cuda_of(k);
-    if (rows > 0)
-        CUDA_LAUNCH(c, argmax_rows, (unsigned)rows, ARGMAX_THREADS, 0, ids, logits, (int)width);
+    candidate *best = (candidate *)c->scratch;
+    int room = (int)(CUDA_SCRATCH_BYTES / sizeof *best), parts = 2 * c->multiprocessors;
+    if (rows <= 0)
+        return;
+    parts = parts < room ? parts / rows : room / rows;
+    parts = parts < width / ARGMAX_PART ? parts : (int)(width / ARGMAX_PART);
+    parts = parts > 1 ? parts : 1;
+    CUDA_LAUNCH(c, argmax_parts, (unsigned)rows * (unsigned)parts, ARGMAX_THREADS, 0, ids, best, logits,
+                (int)width, parts);
+    if (parts > 1)
+        CUDA_LAUNCH(c, argmax_pick, (unsigned)rows, WARP, 0, ids, best, parts);
 }
 
 extern "C" void cuda_advance(struct kernels *k, int32_t *context, int sequences, int by)

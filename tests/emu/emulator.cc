@@ -1,6 +1,7 @@
 #include "emulator.h"
 #include "tests/emu/fiber.h"
 #include "tests/emu/runtime.h"
+#include "tests/emu/watch.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct copy {
     const void *from;
     int group;
     bool take;
+    const void *code;
 };
 
 struct warp;
@@ -60,6 +62,7 @@ struct block {
     std::vector<warp> warps;
     unsigned char *shared;
     std::vector<unsigned char> statics; /* its static shared memory while another block's threads run */
+    watch watched;
 };
 
 /* Blocks whose threads take turns: one, or all of a cooperative launch. */
@@ -198,8 +201,9 @@ __attribute__((no_sanitize("address"), noinline)) void poison_shared(unsigned ch
 void stand_in(block *b)
 {
     size_t n = (size_t)(emulated_shared_end - emulated_shared_begin);
-    if (b == now->standing || !n)
+    if (b == now->standing)
         return;
+    watch_stand(&b->watched);
     copy_shared(now->standing->statics.data(), emulated_shared_begin, n);
     copy_shared(emulated_shared_begin, b->statics.data(), n);
     now->standing = b;
@@ -245,6 +249,8 @@ bool conclude(warp *w, unsigned leader)
     m->arrived = 0;
     w->open &= ~(1u << leader);
     m->operation(w->lane, present);
+    if (m->operation == emulator_nothing)
+        watch_warp(&self()->home->watched, self()->number / 32, present);
     for (unsigned rest = present; rest; rest &= rest - 1) {
         thread *t = static_cast<thread *>(w->lane[__builtin_ctz(rest)]);
         if (t != self() && t->state == AT_MEETING)
@@ -260,6 +266,7 @@ void conclude_barrier(block *b)
     b->arrived = 0;
     b->verdict = b->votes;
     b->votes = 0;
+    watch_barrier(&b->watched);
     for (warp &w : b->warps)
         for (unsigned rest = w.live; rest; rest &= rest - 1) {
             thread *t = static_cast<thread *>(w.lane[__builtin_ctz(rest)]);
@@ -271,13 +278,15 @@ void conclude_barrier(block *b)
 void conclude_grid_barrier(void)
 {
     now->at_grid_barrier = 0;
-    for (block &b : now->blocks)
+    for (block &b : now->blocks) {
+        watch_barrier(&b.watched);
         for (warp &w : b.warps)
             for (unsigned rest = w.live; rest; rest &= rest - 1) {
                 thread *t = static_cast<thread *>(w.lane[__builtin_ctz(rest)]);
                 if (t->state == AT_GRID_BARRIER)
                     make_ready(t);
             }
+    }
 }
 
 /* A thread's whole life. Those that wait for it go on without it. */
@@ -336,16 +345,20 @@ void place(block *b, size_t number, size_t from, unsigned char *shared)
         make_ready(t);
     }
     now->live += b->threads;
+    watch_begin(&b->watched, b->threads, emulated_shared_begin,
+                (size_t)(emulated_shared_end - emulated_shared_begin), shared, k->shared);
 }
 
 void go(void)
 {
     thread *t = next_ready();
     emulator_self = t;
+    watch_stand(&now->blocks[0].watched);
     if (now->blocks.size() > 1)
         stand_in(t->home);
     fiber_switch(&now->origin, &t->stack, false);
     emulator_self = nullptr;
+    watch_stand(nullptr);
 }
 
 unsigned char *new_shared(size_t bytes)
@@ -448,6 +461,11 @@ int emulator_barrier(int predicate, const char *file, int line)
     return b->verdict;
 }
 
+unsigned emulator_number(void)
+{
+    return self()->number;
+}
+
 void emulator_grid_barrier(const char *file, int line)
 {
     if (!now->kernel->cooperative)
@@ -484,7 +502,8 @@ void emulator_copy_async(void *shared, const void *global, bool take)
     if ((uintptr_t)shared % 16 || (take && (uintptr_t)global % 16))
         emulator_fail("copy_async_16 from %p to %p: both addresses must be multiples of 16", global, shared);
     memset(shared, 0xff, 16); /* whoever reads before the wait sees it */
-    t->copies.push_back({shared, global, t->group, take});
+    watch_store(&t->home->watched, t->number, shared, 16, __builtin_return_address(0));
+    t->copies.push_back({shared, global, t->group, take, __builtin_return_address(0)});
 }
 
 void emulator_copy_commit(void)
@@ -502,6 +521,7 @@ void emulator_copy_wait(int left)
             memcpy(c.to, c.from, 16);
         else
             memset(c.to, 0, 16);
+        watch_store(&t->home->watched, t->number, c.to, 16, c.code);
     }
     t->copies.erase(t->copies.begin(), t->copies.begin() + (ptrdiff_t)done);
 }

@@ -106,14 +106,72 @@ TEST(blocks_exchange_through_static_and_dynamic_shared_memory)
     cudaFree(out);
 }
 
-TEST(shared_memory_is_fresh_and_not_a_number_in_every_block)
+static float *fresh;
+static void run_uninitialized(void)
 {
-    float *out = device(128 * sizeof(float)), got[128];
-    probe_uninitialized(NULL, out);
-    download(got, out, sizeof got);
-    for (int i = 0; i < 128; i++)
-        CHECK(isnan(got[i]));
-    cudaFree(out);
+    probe_uninitialized(NULL, fresh);
+}
+TEST(shared_memory_that_nobody_has_written_is_not_a_number_and_its_load_is_told)
+{
+    float got[128];
+    fresh = device(128 * sizeof(float));
+    if (probe_is_watched()) {
+        CHECK_CONTAINS(words_of_death(run_uninitialized),
+                       "shared memory is read that the block has not written");
+    } else {
+        run_uninitialized();
+        download(got, fresh, sizeof got);
+        for (int i = 0; i < 128; i++)
+            CHECK(isnan(got[i]));
+    }
+    cudaFree(fresh);
+}
+
+/* ---- races in shared memory ---- */
+
+static int *race_in, *race_out;
+static enum probe_race race_missing;
+static void run_race(void)
+{
+    probe_race(NULL, race_missing, race_out, race_in);
+}
+TEST(what_barriers_order_is_no_race_and_what_they_do_not_is)
+{
+    static const struct {
+        enum probe_race missing;
+        const char *said;
+    } cases[] = {
+        {PROBE_ORDERED, NULL},
+        {PROBE_NO_BARRIER, "are not ordered by a barrier"},
+        {PROBE_NO_BARRIER_BACK, "are not ordered by a barrier"},
+        {PROBE_WARP_ORDERED, NULL},
+        {PROBE_NO_SYNCWARP, "are not ordered by a barrier"},
+        {PROBE_HALF_SYNCWARP, "are not ordered by a barrier"},
+        {PROBE_COPY_UNSHARED, "are not ordered by a barrier"},
+        {PROBE_ATOMIC, NULL},
+        {PROBE_ATOMIC_AND_LOAD, "the atomic operation at "},
+    };
+    int x[64];
+    if (!probe_is_watched())
+        SKIP("a sanitizer's own build does not watch shared memory");
+    race_in = device(sizeof x);
+    race_out = device(sizeof x);
+    for (int i = 0; i < 64; i++)
+        x[i] = i;
+    upload(race_in, x, sizeof x);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        race_missing = cases[i].missing;
+        if (cases[i].said) {
+            const char *said = words_of_death(run_race);
+            CHECK_CONTAINS(said, cases[i].said);
+            CHECK_CONTAINS(said, "a race in shared memory");
+            CHECK_CONTAINS(said, "kernel race, block (0, 0, 0)");
+        } else {
+            run_race();
+        }
+    }
+    cudaFree(race_in);
+    cudaFree(race_out);
 }
 
 TEST(barriers_count_their_threads)

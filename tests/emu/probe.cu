@@ -300,3 +300,62 @@ void probe_half(cudaStream_t stream, unsigned short *fp16, unsigned short *bf16,
 {
     emulator_launch("narrow", 1, 32, 0, stream, narrow, fp16, bf16, in, n);
 }
+
+bool probe_is_watched(void)
+{
+#ifdef __SANITIZE_THREAD__
+    return true;
+#else
+    return false;
+#endif
+}
+
+static __global__ void race(enum probe_race missing, int *out, const int *in)
+{
+    __shared__ __align__(16) int row[64];
+    __shared__ int sum;
+    int i = threadIdx.x, lane = i % 32, got = 0;
+    row[i] = 0;
+    if (i == 0)
+        sum = 0;
+    __syncthreads();
+    if (missing == PROBE_ATOMIC || missing == PROBE_ATOMIC_AND_LOAD) {
+        atomicAdd(&sum, in[i]);
+        if (missing == PROBE_ATOMIC)
+            __syncthreads();
+        got = sum;
+    } else if (missing == PROBE_COPY_UNSHARED) {
+        if (i < 16)
+            copy_async_16(row + 4 * i, in + 4 * i, true);
+        copy_async_commit();
+        __syncthreads();
+        copy_async_wait<0>();
+        got = row[63 - i];
+    } else if (missing >= PROBE_WARP_ORDERED) {
+        int other = i ^ 31; /* of the same warp */
+        row[i] = in[i];
+        if (missing == PROBE_WARP_ORDERED)
+            __syncwarp();
+        else if (missing == PROBE_HALF_SYNCWARP)
+            __syncwarp(lane < 16 ? 0x0000ffffu : 0xffff0000u);
+        else
+            got = __shfl_xor_sync(ALL_LANES, i, 1);
+        got = row[other];
+        __syncwarp();
+        row[i] = got;
+    } else {
+        row[i] = in[i];
+        if (missing != PROBE_NO_BARRIER)
+            __syncthreads();
+        got = row[63 - i];
+        if (missing != PROBE_NO_BARRIER_BACK)
+            __syncthreads();
+        row[i] = got;
+    }
+    out[i] = got;
+}
+
+void probe_race(cudaStream_t stream, enum probe_race missing, int *out, const int *in)
+{
+    emulator_launch("race", 1, 64, 0, stream, race, missing, out, in);
+}

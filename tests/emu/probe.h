@@ -35,6 +35,21 @@ void probe_shape(cudaStream_t stream, unsigned grid, unsigned block, size_t shar
 void probe_touch(cudaStream_t stream, char *p);
 void probe_half(cudaStream_t stream, unsigned short *fp16, unsigned short *bf16, const float *in, int n);
 
+/* 64 threads turn 64 numbers around in shared memory; what is missing makes it a race. */
+enum probe_race {
+    PROBE_ORDERED,         /* nothing */
+    PROBE_NO_BARRIER,      /* between the store and the other warp's load */
+    PROBE_NO_BARRIER_BACK, /* between that load and the next store */
+    PROBE_WARP_ORDERED,    /* within a warp, __syncwarp on both sides: nothing */
+    PROBE_NO_SYNCWARP,     /* a shuffle alone stands between the lanes */
+    PROBE_HALF_SYNCWARP,   /* of half the warp, while the other half is read */
+    PROBE_COPY_UNSHARED,   /* the barrier stands before the wait for an asynchronous copy */
+    PROBE_ATOMIC,          /* all add up with atomics: nothing */
+    PROBE_ATOMIC_AND_LOAD  /* the sum is read without a barrier */
+};
+void probe_race(cudaStream_t stream, enum probe_race missing, int *out, const int *in);
+bool probe_is_watched(void); /* this build watches shared memory (watch.h) */
+
 #ifdef __cplusplus
 }
 #endif

@@ -157,6 +157,33 @@ TEST(argmax_of_any_width_is_the_first_of_the_largest)
     close_emulated(cuda);
 }
 
+/* Of rows split over blocks: equal ones on both sides of every seam, the first and last element of every part
+ * largest in turn. */
+TEST(argmax_of_long_rows_keeps_the_lowest_of_equals_across_parts)
+{
+    static const int widths[] = {4095, 4096, 4097, 8191, 8192, 8193, 12289, 50257, 128256};
+    struct kernels *cuda = open_emulated();
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (int rows = 1; rows <= 3; rows += 2) {
+            int width = widths[w], parts = width / 4096 > 1 ? width / 4096 : 1,
+                share = (width + parts - 1) / parts;
+            size_t n = (size_t)rows * (size_t)width;
+            float *x = noise_array(n); /* within -1 and 1 */
+            for (int r = 0; r < rows; r++) {
+                float *row = x + (size_t)r * (size_t)width;
+                for (int p = r % parts; p < parts; p += 2) { /* the same from another part on in each row */
+                    int end = (p + 1) * share < width ? (p + 1) * share : width;
+                    row[r == 1 ? end - 1 : p * share] = 5;
+                    row[end - 1] = 5;
+                }
+                row[width - 1] = 5;
+            }
+            check_argmax(cuda, x, rows, width);
+            free(x);
+        }
+    close_emulated(cuda);
+}
+
 TEST(argmax_passes_over_nan_and_knows_infinities_and_both_zeros)
 {
     enum { N = 200 };
@@ -171,6 +198,13 @@ TEST(argmax_passes_over_nan_and_knows_infinities_and_both_zeros)
     check_argmax(cuda, x, 4, N);
     x[2 * N] = NAN;
     check_argmax(cuda, x, 4, N);
+    enum { LONG = 20001 }; /* in parts: a part of NaN alone has nothing to give, nor has a row of them */
+    float *y = malloc(2 * LONG * sizeof *y);
+    for (int i = 0; i < 2 * LONG; i++)
+        y[i] = NAN;
+    y[LONG + 15000] = -INFINITY;
+    check_argmax(cuda, y, 2, LONG);
+    free(y);
     close_emulated(cuda);
 }
 

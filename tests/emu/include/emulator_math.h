@@ -294,14 +294,17 @@ EMULATED_STORE(__stwt)
 #undef EMULATED_LOAD
 #undef EMULATED_STORE
 
+void emulator_atomic(const void *p, size_t bytes); /* watch.cc */
+#define UNWATCHED static __attribute__((noinline, no_sanitize_thread))
 /* Keeps an argument out of deduction, so that atomicAdd(float *, 1) is a float's. */
 template <typename T> struct emulator_same {
     typedef T type;
 };
 template <typename T> using emulator_same_t = typename emulator_same<T>::type;
 #define EMULATED_ATOMIC(name, value)                                                                         \
-    template <typename T> EMULATED T name(T *at, emulator_same_t<T> operand)                                 \
+    template <typename T> UNWATCHED T name(T *at, emulator_same_t<T> operand)                                \
     {                                                                                                        \
+        emulator_atomic(at, sizeof *at);                                                                     \
         T old = *at;                                                                                         \
         *at = value;                                                                                         \
         return old;                                                                                          \
@@ -316,8 +319,9 @@ EMULATED_ATOMIC(atomicOr, old | operand)
 EMULATED_ATOMIC(atomicXor, old ^ operand)
 EMULATED_ATOMIC(atomicInc, old >= operand ? 0 : old + 1)
 #undef EMULATED_ATOMIC
-template <typename T> EMULATED T atomicCAS(T *at, emulator_same_t<T> compare, emulator_same_t<T> value)
+template <typename T> UNWATCHED T atomicCAS(T *at, emulator_same_t<T> compare, emulator_same_t<T> value)
 {
+    emulator_atomic(at, sizeof *at);
     T old = *at;
     if (old == compare)
         *at = value;
