@@ -1,7 +1,8 @@
 /* cuBLASLt, opened at run time: a machine without the library starts all the same and multiplies by our own
  * tiles. The few types, values and signatures used stand here in our own words, as the library's reference
  * manual gives them ("cuBLAS Library", section 3, "Using the cuBLASLt API"); they are the same in versions
- * 11, 12 and 13, so that neither header nor library is needed to build.
+ * 11, 12 and 13, so that neither header nor library is needed to build (where the header is, they are
+ * compared).
  *
  * The library counts columns first. Our row-major out [rows, n] = x [rows, cols] W [n, cols]^T is its
  * column-major D [n, rows] = A^T B with A = W seen as [cols, n] (leading dimension cols) and B = x seen as
@@ -35,6 +36,33 @@ struct heuristic { /* cublasLtMatmulHeuristicResult_t */
     int reserved[4];
 };
 _Static_assert(sizeof(struct heuristic) == 96, "the library writes results of 96 bytes");
+
+#if !defined(BENCHTOP_EMULATED) && __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+_Static_assert(sizeof(struct heuristic) == sizeof(cublasLtMatmulHeuristicResult_t) &&
+                   offsetof(struct heuristic, state) == offsetof(cublasLtMatmulHeuristicResult_t, state) &&
+                   sizeof(struct algorithm) == sizeof(cublasLtMatmulAlgo_t),
+               "laid out as in cublasLt.h");
+_Static_assert((int)SUCCESS == (int)CUBLAS_STATUS_SUCCESS &&
+                   (int)NOT_SUPPORTED == (int)CUBLAS_STATUS_NOT_SUPPORTED &&
+                   (int)INVALID_VALUE == (int)CUBLAS_STATUS_INVALID_VALUE && (int)R_32F == (int)CUDA_R_32F &&
+                   (int)R_16F == (int)CUDA_R_16F && (int)R_8I == (int)CUDA_R_8I &&
+                   (int)R_32I == (int)CUDA_R_32I && (int)R_16BF == (int)CUDA_R_16BF &&
+                   (int)COMPUTE_32F == (int)CUBLAS_COMPUTE_32F &&
+                   (int)COMPUTE_32I == (int)CUBLAS_COMPUTE_32I && (int)OPERATION_T == (int)CUBLAS_OP_T,
+               "numbered as in cublasLt.h");
+_Static_assert((int)DESC_TRANSPOSE_A == (int)CUBLASLT_MATMUL_DESC_TRANSA &&
+                   (int)DESC_EPILOGUE == (int)CUBLASLT_MATMUL_DESC_EPILOGUE &&
+                   (int)DESC_BIAS_POINTER == (int)CUBLASLT_MATMUL_DESC_BIAS_POINTER &&
+                   (int)EPILOGUE_DEFAULT == (int)CUBLASLT_EPILOGUE_DEFAULT &&
+                   (int)EPILOGUE_BIAS == (int)CUBLASLT_EPILOGUE_BIAS &&
+                   (int)EPILOGUE_GELU == (int)CUBLASLT_EPILOGUE_GELU &&
+                   (int)(EPILOGUE_GELU | EPILOGUE_BIAS) == (int)CUBLASLT_EPILOGUE_GELU_BIAS &&
+                   (int)PREFER_WORKSPACE_BYTES == (int)CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES &&
+                   (int)PREFER_ALIGNMENT_A == (int)CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
+                   (int)PREFER_ALIGNMENT_D == (int)CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+               "numbered as in cublasLt.h");
+#endif
 
 struct functions {
     int (*property)(int property, int *value); /* 0, 1, 2: major, minor, patch */
@@ -211,8 +239,9 @@ size_t cublaslt_workspace(const struct cublaslt *l)
     return l ? workspace_bytes : 0;
 }
 
-/* Descriptors and the algorithm of the slot's shape. False: refused. */
-static bool choose(struct cublaslt *l, struct slot *s)
+/* Descriptors and the algorithm of the slot's shape. False: refused. The heuristic is shown the bias as well:
+ * it may refuse an epilogue that lacks it. */
+static bool choose(struct cublaslt *l, struct slot *s, const void *bias)
 {
     const struct shape *p = &s->shape;
     bool integer = p->in == R_8I;
@@ -225,7 +254,8 @@ static bool choose(struct cublaslt *l, struct slot *s)
     uint32_t epilogue = p->bias || p->gelu ? 0 : EPILOGUE_DEFAULT;
     epilogue |= (p->bias ? EPILOGUE_BIAS : 0u) | (p->gelu ? EPILOGUE_GELU : 0u);
     if (l->call.desc_set(s->desc, DESC_TRANSPOSE_A, &transpose, sizeof transpose) != SUCCESS ||
-        l->call.desc_set(s->desc, DESC_EPILOGUE, &epilogue, sizeof epilogue) != SUCCESS)
+        l->call.desc_set(s->desc, DESC_EPILOGUE, &epilogue, sizeof epilogue) != SUCCESS ||
+        (bias && l->call.desc_set(s->desc, DESC_BIAS_POINTER, &bias, sizeof bias) != SUCCESS))
         return false;
     uint64_t n = (uint64_t)p->n, cols = (uint64_t)p->cols, rows = (uint64_t)p->rows;
     if (l->call.layout_create(&s->a, p->in, cols, n, p->cols) != SUCCESS ||
@@ -247,7 +277,7 @@ static bool choose(struct cublaslt *l, struct slot *s)
     return true;
 }
 
-static struct slot *slot_of(struct cublaslt *l, const struct shape *shape)
+static struct slot *slot_of(struct cublaslt *l, const struct shape *shape, const void *bias)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (size_t i = 0; i < sizeof *shape; i++)
@@ -266,7 +296,7 @@ static struct slot *slot_of(struct cublaslt *l, const struct shape *shape)
     }
     s->shape = *shape;
     s->used = true;
-    s->refused = !choose(l, s);
+    s->refused = !choose(l, s, bias);
     return s;
 }
 
@@ -316,7 +346,7 @@ bool cublaslt_product(struct cublaslt *l, struct kernels *k, void *out, int out_
         .x_align = alignment_of(x),
         .out_align = alignment_of(out),
     };
-    struct slot *s = slot_of(l, &shape);
+    struct slot *s = slot_of(l, &shape, epilogue->bias);
     if (s->refused)
         return false;
     if (epilogue->bias &&

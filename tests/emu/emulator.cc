@@ -417,6 +417,8 @@ void emulator_run(const emulator_kernel &k)
         run_together(k, blocks, threads, statics);
     else
         run_in_turn(k, blocks, threads, statics);
+    for (block &b : crew.blocks)
+        watch_end(&b.watched);
     now = nullptr;
 }
 

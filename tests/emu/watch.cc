@@ -12,6 +12,14 @@ enum : unsigned { SEVERAL = 0xffffu }; /* warps */
 extern "C" const char __executable_start;
 static uint32_t epochs; /* enough: a barrier takes longer than a second's 2^-32 */
 
+static std::vector<std::vector<watch_word>> &spare = *new std::vector<std::vector<watch_word>>();
+
+void watch_end(watch *w)
+{
+    spare.emplace_back();
+    spare.back().swap(w->words);
+}
+
 void watch_begin(watch *w, unsigned threads, void *statics, size_t static_bytes, void *dynamic,
                  size_t dynamic_bytes)
 {
@@ -20,8 +28,14 @@ void watch_begin(watch *w, unsigned threads, void *statics, size_t static_bytes,
     w->dynamic = (uintptr_t)dynamic;
     w->dynamic_bytes = dynamic_bytes;
     w->began = w->epoch = ++epochs;
-    if (w->bytes.size() < static_bytes + dynamic_bytes)
-        w->bytes.resize(static_bytes + dynamic_bytes); /* what stands there is of earlier epochs */
+    w->static_words = (static_bytes + 3) / 4;
+    size_t words = w->static_words + (dynamic_bytes + 3) / 4;
+    if (w->words.empty() && !spare.empty()) {
+        w->words.swap(spare.back());
+        spare.pop_back();
+    }
+    if (w->words.size() < words)
+        w->words.resize(words); /* what stands there is of earlier epochs */
     w->warps.resize((threads + 31) / 32);
     memset((void *)w->warps.data(), 0, w->warps.size() * sizeof w->warps[0]);
 }
@@ -75,19 +89,32 @@ void print_code(uint32_t code)
     fprintf(stderr, "%s", line[0] ? line : "(no line: addr2line is not here)");
 }
 
-[[noreturn]] void tell(const watch *w, size_t at, const char *now, uint32_t code, const char *then,
+/* "byte 12 of the dynamic shared memory" */
+struct where {
+    const watch *w;
+    size_t at; /* as in offset() */
+    void name(char out[64]) const
+    {
+        bool dynamic = at >= 4 * w->static_words;
+        snprintf(out, 64, "byte %zu of the %s shared memory", dynamic ? at - 4 * w->static_words : at,
+                 dynamic ? "dynamic" : "static");
+    }
+};
+
+[[noreturn]] void tell(const where &place, const char *now, uint32_t code, const char *then,
                        const watch_access &a)
 {
-    bool dynamic = at >= w->static_bytes;
+    char name[64];
+    place.name(name);
     fprintf(stderr, "emulator: the %s at ", now);
     print_code(code);
     fprintf(stderr, "\n  and the %s at ", then);
     print_code(a.code);
-    fprintf(stderr, "\n  by %s%u are not ordered by a barrier\n",
-            a.warp == SEVERAL ? "several warps, lanes " : "another thread of warp ",
-            a.warp == SEVERAL ? a.lanes : a.warp);
-    emulator_fail("a race in shared memory, at byte %zu of the %s", dynamic ? at - w->static_bytes : at,
-                  dynamic ? "dynamic" : "static");
+    if (a.warp == SEVERAL)
+        fprintf(stderr, "\n  by several warps are not ordered by a barrier\n");
+    else
+        fprintf(stderr, "\n  by another thread, of warp %u, are not ordered by a barrier\n", a.warp);
+    emulator_fail("a race in shared memory, at %s", name);
 }
 
 /* Whether thread (warp, lane), now, sees all that `a` stands for. */
@@ -105,22 +132,22 @@ bool ordered(const watch *w, const watch_access &a, unsigned warp, unsigned lane
 
 enum kind { LOAD, STORE, ATOMIC };
 
-void touch(watch *w, size_t at, unsigned warp, unsigned lane, kind what, const void *code)
+void touch(const watch *w, watch_byte &b, size_t at, unsigned warp, unsigned lane, kind what, uint32_t code)
 {
-    watch_byte &b = w->bytes[at];
     const char *now = what == LOAD ? "load" : what == STORE ? "store" : "atomic operation";
     unsigned clock = w->warps[warp].clock[lane];
-    watch_access mine = {w->epoch, place(code), clock, 1u << lane, (uint16_t)warp, what == ATOMIC};
-    if (!(what == ATOMIC && b.store.atomic) && !ordered(w, b.store, warp, lane))
-        tell(w, at, now, mine.code, b.store.atomic ? "atomic operation" : "store", b.store);
+    watch_access mine = {w->epoch, code, clock, 1u << lane, (uint16_t)warp, what == ATOMIC};
+    bool alone = ordered(w, b.store, warp, lane);
+    if (!alone && !(what == ATOMIC && b.store.atomic))
+        tell({w, at}, now, code, b.store.atomic ? "atomic operation" : "store", b.store);
     if (what == LOAD) {
         if (b.store.epoch < w->began) {
+            char name[64];
+            where{w, at}.name(name);
             fprintf(stderr, "emulator: the load at ");
-            print_code(mine.code);
+            print_code(code);
             fprintf(stderr, "\n");
-            emulator_fail("shared memory is read that the block has not written, at byte %zu of the %s",
-                          at >= w->static_bytes ? at - w->static_bytes : at,
-                          at >= w->static_bytes ? "dynamic" : "static");
+            emulator_fail("shared memory is read that the block has not written, at %s", name);
         }
         if (b.load.epoch == w->epoch && !ordered(w, b.load, warp, lane)) {
             if (b.load.warp != warp)
@@ -133,26 +160,49 @@ void touch(watch *w, size_t at, unsigned warp, unsigned lane, kind what, const v
         return;
     }
     if (!ordered(w, b.load, warp, lane))
-        tell(w, at, now, mine.code, "load", b.load);
-    if (what == ATOMIC && !ordered(w, b.store, warp, lane)) /* several atomic operations: none is the last */
+        tell({w, at}, now, code, "load", b.load);
+    if (!alone) /* several atomic operations: none is the last */
         mine.warp = SEVERAL;
     b.store = mine;
 }
 
-void touch_all(watch *w, unsigned thread, size_t at, size_t bytes, kind what, const void *code)
+/* Bytes [at, at + bytes) of shared memory, at counted as in offset(). */
+void touch_all(watch *w, unsigned thread, size_t at, size_t bytes, kind what, const void *from)
 {
-    for (size_t i = 0; i < bytes && at + i < w->static_bytes + w->dynamic_bytes; i++)
-        touch(w, at + i, thread / 32, thread % 32, what, code);
+    unsigned warp = thread / 32, lane = thread % 32;
+    uint32_t code = place(from);
+    size_t end = at + bytes < 4 * w->words.size() ? at + bytes : 4 * w->words.size();
+    while (at < end) {
+        watch_word &word = w->words[at / 4];
+        bool whole = at % 4 == 0 && at + 4 <= end;
+        if (whole && word.apart < w->began) {
+            touch(w, word.byte[0], at, warp, lane, what, code);
+            at += 4;
+            continue;
+        }
+        if (word.apart < w->began) {
+            word.byte[1] = word.byte[2] = word.byte[3] = word.byte[0];
+            word.apart = w->epoch;
+        }
+        size_t next = whole || end > (at | 3) + 1 ? (at | 3) + 1 : end;
+        for (; at < next; at++)
+            touch(w, word.byte[at % 4], at, warp, lane, what, code);
+        if (whole && what == STORE) { /* one store is the last of all four again; their loads are before it */
+            word.byte[0].load.epoch = 0;
+            word.apart = 0;
+        }
+    }
 }
 
-/* Where p lies in the block's shared memory, static before dynamic; NOWHERE: it does not. */
+/* Where p lies in the block's shared memory, static before dynamic, each from a multiple of 4 on; NOWHERE: it
+ * does not. */
 enum : size_t { NOWHERE = SIZE_MAX };
 inline size_t offset(const watch *w, const void *p)
 {
     if ((uintptr_t)p - w->statics < w->static_bytes)
         return (uintptr_t)p - w->statics;
     if ((uintptr_t)p - w->dynamic < w->dynamic_bytes)
-        return w->static_bytes + (uintptr_t)p - w->dynamic;
+        return 4 * w->static_words + (uintptr_t)p - w->dynamic;
     return NOWHERE;
 }
 

@@ -23,13 +23,19 @@ struct watch_access {
 struct watch_byte {
     watch_access store, load;
 };
+/* Four bytes; the first stands for all until one is touched apart from the others. */
+struct watch_word {
+    uint32_t apart; /* the epoch when that was; of an earlier block: not yet */
+    watch_byte byte[4];
+};
 
 /* Of one block. Threads are numbered in the block. */
 struct watch {
     uintptr_t statics, dynamic;
     size_t static_bytes, dynamic_bytes;
-    uint32_t began, epoch; /* epochs count barriers, over all blocks */
-    std::vector<watch_byte> bytes;
+    uint32_t began, epoch;         /* epochs count barriers, over all blocks */
+    std::vector<watch_word> words; /* of the static memory, then of the dynamic */
+    size_t static_words;
     struct lanes {
         unsigned known[32][32]; /* [b][a]: b sees what lane a did before its known[b][a]-th __syncwarp */
         unsigned clock[32];
@@ -39,6 +45,7 @@ struct watch {
 
 void watch_begin(watch *w, unsigned threads, void *statics, size_t static_bytes, void *dynamic,
                  size_t dynamic_bytes);
+void watch_end(watch *w);                                   /* the block is done: its words serve the next */
 void watch_barrier(watch *w);                               /* all threads of the block met */
 void watch_warp(watch *w, unsigned warp, unsigned present); /* __syncwarp of these lanes */
 /* A store of thread `thread` that no instrumented code makes: an asynchronous copy. */
