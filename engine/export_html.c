@@ -431,12 +431,8 @@ static int put_end(struct text *out, const struct session *s, struct error *e)
     export_hardware(out, s, put_hardware_row);
     text_add(out, "</dl>\n<h2>To run it again</h2>\n");
     put_command(out, s);
-    html_element(
-        out,
-        "<p>From this preset, as a file: <code>benchtop run FILE.json</code>. The whole session with "
-        "every raw "
-        "sample: <code>benchtop export ",
-        s->id, " --to json</code>.</p>\n");
+    html_element(out, "<p>With the session file, which has every raw sample: <code>benchtop run ", s->id,
+                 "</code>, or from the preset below as a file of its own.</p>\n");
     html_element(out, "<details><summary>The preset</summary>\n<pre>", preset, "</pre>\n</details>\n");
     text_add(out, "</body>\n</html>\n");
     free(preset);

@@ -329,4 +329,6 @@ void headline_print(const struct session *s, struct summary_cache *cache, const 
             s->status == SESSION_FAILED ? "failed" : "was stopped", s->message[0] ? ": " : "", s->message);
     if (!out[0])
         snprintf(out, size, "Nothing was measured.");
+    else if (session_unreal(s)[0])
+        add(out, size, " (%s)", session_unreal(s));
 }

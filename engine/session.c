@@ -253,6 +253,11 @@ enum cell_status session_arm_status(const struct session_cell *c, int arm)
     return own == CELL_PENDING || (own == CELL_STOPPED && kept) ? c->status : own;
 }
 
+const char *session_unreal(const struct session *s)
+{
+    return strcmp(s->preset.device, "fake") == 0 ? "simulated" : s->environment.emulated ? "emulated" : "";
+}
+
 bool session_random_weights(const struct session_cell *c)
 {
     static const char end[] = ".gguf";

@@ -165,6 +165,9 @@ const char *session_model_name(const struct session_cell *c);
 /* An arm's own state; of one that never came to run, what kept its cell (files write such arms as stopped).
  */
 enum cell_status session_arm_status(const struct session_cell *c, int arm);
+/* "simulated": the fake device's latencies; "emulated": a stand-in for a GPU, whose times mean nothing; "":
+ * they are a machine's. Whoever shows figures says so. */
+const char *session_unreal(const struct session *s);
 /* Its weights are random (the catalog's, or a file's that says so): what they predict is worth nothing, how
  * arms differ in it is. */
 bool session_random_weights(const struct session_cell *c);

@@ -15,7 +15,8 @@ const struct command_info options_commands[COMMANDS] = {
          "Everything can be changed there before it is run."},
     [COMMAND_RUN] =
         {COMMAND_RUN, "run", "PRESET", 0, 1, COMPLETE_PRESETS, false, "measure without the interface",
-         "Measures PRESET: progress on standard error, the results table on standard output, the "
+         "Measures PRESET (a name, a file, or a saved session: what that was run with): progress on standard "
+         "error, the results table on standard output, the "
          "session saved. Cells that do not fit the machine are told beforehand and left out. Ctrl-C "
          "stops and keeps what was measured; a second one leaves at once, with the journal on disk."},
     [COMMAND_CALIBRATE] =

@@ -23,11 +23,25 @@ void prepare_free(struct prepared *p)
     memset(p, 0, sizeof *p);
 }
 
+/* The preset that a session was run with, so that what was run can be run again. -1: no session, and e stays.
+ */
+static int of_session(const char *name, struct preset *p, struct error *e)
+{
+    struct session s = {0};
+    struct error other = {0};
+    if (session_load(name, &s, NULL, &other) != 0)
+        return -1;
+    *e = (struct error){0};
+    int result = preset_copy(p, &s.preset, e);
+    session_free(&s);
+    return result;
+}
+
 static int load(const struct request *r, const char *name, const struct session *resume, struct preset *p,
                 struct error *warning, struct error *e)
 {
     if (!resume) {
-        if (catalog_preset(name, p, warning, e) == 0)
+        if (catalog_preset(name, p, warning, e) == 0 || of_session(name, p, e) == 0)
             return 0;
         /* a misspelled command looks like a preset's name */
         if (r->command == COMMAND_TUI && e->kind == ERROR_USAGE && access(name, F_OK) < 0) {

@@ -1,4 +1,5 @@
 #include "tui/view_live.h"
+#include "engine/figure.h"
 #include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/plot.h"
@@ -300,7 +301,6 @@ static bool action(struct app *a, enum action what)
     }
 }
 
-/* What a person would say, and never more than the data do. */
 /* What is done before the first sample: the line of progress below has no room for it on narrow screens. */
 static void preparing_words(const struct app *a, char *out, size_t size)
 {
@@ -317,6 +317,7 @@ static void preparing_words(const struct app *a, char *out, size_t size)
     snprintf(out, size, "no samples of this cell yet: %s%s%s", s->phase, arm, part);
 }
 
+/* What a person would say, and never more than the data do. */
 static void draw_sentence(struct app *a, struct grid *g, struct rect r)
 {
     struct live_state *s = a->live;
@@ -334,11 +335,12 @@ static void draw_sentence(struct app *a, struct grid *g, struct rect r)
             *at = *at == '_' ? ' ' : *at;
     } else {
         const struct arm_summary *m = live_summary(s->statistics, s->of, s->cell, 0, s->now_ns);
-        char mean[FORMAT_TEXT], half[FORMAT_TEXT];
+        char mean[FORMAT_TEXT], half[FORMAT_TEXT], level[FORMAT_TEXT];
         if (m && isfinite(m->latency.ci.high))
-            snprintf(text, sizeof text, "%s takes %s \xc2\xb1 %s ms (95 %% CI over %d blocks)",
-                     c->arm[0].name, format_digits(mean, m->latency.mean, 4),
-                     format_digits(half, (m->latency.ci.high - m->latency.ci.low) / 2, 2), m->blocks);
+            snprintf(text, sizeof text, "%s takes %s \xc2\xb1 %s ms (%s CI over %d blocks)", c->arm[0].name,
+                     format_digits(mean, m->latency.mean, 4),
+                     format_digits(half, (m->latency.ci.high - m->latency.ci.low) / 2, 2),
+                     figure_percent(summary_confidence(s->of), 1, level, sizeof level), m->blocks);
         else if (m)
             snprintf(text, sizeof text, "%s takes about %s ms so far; too few blocks for an interval",
                      c->arm[0].name, format_digits(mean, m->latency.mean, 3));
@@ -374,7 +376,8 @@ static void progress_words(struct app *a, char *out, size_t size)
     char tokens[24] = "";
     if (c->workload == WORKLOAD_GENERATE)
         snprintf(tokens, sizeof tokens, "+%d", c->tokens);
-    snprintf(out, size, "%s%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 %d%s",
+    const char *unreal = session_unreal(s->of);
+    snprintf(out, size, "%s%s%s%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 %d%s", unreal, unreal[0] ? ": " : "",
              s->pinned && app_running(a) ? "looking at " : "", session_model_name(c),
              workload_names[c->workload], c->batch, c->seq, tokens);
 }

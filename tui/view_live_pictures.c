@@ -1,3 +1,4 @@
+#include "engine/figure.h"
 #include "tui/format.h"
 #include "tui/plot.h"
 #include "tui/theme.h"
@@ -204,12 +205,13 @@ void live_draw_curve(struct app *a, struct grid *g, struct rect r)
     collect(s, &k, n_x);
     struct live_place here = live_place_of(s->of, s->cell);
     int at = *live_place_on(&here, s->axis);
-    char title[64], note[128] = "\xc2\xb1 95 %";
+    char title[64], note[128], level[FORMAT_TEXT];
     bool is_log = k.most > 25 * k.least;
     if (a->frozen || s->pinned)
         point_note(&k, s->quantity != LIVE_LATENCY_MS, at, note, sizeof note);
-    else if (is_log)
-        snprintf(note, sizeof note, "log \xc2\xb7 \xc2\xb1 95 %%");
+    else
+        snprintf(note, sizeof note, "%s\xc2\xb1 %s", is_log ? "log \xc2\xb7 " : "",
+                 figure_percent(summary_confidence(s->of), 1, level, sizeof level));
     /* The values under the cursor need the room of the long title. */
     bool is_short = grid_columns(note) + 36 > r.width;
     snprintf(title, sizeof title, "%s by %s",

@@ -1,3 +1,4 @@
+#include "engine/figure.h"
 #include "engine/worth.h"
 #include "tui/format.h"
 #include "tui/theme.h"
@@ -25,7 +26,8 @@ static const struct widget_column columns[] = {
     [LIMIT] = {"of limit", 8, 6, true, false},
 };
 
-static void draw_arm(struct app *a, const struct widget_table *t, int row, int arm)
+/* why_at: columns of the longest name, so that reasons stand under each other. */
+static void draw_arm(struct app *a, const struct widget_table *t, int row, int arm, int why_at)
 {
     struct live_state *s = a->live;
     const struct session_arm *of = &s->of->cell[s->cell].arm[arm];
@@ -34,7 +36,7 @@ static void draw_arm(struct app *a, const struct widget_table *t, int row, int a
     widget_table_format(t, row, NAME, theme_arm(arm), "%c %s", theme_arm_letter(arm), of->name);
     if (!m) {
         const char *why = live_why_empty(&s->of->cell[s->cell], arm);
-        int x = t->x[NAME] + grid_columns(of->name) + 4;
+        int x = t->x[NAME] + why_at + 4;
         grid_text(t->grid, x, t->area.y + row, t->area.x + t->area.width - x, STYLE_DIM, why);
         return;
     }
@@ -134,8 +136,11 @@ void live_draw_statistics(struct app *a, struct grid *g, struct rect r)
 {
     struct live_state *s = a->live;
     const struct session_cell *c = &s->of->cell[s->cell];
-    struct rect in = widget_panel(g, r, "Statistics, ms", "mean and its 95 % interval over blocks",
-                                  s->focus == LIVE_STATISTICS);
+    char note[80], title[24], level[FORMAT_TEXT];
+    figure_percent(summary_confidence(s->of), 1, level, sizeof level);
+    snprintf(note, sizeof note, "mean and its %s interval over blocks", level);
+    snprintf(title, sizeof title, "%.12s CI", level);
+    struct rect in = widget_panel(g, r, "Statistics, ms", note, s->focus == LIVE_STATISTICS);
     int comparisons = c->n_arms - 1 > 3 ? 3 : c->n_arms - 1;
     if (in.height < 1 + c->n_arms + comparisons)
         comparisons = in.height - 1 - c->n_arms < 0 ? 0 : in.height - 1 - c->n_arms;
@@ -143,14 +148,20 @@ void live_draw_statistics(struct app *a, struct grid *g, struct rect r)
     struct widget_table t;
     struct widget_column shown[sizeof columns / sizeof columns[0]];
     memcpy(shown, columns, sizeof columns);
+    shown[INTERVAL].title = title;
     if (c->workload == WORKLOAD_GENERATE) { /* what its users wait for */
         shown[STD] = (struct widget_column){"first", 7, 4, true, false};
         shown[LEAST] = (struct widget_column){"per tok", 7, 4, true, false};
     }
     widget_table_begin(&t, g, in, shown, (int)(sizeof columns / sizeof columns[0]));
     int arm[PRESET_ARMS], n = live_arms_shown(s, t.area.height, arm);
+    int longest = 0;
     for (int row = 0; row < n; row++) {
-        draw_arm(a, &t, row, arm[row]);
+        int width = grid_columns(c->arm[arm[row]].name);
+        longest = width > longest ? width : longest;
+    }
+    for (int row = 0; row < n; row++) {
+        draw_arm(a, &t, row, arm[row], longest);
         if (arm[row] == s->candidate && c->n_arms > 2 && s->focus == LIVE_STATISTICS)
             grid_restyle(g, (struct rect){t.area.x, t.area.y + row, 1, 1}, STYLE_SELECTED);
     }

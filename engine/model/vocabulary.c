@@ -33,7 +33,7 @@ int vocabulary_named(const struct model_spec *m, struct error *e)
 {
     if (m->file[0] || m->vocabulary[0])
         return 0;
-    return error_set(e, ERROR_UNSUPPORTED,
+    return error_set(e, ERROR_USAGE,
                      "%s names no vocabulary, so that no text can be cut into its tokens (the license of "
                      "its own does not let it be shipped): choose a gpt2 model, or a GGUF file",
                      m->name);

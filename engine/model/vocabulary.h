@@ -21,7 +21,7 @@ extern const char vocabulary_not_equivalent[]; /* "output not equivalent (embedd
 
 bool vocabulary_is_standard(const char *adapted); /* NULL, "" or "standard" */
 
-/* Whether a model names a vocabulary at all; else UNSUPPORTED, with what to do. Reads no file. */
+/* Whether a model names a vocabulary at all; else USAGE, with what to do. Reads no file. */
 int vocabulary_named(const struct model_spec *m, struct error *e);
 /* adapted: "standard" (or NULL, ""), or the name or path of a file that `benchtop vocab build` wrote. NULL:
  * USAGE (no such name, a model that names none), FAILED (damaged, or built for another vocabulary),

@@ -221,13 +221,12 @@ json 'show --json is JSON'
 id=$(basename "$(grep -L colour "$work"/data/benchtop/sessions/*two-arms*.json | head -1)" .json)
 expect 'show knows an id' 0 'faster' '' show "$id"
 expect 'a misspelled id has neighbors' 2 '' "$id" show "${id}x"
-for format in json jsonl csv md llama-bench vllm-latency; do
+for format in json jsonl csv md html llama-bench vllm-latency; do
     expect "export --to $format" 0 '.' '' export "$work/a.json" --to $format
     cp "$work/out" "$work/first"
     expect "export --to $format --out" 0 '' '' export "$work/a.json" --to $format --out "$work/export"
     check "the file of $format holds the same" cmp "$work/first" "$work/export"
 done
-expect 'html is unsupported in words' 1 '' 'html' export "$work/a.json" --to html
 for format in json llama-bench vllm-latency; do b export "$work/a.json" --to $format >"$work/out" 2>"$work/err"; json "$format is JSON"; done
 sed -e 's/"mean_ms": 8/"mean_ms": 9/' $two >"$work/slower.json"
 expect 'a slower second run' 0 '*' '*' run "$work/slower.json" --out "$work/slow.json" --seed 9
@@ -347,6 +346,8 @@ expect 'resume finishes a killed run' 0 'faster' '*' run --resume "$work/r.json"
 check 'as a complete session' has "$work/resumed.json" '"status": ?"complete"'
 b export "$work/r.json" --to csv 2>/dev/null | grep ok | head -1 | cut -d, -f1-20 >"$work/before"
 expect 'resume writes to its own place by default' 0 "session .*/r.json" '*' run --resume "$work/r.json"
+expect 'a session is run again with its preset' 0 'faster' '*' run "$work/resumed.json" --out "$work/again.json"
+b plan "$work/resumed.json" --json >"$work/out" 2>"$work/err"; check 'and planned' has "$work/out" '"preset":.*two-arms'
 expect 'a complete session has nothing to resume' 0 'faster' 'nothing is left to resume' run --resume "$work/r.json"
 check 'where the journal is gone' [ ! -e "$work/r.json.journal" ]
 

@@ -45,6 +45,29 @@ TEST(live_looks_as_it_should)
     app_free(&a);
 }
 
+TEST(intervals_are_called_by_their_confidence_and_simulated_times_by_their_name)
+{
+    struct app a;
+    fixture_open(&a);
+    struct session *s = fixture_session(2);
+    s->preset.confidence = 0.99;
+    strcpy(s->preset.device, "fake");
+    app_show_session(&a, s);
+    app_go(&a, VIEW_LIVE);
+    char *text = fixture_draw(&a, 100, 30, false);
+    CHECK_CONTAINS(text, "mean and its 99 % interval over blocks");
+    CHECK_CONTAINS(text, "99 % CI");
+    CHECK_CONTAINS(text, "± 99 %");
+    CHECK(!strstr(text, "95 %"));
+    CHECK_CONTAINS(text, "simulated: gpt2-124m");
+    free(text);
+    app_go(&a, VIEW_RESULTS);
+    text = fixture_draw(&a, 100, 30, false);
+    CHECK_CONTAINS(text, "(simulated)");
+    free(text);
+    app_free(&a);
+}
+
 TEST(live_without_a_session_says_how_to_get_one)
 {
     struct app a;
