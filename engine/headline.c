@@ -320,6 +320,11 @@ void headline_print(const struct session *s, struct summary_cache *cache, const 
 {
     const struct figures f = {s, cache, comparison};
     out[0] = 0;
+    if (session_unreal(s)[0]) {
+        add(out, size, "%s: ", session_unreal(s)); /* first: a long sentence loses its end */
+        size -= strlen(out);
+        out += strlen(out);
+    }
     int told = add_candidates(out, size, &f);
     if (told == 0)
         add_rates(out, size, &f);
@@ -329,6 +334,4 @@ void headline_print(const struct session *s, struct summary_cache *cache, const 
             s->status == SESSION_FAILED ? "failed" : "was stopped", s->message[0] ? ": " : "", s->message);
     if (!out[0])
         snprintf(out, size, "Nothing was measured.");
-    else if (session_unreal(s)[0])
-        add(out, size, " (%s)", session_unreal(s));
 }

@@ -334,8 +334,9 @@ static void draw_progress(const struct app *a, struct grid *g, struct rect r)
 static void cell_words(const struct duel_state *s, char *out, size_t size)
 {
     const struct session_cell *c = &s->of->cell[s->cell];
-    snprintf(out, size, "%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", session_model_name(c),
-             workload_names[c->workload], c->batch, c->seq);
+    const char *unreal = session_unreal(s->of);
+    snprintf(out, size, "%s%s%s \xc2\xb7 %s \xc2\xb7 batch %d \xc2\xb7 seq %d", unreal, unreal[0] ? ": " : "",
+             session_model_name(c), workload_names[c->workload], c->batch, c->seq);
 }
 
 static void draw_ratio(const struct duel_state *s, struct grid *g, struct rect r)

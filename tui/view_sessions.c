@@ -406,8 +406,11 @@ static void draw_row(const struct app *a, const struct widget_table *t, int y, c
                       own                            ? "running"
                       : e->status == SESSION_RUNNING ? "interrupted"
                                                      : session_entry_status(e));
-    widget_table_format(t, y, 5, e->cells_ok < e->cells ? STYLE_WARNING : STYLE_TEXT, "%d/%d", e->cells_ok,
-                        e->cells);
+    if (e->cells_ok == e->cells && e->cells > 999) /* "1024/1024" has no room, and says it twice */
+        widget_table_format(t, y, 5, STYLE_TEXT, "%d", e->cells);
+    else
+        widget_table_format(t, y, 5, e->cells_ok < e->cells ? STYLE_WARNING : STYLE_TEXT, "%d/%d",
+                            e->cells_ok, e->cells);
     widget_table_cell(t, y, 6, STYLE_DIM, format_bytes(size, (double)e->bytes));
 }
 

@@ -105,7 +105,7 @@ static int load_in_thread(struct job *j, void *data, struct error *e)
         return -1;
     if (!w->show || job_cancelled(j))
         return 0;
-    job_report(j, "summing up", NAN);
+    job_report(j, "and summing up", NAN);
     return results_build(&w->results, w->session, e);
 }
 

@@ -63,7 +63,11 @@ TEST(intervals_are_called_by_their_confidence_and_simulated_times_by_their_name)
     free(text);
     app_go(&a, VIEW_RESULTS);
     text = fixture_draw(&a, 100, 30, false);
-    CHECK_CONTAINS(text, "(simulated)");
+    CHECK_CONTAINS(text, "simulated: fused is");
+    free(text);
+    app_go(&a, VIEW_DUEL);
+    text = fixture_draw(&a, 100, 30, false);
+    CHECK_CONTAINS(text, "simulated: gpt2-124m");
     free(text);
     app_free(&a);
 }
