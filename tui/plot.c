@@ -114,7 +114,7 @@ void plot_log_axis(struct grid *g, struct rect r, double low, double high)
     if (r.width < 12 || !(low > 0) || !(high > low))
         return;
     int n = r.width - 2, labels = n / 9 < 1 ? 1 : n / 9, free_from = 0;
-    bool narrow = high / low < 3;
+    bool narrow = high / low < 10; /* 1, 2, 5, 10 would be one or two labels */
     double step = narrow ? nice((high - low) / labels) : 0;
     double v = narrow ? ceil(low / step) * step : nice(low);
     for (int guard = 0; guard < 200 && v < high * 1.0001; guard++) {

@@ -533,7 +533,11 @@ void setup_sweep_draw(struct app *a, struct grid *g, struct rect r)
             draw_list(a, g, x, y, end, row == ROW_BATCH ? a->preset.batch : a->preset.seq,
                       row == ROW_BATCH ? a->preset.n_batch : a->preset.n_seq, here);
         } else {
-            int column = in.width >= 56 ? 18 : 14, wide = row == ROW_TEXT ? in.width >= 56 ? 5 : 8 : 0;
+            bool roomy = in.width >= 61; /* then every row has the text's columns */
+            int column = in.width >= 56 ? 18 : 14, wide = roomy             ? 5
+                                                          : row != ROW_TEXT ? 0
+                                                          : in.width >= 56  ? 5
+                                                                            : 8;
             for (int i = 0; i < IN_ROW; i++) {
                 const struct field *f = field_at(row, i);
                 char text[WIDGET_ENTRY];
