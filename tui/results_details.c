@@ -73,10 +73,10 @@ static void latency(struct sheet *o, const struct session *s, const struct arm_s
 {
     char t[8][FORMAT_TEXT];
     const struct stats_summary *l = &a->latency;
-    int percent = (int)lround(100 * summary_confidence(s));
     if (isfinite(l->ci.low))
-        say(o, "latency", STYLE_TEXT, "%s ms, %d %% CI %s" DASH "%s", d(t[0], l->mean, 4), percent,
-            d(t[1], l->ci.low, 4), d(t[2], l->ci.high, 4));
+        say(o, "latency", STYLE_TEXT, "%s ms, %s CI %s" DASH "%s", d(t[0], l->mean, 4),
+            figure_percent(summary_confidence(s), 1, t[3], sizeof t[3]), d(t[1], l->ci.low, 4),
+            d(t[2], l->ci.high, 4));
     else
         say(o, "latency", STYLE_TEXT, "%s ms; one block gives no interval", d(t[0], l->mean, 4));
     say(o, "", STYLE_TEXT, "min %s" DOT "median %s" DOT "max %s", d(t[0], l->min, 4), d(t[1], l->median, 4),

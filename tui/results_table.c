@@ -1,4 +1,5 @@
 #include "tui/results_table.h"
+#include "engine/figure.h"
 #include "engine/worth.h"
 #include "tui/theme.h"
 
@@ -109,9 +110,11 @@ static int choose_columns(const struct results *r, const struct session *s, int 
                           struct widget_column column[RESULTS_COLUMNS], int id[RESULTS_COLUMNS],
                           struct column_titles *titles)
 {
-    int n = 0, percent = (int)(100 * summary_confidence(s) + 0.5);
-    snprintf(titles->half, sizeof titles->half, "\xc2\xb1 %d %%", percent);
-    snprintf(titles->interval, sizeof titles->interval, "%d %% CI", percent);
+    int n = 0;
+    char level[FIGURE_TEXT];
+    figure_percent(summary_confidence(s), 1, level, sizeof level);
+    snprintf(titles->half, sizeof titles->half, "\xc2\xb1 %.8s", level);
+    snprintf(titles->interval, sizeof titles->interval, "%.8s CI", level);
     for (int i = 0; i < RESULTS_COLUMNS; i++) {
         if (!results_has_column(r, (enum results_column)i))
             continue;

@@ -352,12 +352,14 @@ static void draw_ratio(const struct duel_state *s, struct grid *g, struct rect r
     if (in.height >= 8 && in.width >= 66) {
         char legend[160], margin[FORMAT_TEXT], level[FORMAT_TEXT];
         struct rect line = layout_top(&in, 1);
-        snprintf(
-            legend, sizeof legend, "%s round   %s planned %s   %s always-valid   %s equivalent \xc2\xb1 %s",
-            g->ascii ? "o" : "\xe2\x80\xa2", g->ascii ? "==" : "\xe2\x94\x81\xe2\x94\x81",
-            format_percent(level, summary_confidence(s->of)), g->ascii ? ".." : "\xe2\x8b\xaf\xe2\x8b\xaf",
-            g->ascii ? "::" : "\xe2\x96\x91\xe2\x96\x91", format_percent(margin, s->duel.margin));
-        grid_text(g, line.x + 7, line.y, line.width - 7, STYLE_DIM, legend);
+        snprintf(legend, sizeof legend, "%s round  %s planned %s  %s always-valid  %s equivalent \xc2\xb1 %s",
+                 g->ascii ? "o" : "\xe2\x80\xa2", g->ascii ? "==" : "\xe2\x94\x81\xe2\x94\x81",
+                 figure_percent(summary_confidence(s->of), 1, level, sizeof level),
+                 g->ascii ? ".." : "\xe2\x8b\xaf\xe2\x8b\xaf", g->ascii ? "::" : "\xe2\x96\x91\xe2\x96\x91",
+                 figure_percent(s->duel.margin, 2, margin, sizeof margin));
+        int indent = line.width - grid_columns(legend); /* above the plot where there is room */
+        indent = indent < 0 ? 0 : indent > 7 ? 7 : indent;
+        grid_text(g, line.x + indent, line.y, line.width - indent, STYLE_DIM, legend);
     }
     int planned = c->rounds_planned > 0 ? c->rounds_planned : s->of->preset.rounds;
     duel_plot_ratio(g, in, &s->duel, planned);

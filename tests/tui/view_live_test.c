@@ -50,24 +50,27 @@ TEST(intervals_are_called_by_their_confidence_and_simulated_times_by_their_name)
     struct app a;
     fixture_open(&a);
     struct session *s = fixture_session(2);
-    s->preset.confidence = 0.99;
+    s->preset.confidence = 0.999;
     strcpy(s->preset.device, "fake");
     app_show_session(&a, s);
     app_go(&a, VIEW_LIVE);
     char *text = fixture_draw(&a, 100, 30, false);
-    CHECK_CONTAINS(text, "mean and its 99 % interval over blocks");
-    CHECK_CONTAINS(text, "99 % CI");
-    CHECK_CONTAINS(text, "± 99 %");
+    CHECK_CONTAINS(text, "mean and its 99.9 % interval over blocks");
+    CHECK_CONTAINS(text, "99.9 % CI");
+    CHECK_CONTAINS(text, "± 99.9 %");
     CHECK(!strstr(text, "95 %"));
     CHECK_CONTAINS(text, "simulated: gpt2-124m");
     free(text);
     app_go(&a, VIEW_RESULTS);
     text = fixture_draw(&a, 100, 30, false);
     CHECK_CONTAINS(text, "simulated: fused is");
+    CHECK_CONTAINS(text, "ms, 99.9 % CI"); /* not 100 % */
+    CHECK(!strstr(text, "100 % CI"));
     free(text);
     app_go(&a, VIEW_DUEL);
     text = fixture_draw(&a, 100, 30, false);
     CHECK_CONTAINS(text, "simulated: gpt2-124m");
+    CHECK_CONTAINS(text, "planned 99.9 %");
     free(text);
     app_free(&a);
 }
