@@ -323,28 +323,32 @@ static int number_of(const struct source *s, const char *key, double low, double
     return 0;
 }
 
+/* As llama.cpp: linear where no type is named, by a factor under its name or that of 2023; 0 is none. */
 static int read_scaling(const struct source *s, struct model_spec *m)
 {
+    static const char *const factors[] = {"rope.scaling.factor", "rope.scale_linear"};
     char name[96];
-    struct gguf_string type;
+    struct gguf_string type = {"linear", 6};
+    double *factor = &m->rope_scaling.factor;
     key_of(s, "rope.scaling.type", name);
-    if (!gguf_text(s->g, name, &type)) {
-        key_of(s, "rope.scale_linear", name); /* files of 2023 */
-        if (!gguf_find(s->g, name))
-            return 0;
-        if (number_of(s, "rope.scale_linear", 1, 1e6, 1, &m->rope_scaling.factor))
-            return -1;
-    } else if (gguf_equal(type, "linear")) {
-        if (number_of(s, "rope.scaling.factor", 1, 1e6, (double)NAN, &m->rope_scaling.factor))
-            return -1;
-    } else if (!gguf_equal(type, "none")) {
+    gguf_text(s->g, name, &type);
+    if (gguf_equal(type, "none"))
+        return 0;
+    if (!gguf_equal(type, "linear"))
         return error_set(
             s->e, ERROR_UNSUPPORTED,
             "rope scaling \"%.*s\" is not computed here: take a model with linear or llama 3's scaling",
             type.n < 32 ? (int)type.n : 32, type.bytes);
-    }
-    if (m->rope_scaling.factor <= 1)
-        m->rope_scaling.factor = 0;
+    key_of(s, factors[0], name);
+    if (number_of(s, factors[gguf_find(s->g, name) == NULL], 0, 1e6, 1, factor))
+        return -1;
+    if (*factor > 0 && *factor < 1)
+        return error_set(s->e, ERROR_UNSUPPORTED,
+                         "a rope scaling factor of %g is not computed here: take a model whose factor is 1 "
+                         "or more",
+                         *factor);
+    if (*factor <= 1)
+        *factor = 0;
     return 0;
 }
 
@@ -365,7 +369,12 @@ static int refuse_extras(const struct source *s)
                              "another model",
                              name);
     }
-    return 0;
+    double magnitude;
+    return number_of(s, "rope.scaling.attn_factor", 1, 1, 1, &magnitude) == 0
+               ? 0
+               : error_set(s->e, ERROR_UNSUPPORTED,
+                           "the file asks for rope.scaling.attn_factor, which is not computed here: take "
+                           "another model");
 }
 
 static int read_attention(const struct source *s, struct model_spec *m)

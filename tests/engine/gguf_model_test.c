@@ -146,6 +146,73 @@ TEST(keys_that_are_missing_absurd_or_ask_for_what_is_not_here_are_refused)
     free(b.at);
 }
 
+static size_t put(uint8_t *at, const void *bytes, size_t n)
+{
+    memcpy(at, bytes, n);
+    return n;
+}
+
+static size_t put_key(uint8_t *at, const char *key, uint32_t kind)
+{
+    uint64_t length = strlen(key);
+    size_t n = put(at, &length, sizeof length);
+    n += put(at + n, key, length);
+    return n + put(at + n, &kind, sizeof kind);
+}
+
+/* A copy with two keys more: a number (`number` NULL: the text), and one that keeps the tensors aligned. */
+static struct bytes with_key(struct bytes b, const char *key, const double *number, const char *text)
+{
+    enum { KEYS_AT = 16, FIRST = 24, ALIGNMENT = 32 };
+    struct bytes out = {calloc(1, b.n + 512), 0};
+    uint64_t keys, n = text ? strlen(text) : 0;
+    size_t at = put(out.at, b.at, FIRST);
+    memcpy(&keys, b.at + KEYS_AT, sizeof keys);
+    keys += 2;
+    memcpy(out.at + KEYS_AT, &keys, sizeof keys);
+    at += put_key(out.at + at, key, number ? GGUF_F64 : GGUF_STRING);
+    at += number ? put(out.at + at, number, sizeof *number) : put(out.at + at, &n, sizeof n);
+    at += put(out.at + at, text ? text : "", n);
+    at += put_key(out.at + at, "pad", GGUF_STRING);
+    n = (ALIGNMENT - (at + 8 - FIRST) % ALIGNMENT) % ALIGNMENT;
+    at += put(out.at + at, &n, sizeof n) + n;
+    out.n = at + put(out.at + at, b.at + FIRST, b.n - FIRST);
+    return out;
+}
+
+TEST(rope_scaling_is_read_as_llama_cpp_reads_it)
+{
+    static const struct {
+        const char *key;
+        double number;
+        const char *text, *words; /* words: refused with them */
+        double factor;
+    } cases[] = {
+        {"llama.rope.scaling.factor", 4, NULL, NULL, 4}, /* without a type: linear */
+        {"llama.rope.scale_linear", 2, NULL, NULL, 2},
+        {"llama.rope.scaling.factor", 1, NULL, NULL, 0},
+        {"llama.rope.scaling.factor", 0, NULL, NULL, 0},
+        {"llama.rope.scaling.factor", 0.5, NULL, "factor of 0.5 is not computed", 0},
+        {"llama.rope.scaling.type", 0, "linear", NULL, 0}, /* without a factor: none */
+        {"llama.rope.scaling.type", 0, "yarn", "\"yarn\" is not computed", 0},
+        {"llama.rope.scaling.attn_factor", 1, NULL, NULL, 0},
+        {"llama.rope.scaling.attn_factor", 1.2, NULL, "attn_factor, which is not computed", 0},
+    };
+    struct bytes b = file_of(&judge_models[0]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_spec m = {0};
+        struct error e;
+        struct bytes more = with_key(b, cases[i].key, cases[i].text ? NULL : &cases[i].number, cases[i].text);
+        CHECK_INT(spec_of(more, &m, &e), cases[i].words ? -1 : 0);
+        if (cases[i].words)
+            CHECK_CONTAINS(e.text, cases[i].words);
+        else if (!(m.rope_scaling.factor >= cases[i].factor && m.rope_scaling.factor <= cases[i].factor))
+            TEST_FAIL("%s: a factor of %g", cases[i].key, m.rope_scaling.factor);
+        free(more.at);
+    }
+    free(b.at);
+}
+
 TEST(rows_of_queries_and_keys_find_their_place_in_the_file_and_back)
 {
     struct gguf_slice s = {.rows = 32, .cols = 1, .head_dim = 16, .rotated = 12};
