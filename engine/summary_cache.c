@@ -99,11 +99,17 @@ static bool same(const struct arm_state *a, const struct arm_state *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
+static bool up_to_date(const struct pair *p, const struct arm_state *baseline,
+                       const struct arm_state *candidate)
+{
+    return p->made && same(&p->baseline, baseline) && same(&p->candidate, candidate);
+}
+
 static int refresh(struct summary_cache *c, const struct session *s, int cell, int arm)
 {
     struct pair *p = &c->pair[cell * c->arms + arm];
     struct arm_state baseline = state_of(s, cell, 0), candidate = state_of(s, cell, arm);
-    if (p->made && same(&p->baseline, &baseline) && same(&p->candidate, &candidate))
+    if (up_to_date(p, &baseline, &candidate))
         return 0;
     int result = summary_compare_pair(s, cell, 0, arm, &p->alone, &p->k, p->differs);
     if (result == SUMMARY_NO_MEMORY)
@@ -154,6 +160,33 @@ const struct arm_summary *summary_cache_arm(struct summary_cache *c, const struc
         f->state = now;
     }
     return f->some ? &f->summary : NULL;
+}
+
+double summary_cache_step(struct summary_cache *c, const struct session *s, int most)
+{
+    int left = 0, all = 0;
+    if (fit(c, s) < 0)
+        return -1;
+    for (int cell = 0; cell < s->n_cells; cell++) {
+        struct arm_state baseline = {0};
+        for (int arm = 0; arm < c->arms && arm < s->cell[cell].n_arms; arm++) {
+            int i = cell * c->arms + arm;
+            const struct arm_state now = state_of(s, cell, arm);
+            baseline = arm == 0 ? now : baseline;
+            all++;
+            if (c->figures[i].made && same(&c->figures[i].state, &now) &&
+                (arm == 0 || up_to_date(&c->pair[i], &baseline, &now)))
+                continue;
+            if (now.blocks > 0 && most-- <= 0) { /* one that has nothing costs nothing */
+                left++;
+                continue;
+            }
+            summary_cache_arm(c, s, cell, arm);
+            if (arm > 0 && refresh(c, s, cell, arm) < 0)
+                return -1;
+        }
+    }
+    return left > 0 ? 1 - (double)left / all : 1;
 }
 
 static const struct arm_summary *kept_arm(void *who, const struct session *s, int cell, int arm,

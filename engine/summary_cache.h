@@ -9,6 +9,10 @@
 struct summary_cache;
 struct summary_cache *summary_cache_new(void); /* NULL: no memory */
 void summary_cache_free(struct summary_cache *c);
+/* A step of the work, for a thread that must not be away for long: sums up at most `most` arms and pairs that
+ * are not up to date. The share that is done, 1: the functions below have nothing of it left to do. -1: no
+ * memory. */
+double summary_cache_step(struct summary_cache *c, const struct session *s, int most);
 /* out[cell * n_arms + arm], as from summary_comparisons, valid until the next call; NULL after an error. */
 const struct comparison *summary_cache_comparisons(struct summary_cache *c, const struct session *s,
                                                    struct error *e);

@@ -54,6 +54,7 @@ struct app {
 
     int duel_cell, duel_candidate; /* what another screen asks Duel to show; cell -1: nothing */
     bool frozen, quit, ascii, mouse;
+    bool unfinished;      /* what was drawn is on its way: the next frame goes on, whatever happens */
     bool redraw, suspend; /* asked for: the loop does it and clears the flag */
     bool realtime;        /* the fake runner sleeps */
     const char

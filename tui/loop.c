@@ -120,7 +120,8 @@ static void draw(struct loop *l)
     app_draw(a, &l->grid);
     screen_flush(l->screen, &l->grid);
     l->drawn_ns = now_ns(l);
-    l->dirty = l->now = false;
+    l->dirty = a->unfinished;
+    l->now = a->unfinished = false;
 }
 
 static int64_t ms_left(const struct loop *l, int64_t since_ns, int64_t budget_ms)

@@ -126,6 +126,19 @@ static void sum_up(struct results *r, const struct session *s, struct results_ro
     row->has_summary = row->summary.n > 0 && !row->summary.incomplete;
 }
 
+enum { STEP = 256 }; /* arms and pairs: tens of milliseconds */
+
+double results_prepare(struct results *r, const struct session *s)
+{
+    struct error ignored = {0};
+    if (lay_out(r, s, &ignored) != 0)
+        return 1; /* results_build says why */
+    if (!r->cache)
+        r->cache = summary_cache_new();
+    double done = r->cache ? summary_cache_step(r->cache, s, STEP) : 1;
+    return done < 0 ? 1 : done;
+}
+
 int results_build(struct results *r, const struct session *s, struct error *e)
 {
     if (lay_out(r, s, e) != 0)

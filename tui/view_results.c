@@ -1,4 +1,5 @@
 #include "tui/view_results.h"
+#include "tui/format.h"
 #include "tui/results_pictures.h"
 #include "tui/screen.h"
 #include "tui/view_results_draw.h"
@@ -98,6 +99,11 @@ static void refresh(struct app *a)
         const struct results_row *row = &s->data.row[s->data.shown[s->scroll.cursor]];
         cell = row->cell;
         arm = row->arm;
+    }
+    s->summed = results_prepare(&s->data, session);
+    if (s->summed < 1) { /* the picture stays as it is meanwhile */
+        a->unfinished = true;
+        return;
     }
     memset(&s->error, 0, sizeof s->error);
     s->made_ns = now;
@@ -353,6 +359,14 @@ static void draw(struct app *a, struct grid *g, struct rect r)
         struct rect in = widget_panel(g, r, "Results", "", true);
         widget_paragraph(g, in, STYLE_DIM,
                          "No session yet: r in Setup runs one, Enter in Sessions opens a saved one.");
+        return;
+    }
+    if (s->of != a->session) {
+        struct rect in = widget_panel(g, r, "Results", "", true);
+        char line[96], percent[FORMAT_TEXT];
+        snprintf(line, sizeof line, "Summing up %d cells: %s", a->session->n_cells,
+                 format_percent(percent, s->summed));
+        widget_paragraph(g, in, STYLE_DIM, line);
         return;
     }
     if (s->error.text[0]) {

@@ -22,6 +22,7 @@ struct results_state {
     struct results data;
     const struct session *of; /* what data was made from; NULL: nothing */
     uint64_t version;
+    double summed;            /* share of a large session that is, so far */
     int64_t made_ns, cost_ns; /* when data was made last, and how long that took */
     struct error error;
     struct widget_scroll scroll;

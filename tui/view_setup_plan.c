@@ -114,7 +114,7 @@ static void summary_line(const struct app *a, int width, char *out, size_t size)
     if (p->n_unsupported > 0 && used < size)
         used += (size_t)snprintf(out + used, size - used, "; %d with arms that do not run here",
                                  p->n_unsupported);
-    if (!a->device.measured && used < size)
+    if (!a->device.measured && strcmp(a->device.id, "fake") != 0 && used < size)
         used += (size_t)snprintf(out + used, size - used, "; limits are estimates (M measures)");
     if (a->preset.budget_s > 0 && p->time_s > a->preset.budget_s && used < size)
         used += (size_t)snprintf(out + used, size - used, "; the budget ends it earlier");

@@ -37,6 +37,30 @@ TEST(the_cache_says_what_a_fresh_computation_says_as_blocks_arrive)
     session_free(&s);
 }
 
+TEST(a_large_session_is_summed_up_in_steps_and_then_only_what_is_new)
+{
+    struct session s = maker_session(5, 3, 6);
+    struct summary_cache *cache = summary_cache_new();
+    for (int cell = 0; cell < 5; cell++)
+        for (int a = 0; a < 3; a++)
+            for (int r = 0; r < 6; r++)
+                maker_block(&s, cell, a, r, 6, 10 + a, 0.01);
+    int steps = 0;
+    double done = 0, last = -1;
+    for (; done < 1 && steps < 100; steps++, last = done) {
+        done = summary_cache_step(cache, &s, 4);
+        CHECK(done > last);
+    }
+    CHECK_INT(steps, 4); /* 15 arms, 4 at a time */
+    check_same(cache, &s);
+    maker_block(&s, 2, 1, 6, 6, 11, 0.01);
+    CHECK(summary_cache_step(cache, &s, 0) < 1);
+    CHECK(summary_cache_step(cache, &s, 1) == 1); /* that arm alone */
+    check_same(cache, &s);
+    summary_cache_free(cache);
+    session_free(&s);
+}
+
 TEST(an_arm_is_summed_up_again_when_its_open_block_is_complete)
 {
     struct session s = maker_session(1, 2, 6);
