@@ -383,14 +383,16 @@ static void draw_arm(struct duel_state *s, struct grid *g, struct rect r, int ar
     const struct session_cell *c = &s->of->cell[s->cell];
     const struct arm_summary *m = live_summary(s->statistics, s->of, s->cell, arm, s->now_ns);
     const struct live_arm *data = live_arm(s->statistics, s->cell, arm);
-    char title[128], note[64] = "", mean[FIGURE_TEXT], half[FIGURE_TEXT];
+    char title[128], note[80] = "", mean[FIGURE_TEXT], half[FIGURE_TEXT];
     snprintf(title, sizeof title, "%c %.80s", theme_arm_letter(arm), c->arm[arm].name);
     if (m && isfinite(m->latency.ci.high)) {
         double width = (m->latency.ci.high - m->latency.ci.low) / 2;
         int decimals = figure_scale_decimals(m->latency.mean, width);
-        snprintf(note, sizeof note, "%s \xc2\xb1 %s ms",
-                 figure_fixed(m->latency.mean, decimals, mean, sizeof mean),
-                 figure_fixed(width, decimals, half, sizeof half));
+        figure_fixed(m->latency.mean, decimals, mean, sizeof mean);
+        figure_fixed(width, decimals, half, sizeof half);
+        snprintf(note, sizeof note, "%s \xc2\xb1 %s ms", mean, half);
+        if (grid_columns(title) + grid_columns(note) + 7 > r.width) /* the figures before their unit */
+            snprintf(note, sizeof note, "%s \xc2\xb1 %s", mean, half);
     }
     struct rect in = widget_panel(g, r, title, note, false);
     if (!data || !m) {

@@ -6,6 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The note up to a comma, where it has no room to be told to its end. */
+static const char *whole_clauses(const char *note, int columns, char *out, size_t size)
+{
+    snprintf(out, size, "%s", note);
+    while (grid_columns(out) > columns) {
+        char *comma = strrchr(out, ',');
+        if (!comma)
+            return note; /* one clause: it is cut */
+        *comma = '\0';
+    }
+    return out;
+}
+
 struct rect widget_panel(struct grid *g, struct rect r, const char *title, const char *note, bool focus)
 {
     if (r.width < 8 || r.height < 3)
@@ -27,6 +40,8 @@ struct rect widget_panel(struct grid *g, struct rect r, const char *title, const
         grid_put(g, r.x + 2 + used, r.y, ' ', style);
     }
     if (note && *note && room - used - 3 > 6) {
+        char whole[256];
+        note = whole_clauses(note, room - used - 3, whole, sizeof whole);
         int width = grid_columns(note);
         width = width < room - used - 3 ? width : room - used - 3;
         grid_put(g, right - 2 - width, r.y, ' ', style);

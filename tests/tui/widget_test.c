@@ -23,6 +23,17 @@ TEST(a_panel_carries_its_title_and_note_in_the_frame)
     grid_free(&g);
 }
 
+TEST(a_note_without_room_ends_at_a_comma)
+{
+    struct grid g;
+    CHECK_INT(grid_init(&g, 30, 3), 0);
+    widget_panel(&g, (struct rect){0, 0, 30, 3}, "Arms", "where it lies, and what else", false);
+    char *text = grid_dump(&g, false);
+    CHECK_CONTAINS(text, "\xe2\x94\x80 where it lies \xe2\x94\x90");
+    free(text);
+    grid_free(&g);
+}
+
 TEST(a_panel_without_room_for_a_frame_gives_all_its_room)
 {
     struct grid g;
@@ -142,6 +153,11 @@ TEST(paragraphs_break_between_words)
     CHECK_INT(widget_paragraph(&g, (struct rect){0, 0, 10, 3}, STYLE_TEXT, "one two three four"), 2);
     char *text = grid_dump(&g, false);
     CHECK_STRING(text, "one two\nthree four\n\n");
+    free(text);
+    grid_fill(&g, (struct rect){0, 0, 10, 3}, ' ', STYLE_TEXT);
+    widget_paragraph(&g, (struct rect){0, 0, 10, 2}, STYLE_TEXT, "one two three four five");
+    text = grid_dump(&g, false); /* words are left, and the last line says so */
+    CHECK_STRING(text, "one two\nthree fou\xe2\x80\xa6\n\n");
     free(text);
     grid_free(&g);
 }
