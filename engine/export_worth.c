@@ -130,6 +130,8 @@ void export_quality(struct text *out, const struct session *s)
     if (worth_source(s, -1, text, sizeof text)[0])
         text_format(out, "Judged on %s. KL and agreement are against the baseline on the same tokens.\n\n",
                     text);
+    if (shown[WORTH_PERPLEXITY] && worth_rule(s, text, sizeof text)[0])
+        text_format(out, "%s\n\n", text);
     for (int c = 0; c < s->n_cells; c++)
         if (session_random_weights(&s->cell[c])) {
             text_add(out, "Models of the catalog have random weights: their perplexity and bits per byte say "

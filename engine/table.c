@@ -330,6 +330,14 @@ void table_limit_note(const struct session *s, int width, struct text *out)
             width, 2, out);
 }
 
+/* A perplexity is comparable with those of the same rule alone. */
+static void print_rule(const struct session *s, int width, struct text *out)
+{
+    char line[200];
+    if (worth_has(s, WORTH_PERPLEXITY) && worth_rule(s, line, sizeof line)[0])
+        columns_wrap(line, width, 2, out);
+}
+
 static void print_sentences(const struct session *s, const struct comparison *comparisons, int width,
                             struct text *out)
 {
@@ -420,6 +428,7 @@ char *table_print(const struct session *s, int width, struct error *e)
         table_percentile_note(s, width, &out);
     if (out.bytes && strstr(out.bytes, "of limit"))
         table_limit_note(s, width, &out);
+    print_rule(s, width, &out);
     print_sentences(s, comparisons, width, &sentences);
     if (sentences.n > 0)
         text_format(&out, "\n%s", sentences.bytes);

@@ -206,3 +206,29 @@ char *worth_source(const struct session *s, int cell, char *out, size_t size)
         snprintf(out, size, "%s%s", one ? source : "several texts", random ? ", random weights" : "");
     return out;
 }
+
+char *worth_rule(const struct session *s, char *out, size_t size)
+{
+    int least = 0, most = 0;
+    if (size > 0)
+        out[0] = '\0';
+    for (int c = 0; c < s->n_cells; c++)
+        for (int arm = 0; arm < s->cell[c].n_arms; arm++) {
+            const struct arm_quality *q = &s->cell[c].arm[arm].quality;
+            if (!(q->known & QUALITY_PERPLEXITY) || q->window < 1)
+                continue;
+            least = least == 0 || q->window < least ? q->window : least;
+            most = q->window > most ? q->window : most;
+        }
+    if (most > least)
+        snprintf(out, size,
+                 "Perplexity: windows of %d to %d tokens, the second half of each predicted; longer windows "
+                 "give lower ones.",
+                 least, most);
+    else if (most > 0)
+        snprintf(out, size,
+                 "Perplexity: windows of %d tokens, the second half of each predicted, as llama-perplexity "
+                 "-c %d does.",
+                 most, most);
+    return out;
+}

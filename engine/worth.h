@@ -29,3 +29,5 @@ extern const char worth_not_equivalent_words[]; /* "output not equivalent" */
 char *worth_cost(const struct session *s, int cell, int arm, char *out, size_t size);
 /* What the quality of cell (-1: of any) was judged on: "4096 tokens of tinyshakespeare"; "": it was not. */
 char *worth_source(const struct session *s, int cell, char *out, size_t size);
+/* By what rule perplexity was taken, a sentence; "" where there is none. */
+char *worth_rule(const struct session *s, char *out, size_t size);

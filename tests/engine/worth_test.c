@@ -61,6 +61,24 @@ TEST(what_was_not_judged_is_called_so)
     session_free(&s);
 }
 
+TEST(the_rule_of_a_perplexity_is_told_in_words)
+{
+    struct session s = sample();
+    char text[200];
+    CHECK_STRING(worth_rule(&s, text, sizeof text), "");
+    judge(&s, 0, 0, 20, 1.2, -1);
+    s.cell[0].arm[0].quality.window = 256;
+    CHECK_STRING(worth_rule(&s, text, sizeof text),
+                 "Perplexity: windows of 256 tokens, the second half of each predicted, as llama-perplexity "
+                 "-c 256 does.");
+    judge(&s, 1, 0, 20, 1.2, -1);
+    s.cell[1].arm[0].quality.window = 512;
+    CHECK_CONTAINS(worth_rule(&s, text, sizeof text), "windows of 256 to 512 tokens");
+    s.cell[0].arm[0].quality.known = s.cell[1].arm[0].quality.known = QUALITY_KL;
+    CHECK_STRING(worth_rule(&s, text, sizeof text), "");
+    session_free(&s);
+}
+
 TEST(a_cost_is_a_change_with_its_sign_over_the_cells)
 {
     struct session s = sample();
