@@ -1,3 +1,4 @@
+#include "engine/clock.h"
 #include "engine/engine_internal.h"
 
 #include "engine/device.h"
@@ -20,17 +21,10 @@
 
 enum { ROUNDS_MORE = 10 };
 
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 int64_t engine_now_ns(const struct engine *g)
 {
     struct runner *r = atomic_load_explicit(&g->runner, memory_order_acquire);
-    return r ? r->ops->now_ns(r) : g->fake && !g->realtime ? 0 : monotonic_ns();
+    return r ? r->ops->now_ns(r) : g->fake && !g->realtime ? 0 : clock_ns();
 }
 
 /* --- telling: log, session, journal --- */

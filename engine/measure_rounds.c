@@ -1,3 +1,4 @@
+#include "engine/clock.h"
 #include "engine/measure_internal.h"
 #include "engine/nvml.h"
 #include "engine/schedule.h"
@@ -7,17 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Samples longer than this are asked for one by one, so that a pause need not wait for a whole block. */
 #define LONG_SAMPLE_S 0.1
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 void measure_choose_samples(struct measure_run *r)
 {
@@ -85,7 +78,7 @@ static void close_block(struct measure_run *r, struct block *b, int64_t from_ns)
         b->flags |= BLOCK_PARTIAL;
     else
         r->mean[b->arm][b->round] = block_mean(b, n);
-    b->telemetry = r->host->telemetry(r->host->who, from_ns, monotonic_ns());
+    b->telemetry = r->host->telemetry(r->host->who, from_ns, clock_ns());
     if (ops->renew) /* they are this process's, and the block ran in another */
         b->telemetry.valid &= ~(unsigned)(TELEMETRY_LOAD | TELEMETRY_MEMORY);
     if (b->telemetry.valid & TELEMETRY_CLOCK) {
@@ -158,7 +151,7 @@ static int run_block(struct measure_run *r, int a, int round, int position)
     r->alive_ns = measure_now(r);
     r->watchdog_s = fmax(MEASURE_WATCHDOG_S, 100 * r->sample_s[a]);
     measure_tell(r, LOG_BLOCK, a, (double)NAN, "", b, 0);
-    int64_t from_ns = monotonic_ns();
+    int64_t from_ns = clock_ns();
     int rc = fill_block(r, b, &e);
     r->watchdog_s = 0;
     close_block(r, b, from_ns);

@@ -1,4 +1,5 @@
 #include "tui/app.h"
+#include "engine/clock.h"
 #include "engine/session_calibration.h"
 #include "tui/app_draw.h"
 #include "tui/dialog.h"
@@ -11,19 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const struct view *const app_views[VIEWS] = {
     [VIEW_SETUP] = &view_setup,     [VIEW_LIVE] = &view_live,         [VIEW_DUEL] = &view_duel,
     [VIEW_RESULTS] = &view_results, [VIEW_SESSIONS] = &view_sessions,
 };
-
-static int64_t monotonic_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 int app_init(struct app *a, const struct preset *preset, const struct device *device, int wake_fd,
              struct error *e)
@@ -31,7 +24,7 @@ int app_init(struct app *a, const struct preset *preset, const struct device *de
     memset(a, 0, sizeof *a);
     a->device = *device;
     a->wake_fd = wake_fd;
-    a->now_ns = monotonic_ns;
+    a->now_ns = clock_ns;
     a->cell = a->arm = -1;
     a->phase_fraction = NAN;
     if (preset_copy(&a->preset, preset, e) != 0)

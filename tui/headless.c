@@ -1,4 +1,5 @@
 #include "tui/headless.h"
+#include "engine/clock.h"
 #include "tui/format.h"
 #include "tui/options.h"
 #include "tui/output.h"
@@ -13,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { REDRAW_MS = 100, HEARTBEAT_MS = 10000 };
@@ -35,9 +35,7 @@ struct progress {
 
 static int64_t clock_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return clock_ns() / 1000000;
 }
 
 static void signals(sigset_t *set)

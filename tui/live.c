@@ -1,9 +1,9 @@
 #include "tui/live.h"
+#include "engine/clock.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { EXACT_SAMPLES = 60000 }; /* sorting more would take longer than a key may wait */
 
@@ -146,13 +146,6 @@ const struct live_arm *live_arm(const struct live *l, int cell, int arm)
     if (!inside(l, cell, arm) || l->arm[cell * l->n_arms + arm].bins.total == 0)
         return NULL;
     return &l->arm[cell * l->n_arms + arm];
-}
-
-static int64_t clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* No sooner than in a quarter of a second, and never more than a fortieth of the time. */

@@ -1,11 +1,11 @@
 #include "engine/model/kv_pages.h"
+#include "engine/clock.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LEAST_ROWS = 16 }; /* that a region grows by: where pages hold fewer, several are mapped together */
 
@@ -29,13 +29,6 @@ struct kv_pages {
     _Atomic int *wanted; /* [sequences] rows the thread shall map */
     pthread_t thread;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static void count_growth(struct kv_growth *g, int64_t ns)
 {
@@ -159,9 +152,9 @@ static void *map_ahead(void *who)
             pthread_cond_wait(&p->changed, &p->lock);
             continue;
         }
-        int64_t start = now_ns();
+        int64_t start = clock_ns();
         if (map_rows(p, s, atomic_load(&p->wanted[s])))
-            count_growth(&p->hidden, now_ns() - start);
+            count_growth(&p->hidden, clock_ns() - start);
         else
             atomic_store(&p->wanted[s], 0); /* no memory: kv_pages_need will say so, if it comes to that */
         /* One sequence at a time: a caller in need comes in between. */
@@ -292,13 +285,13 @@ int kv_pages_need(struct kv_pages *p, int sequence, int rows, struct error *e)
     p->needed[sequence] = rows;
     if (rows <= atomic_load(&p->ready[sequence]))
         return 0;
-    int64_t start = now_ns();
+    int64_t start = clock_ns();
     pthread_mutex_lock(&p->lock);
     bool good = map_rows(p, sequence, rows);
     while (!good && reclaim(p))
         good = map_rows(p, sequence, rows);
     if (good)
-        count_growth(&p->exposed, now_ns() - start);
+        count_growth(&p->exposed, clock_ns() - start);
     int64_t committed = p->pages * (int64_t)p->page;
     pthread_mutex_unlock(&p->lock);
     if (good)

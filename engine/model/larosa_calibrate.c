@@ -1,4 +1,5 @@
 /* The rotation of a model from a text. */
+#include "engine/clock.h"
 #include "engine/model/forward.h"
 #include "engine/model/lapack.h"
 #include "engine/model/larosa.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const struct kernel_epilogue no_epilogue = {NULL, KERNEL_LINEAR, false, false};
 enum { SAMPLES = 256, SQUARE = 32 }; /* rows kept to tell what the rotation gains */
@@ -34,9 +34,7 @@ struct calibration {
 
 static double now(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    return (double)clock_ns() * 1e-9;
 }
 
 /* Rows to columns, each divided by its root mean square. */

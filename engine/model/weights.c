@@ -1,3 +1,4 @@
+#include "engine/clock.h"
 #include "engine/model/weights_internal.h"
 
 #include "engine/figure.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum kernel_dtype weights_dtype(enum precision_kind precision)
 {
@@ -263,13 +263,6 @@ static void destroy(struct weights *w)
     free(w);
 }
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static struct weights *new_weights(struct kernels *k, const struct weights_request *q)
 {
     struct weights *w = calloc(1, sizeof *w);
@@ -326,7 +319,7 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
                                void (*progress)(void *, const char *, double), bool (*cancelled)(void *),
                                void *who, struct error *e)
 {
-    int64_t start = now_ns();
+    int64_t start = clock_ns();
     const struct model_spec *m = q->model;
     struct weights *w = new_weights(k, q);
     if (!w) {
@@ -357,7 +350,7 @@ struct weights *weights_create(struct kernels *k, const struct weights_request *
         destroy(w);
         return NULL;
     }
-    w->load_ns = now_ns() - start;
+    w->load_ns = clock_ns() - start;
     return w;
 }
 

@@ -1,5 +1,6 @@
 /* Weights out of a GGUF file. Bytes are read, not touched through the map: a file that another program cuts
  * short gives an error and not a signal, and what reading costs is told apart from what placing costs. */
+#include "engine/clock.h"
 #include "engine/model/weights_internal.h"
 
 #include "kernels/blocks.h"
@@ -10,17 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHUNK_BYTES = 16 << 20 }; /* of the file, or of its values, at a time */
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- opening ---- */
 
@@ -90,7 +83,7 @@ bool weights_file_apart(const struct weights_file *f, const struct weights_array
 static int read_bytes(struct weights_file *f, const struct gguf_tensor *t, uint64_t offset, void *to,
                       size_t bytes, struct error *e)
 {
-    int64_t start = now_ns();
+    int64_t start = clock_ns();
     off_t at = (off_t)(f->g->data_offset + t->offset + offset);
     for (size_t done = 0; done < bytes;) {
         ssize_t n = pread(f->fd, (char *)to + done, bytes - done, at + (off_t)done);
@@ -103,7 +96,7 @@ static int read_bytes(struct weights_file *f, const struct gguf_tensor *t, uint6
                                    : "the file was cut short while it was read, get it again");
         done += (size_t)n;
     }
-    f->page_in_ns += now_ns() - start;
+    f->page_in_ns += clock_ns() - start;
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/runners/fake.h"
 
+#include "engine/clock.h"
 #include "engine/random.h"
 #include <errno.h>
 #include <math.h>
@@ -38,13 +39,6 @@ struct fake {
     int n_arms, blocks; /* blocks: started since the first arm of the cell was prepared */
 };
 
-static int64_t real_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void rest(int64_t ns)
 {
     struct timespec t = {ns / 1000000000, ns % 1000000000};
@@ -65,8 +59,8 @@ static bool pass(struct fake *f, int64_t ns, const struct runner_watch *w)
         atomic_fetch_add(&f->now, ns);
         return true;
     }
-    int64_t end = real_now() + ns;
-    for (int64_t left = ns; left > 0; left = end - real_now()) {
+    int64_t end = clock_ns() + ns;
+    for (int64_t left = ns; left > 0; left = end - clock_ns()) {
         rest(left < SLICE_NS ? left : SLICE_NS);
         if (left > SLICE_NS && cancelled(w))
             return false;
@@ -122,7 +116,7 @@ double fake_law_mean_ms(const struct fake_law *law)
 static int64_t now_ns(struct runner *r)
 {
     struct fake *f = (struct fake *)r;
-    return f->realtime ? real_now() : atomic_load(&f->now);
+    return f->realtime ? clock_ns() : atomic_load(&f->now);
 }
 
 static enum fake_fault fault_of(const struct preset *p, int cell)

@@ -1,4 +1,5 @@
 /* The native engine behind the seam: weights shared between arms, one forward pass per arm, both clocks. */
+#include "engine/clock.h"
 #include "engine/figure.h"
 #include "engine/hash.h"
 #include "engine/runners/native_arm.h"
@@ -7,14 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 int64_t native_now(struct runner *r)
 {
     (void)r;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return clock_ns();
 }
 
 /* ---- weights ---- */
