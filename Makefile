@@ -232,16 +232,23 @@ gpu: all $(BUILD)/tests/bench/attention_rate
 	@tests/gpu.sh $(BUILD)/gpu.json
 
 # --- fuzzing: FUZZ_SECONDS per target, clang's libFuzzer with ASan and UBSan --------------------------------------------
+# One instrumented build for all targets; the kernels read no files and come from the ordinary build.
 FUZZ_SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
-fuzz: $(FUZZERS:%=fuzz-%)
-fuzz-%: force
+FUZZERS      := $(patsubst tests/fuzz/%_fuzz.c,%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out tui/main.c,$(foreach r,$(filter-out kernels,$(ROOMS)) tui,$(call sources,$(r)))))
+FUZZ_FLAGS    = -std=gnu17 -O1 -g -I. $(PKG_CFLAGS) -MMD -MP -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+$(BUILD)/fuzz/%.o: %.c
 	@command -v clang >/dev/null || { echo 'make fuzz needs clang: apt-get install clang libclang-rt-dev'; exit 1; }
+	@mkdir -p $(@D)
+	$(call say,fuzz)
+	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
+$(FUZZERS:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%_fuzz.o $(FUZZ_OBJECTS) $(BUILD)/kernels.a
+	$(call say,link)
+	$(Q)clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(ALL_LIBS) -lgomp
+fuzz: $(FUZZERS:%=fuzz-%)
+$(FUZZERS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
 	@mkdir -p $(BUILD)/fuzz/$*-corpus
-	clang -std=gnu17 -O1 -g -I. $(PKG_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-	  tests/fuzz/$*_fuzz.c $(filter-out tui/main.c,$(foreach r,$(ROOMS) tui,$(call sources,$(r)))) -o $(BUILD)/fuzz/$* \
-	  -fopenmp=libgomp $(ALL_LIBS) -lgomp
-	$(BUILD)/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 $(BUILD)/fuzz/$*-corpus $(wildcard tests/data/fuzz/$*)
+	$< -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 $(BUILD)/fuzz/$*-corpus $(wildcard tests/data/fuzz/$*)
 
 lint:
 	@tests/lint.sh
