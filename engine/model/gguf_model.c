@@ -118,7 +118,7 @@ bool gguf_model_has(const struct model_spec *m, enum model_array a)
     if (a == MODEL_HEAD && m->tied)
         return false;
     if (a == MODEL_HEAD_BIAS)
-        return m->head_bias && m->family != MODEL_BERT;
+        return m->head_bias && name_of(m, a);
     if (a == MODEL_POOLER || a == MODEL_POOLER_BIAS)
         return pooled;
     if (a == MODEL_TYPES)
@@ -441,7 +441,7 @@ static int read_heads(const struct source *s, struct model_spec *m)
         return 0;
     }
     m->tied = !gguf_tensor(s->g, "output.weight");
-    m->head_bias = gguf_tensor(s->g, "output.bias") != NULL;
+    m->head_bias = name_of(m, MODEL_HEAD_BIAS) && gguf_tensor(s->g, "output.bias");
     return 0;
 }
 

@@ -125,6 +125,27 @@ TEST(tensors_that_are_missing_misshapen_or_too_many_are_refused_by_name)
     free(b.at);
 }
 
+/* "output.weight" becomes "output.bias", what follows moves up: the data stay where they are aligned to. */
+TEST(a_bias_of_the_head_is_refused_where_the_family_has_none)
+{
+    struct bytes b = file_of(&judge_models[0]);
+    struct error e = {0};
+    struct gguf g;
+    struct model_spec m;
+    uint8_t *name = find(b, "output.weight");
+    CHECK_INT(gguf_parse(b.at, b.n, "x.gguf", &g, &e), 0);
+    const uint8_t *data = g.tensor[0].data;
+    for (size_t i = 1; i < g.n_tensors; i++)
+        data = g.tensor[i].data < data ? g.tensor[i].data : data;
+    gguf_close(&g);
+    name[-8] = 11;
+    memcpy(name, "output.bias", 11);
+    memmove(name + 11, name + 13, (size_t)(data - (name + 13)));
+    CHECK_INT(spec_of(b, &m, &e), -1);
+    CHECK_CONTAINS(e.text, "tensor output.bias is none that a llama model has");
+    free(b.at);
+}
+
 TEST(keys_that_are_missing_absurd_or_ask_for_what_is_not_here_are_refused)
 {
     struct bytes b = file_of(&judge_models[0]);
