@@ -10,7 +10,7 @@ struct attention_arguments {
     const void *q, *k, *v;
     const int32_t *table, *row_start, *context;
     int q_stride, table_stride, block_size;
-    int block_shift; /* log2 of block_size, -1 where that is none */
+    uint32_t block_inverse; /* 2^31 / block_size */
     int heads, kv_heads, group, head_dim, window;
     int token_stride, head_stride; /* as in struct kernel_kv */
     int64_t block_stride;
@@ -26,10 +26,8 @@ static inline struct attention_arguments attention_pack(const struct cuda_attent
     g.out = call->out, g.q = call->q, g.k = kv->k, g.v = kv->v;
     g.table = kv->table, g.row_start = call->batch->row_start, g.context = call->batch->context;
     g.q_stride = call->q_stride, g.table_stride = kv->table_stride, g.block_size = kv->block_size;
-    g.block_shift = -1;
-    for (int shift = 0; shift < 31; shift++)
-        if (kv->block_size == 1 << shift)
-            g.block_shift = shift;
+    g.block_inverse =
+        kv->block_size > 0 ? ((1u << 31) + (unsigned)kv->block_size / 2) / (unsigned)kv->block_size : 0;
     g.heads = call->a->heads, g.kv_heads = kv->kv_heads, g.group = call->a->heads / kv->kv_heads;
     g.token_stride = kv->token_stride, g.head_stride = kv->head_stride, g.block_stride = kv->block_stride;
     g.head_dim = call->a->head_dim, g.window = call->a->causal ? call->a->window : 0;
@@ -48,13 +46,20 @@ static __device__ __forceinline__ int attention_low(const attention_arguments &g
     return g.window ? max(position - g.window + 1, 0) : 0;
 }
 
+/* The block of a sequence that holds token t: t / block_size, as (t + 1/2) / block_size rounded down, exact
+ * for powers of two and wherever t * block_size < 2^31. */
+static __device__ __forceinline__ int attention_block(const attention_arguments &g, int t)
+{
+    return (int)((uint64_t)(2 * (uint32_t)t + 1) * g.block_inverse >> 32);
+}
+
 /* Element index in k and v of token t of sequence s. t must be a token the sequence has. */
 static __device__ __forceinline__ int64_t attention_token(const attention_arguments &g, int s, int kv_head,
                                                           int t)
 {
     int64_t block = s;
     if (g.table) {
-        int index = g.block_shift >= 0 ? t >> g.block_shift : t / g.block_size;
+        int index = attention_block(g, t);
         block = g.table[(int64_t)s * g.table_stride + index];
         t -= index * g.block_size;
     }

@@ -94,6 +94,15 @@ static __device__ __forceinline__ void prefetch_bulk(const void *p, unsigned byt
 #endif
 }
 
+/* threadIdx.x, asked for here: what a loop computes from it is computed in the loop, where registers are too
+ * short to keep it from pass to pass. */
+static __device__ __forceinline__ unsigned thread_again(void)
+{
+    unsigned x;
+    asm volatile("mov.u32 %0, %%tid.x;\n" : "=r"(x));
+    return x;
+}
+
 /* 2^x, approximate (relative error 2^-22). */
 static __device__ __forceinline__ float exp2_fast(float x)
 {

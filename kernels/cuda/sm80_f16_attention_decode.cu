@@ -67,8 +67,7 @@ __device__ __forceinline__ int block_of(const attention_arguments &g, const plac
         return at.sequence;
     if (first >= at.end)
         return 0;
-    int index = g.block_shift >= 0 ? first >> g.block_shift : first / g.block_size;
-    return g.table[(int64_t)at.sequence * g.table_stride + index];
+    return g.table[(int64_t)at.sequence * g.table_stride + attention_block(g, first)];
 }
 
 /* 16 tokens from `first` on into the warp's stage, zeros from `end` on; one commit group. block: block_of. */
@@ -80,8 +79,7 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
     if (first < end) {
         int64_t base = 0;
         if (whole) {
-            int inside =
-                g.table ? (g.block_shift >= 0 ? first & (g.block_size - 1) : first % g.block_size) : first;
+            int inside = g.table ? first - attention_block(g, first) * g.block_size : first;
             base = block * g.block_stride + (int64_t)at.kv_head * g.head_stride +
                    (int64_t)inside * g.token_stride;
         }

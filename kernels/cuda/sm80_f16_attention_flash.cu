@@ -44,14 +44,6 @@ namespace
 {
 enum { WARPS = 4, THREADS = WARPS * WARP };
 
-/* Rows of k and v asked for together where D M > 160: what each assembler back end fits into 255 registers.
- */
-#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 1200
-enum { LARGE_LOADS = 1 };
-#else
-enum { LARGE_LOADS = 2 };
-#endif
-
 template <int D, int M> struct shape {
     enum {
         ROWS = 16 * M * WARPS,
@@ -97,20 +89,47 @@ __device__ __forceinline__ void load_q(T *shared, const attention_arguments &g, 
     }
 }
 
-/* Tokens [first, first + TOKENS) of k and v, zeros from `end` on. */
+/* Tokens [first, first + TOKENS) of k and v, zeros from `end` on.
+ *
+ * A thread keeps its chunk and walks down the rows (D = 80 finds both anew each time): with the barrier 167
+ * instructions a tile at D = 128, M = 2 on sm_90a, 430 as long as every chunk was looked for by itself,
+ * beside 256 products. A block table is asked for every row, in a loop of its own so that others do not pay
+ * for it. What only this needs is computed here, for which the compiler must not know that `spare` is 0:
+ * between tiles there is no register left. */
 template <typename T, int D, int M>
 __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_arguments &g, const place &at,
                                             int first, int end)
 {
-    int chunks = g.head_dim / 8;
-#pragma unroll(D *M > 160 ? LARGE_LOADS : 2)
-    for (int i = threadIdx.x; i < shape<D, M>::TOKENS * (D / 8); i += THREADS) {
-        int row = i / (D / 8), chunk = i % (D / 8);
-        bool take = first + row < end && chunk < chunks;
-        int64_t from = attention_token(g, at.sequence, at.kv_head, take ? first + row : end - 1) +
-                       (take ? chunk * 8 : 0);
-        copy_async_16(k + attention_tile<D>::at(row, chunk), (const T *)g.k + from, take);
-        copy_async_16(v + attention_tile<D>::at(row, chunk), (const T *)g.v + from, take);
+    enum { CHUNKS = D / 8, PASSES = shape<D, M>::TOKENS * CHUNKS / THREADS, KEEPS = THREADS % CHUNKS == 0 };
+    static_assert(PASSES * THREADS == shape<D, M>::TOKENS * CHUNKS, "every thread takes as many chunks");
+    const int thread = (int)thread_again(), spare = thread / THREADS;
+    const int token_bytes = g.token_stride * (int)sizeof(T);
+    const int64_t block_bytes = g.block_stride * (int64_t)sizeof(T);
+    const int64_t head = (int64_t)(at.kv_head + spare) * g.head_stride * (int64_t)sizeof(T);
+    auto load = [&](int pass, auto &&place_of_block) {
+        const int i = thread + pass * THREADS;
+        const int row = KEEPS ? thread / CHUNKS + pass * (THREADS / CHUNKS) : i / CHUNKS;
+        const int chunk = (KEEPS ? thread : i) % CHUNKS;
+        const bool mine = chunk * 8 < g.head_dim;
+        int token = min(first + row, end - 1);
+        const bool take = mine && token == first + row;
+        int64_t from = place_of_block(token) + (mine ? chunk * 16 : 0);
+        from += (int64_t)token * token_bytes;
+        copy_async_16(k + attention_tile<D>::at(row, chunk), (const char *)g.k + from, take);
+        copy_async_16(v + attention_tile<D>::at(row, chunk), (const char *)g.v + from, take);
+    };
+    if (g.table) {
+#pragma unroll 2
+        for (int pass = 0; pass < PASSES; pass++)
+            load(pass, [&](int &token) {
+                const int block = attention_block(g, token);
+                token -= block * g.block_size;
+                return head + g.table[(int64_t)at.sequence * g.table_stride + block] * block_bytes;
+            });
+    } else {
+#pragma unroll
+        for (int pass = 0; pass < PASSES; pass++)
+            load(pass, [&](int &) { return head + at.sequence * block_bytes; });
     }
 }
 
@@ -118,12 +137,12 @@ __device__ __forceinline__ void load_tokens(T *k, T *v, const attention_argument
  * for k (two columns of eight tokens). */
 template <int D> __device__ __forceinline__ int lane_of_rows(void)
 {
-    int lane = threadIdx.x % WARP;
+    int lane = thread_again() % WARP;
     return attention_tile<D>::at(lane % 16, lane / 16);
 }
 template <int D> __device__ __forceinline__ int lane_of_columns(void)
 {
-    int lane = threadIdx.x % WARP;
+    int lane = thread_again() % WARP;
     return attention_tile<D>::at(lane / 16 * 8 + lane % 8, lane / 8 % 2);
 }
 
@@ -136,7 +155,7 @@ __device__ __forceinline__ void score(float (&s)[M][shape<D, M>::SCORES][4],
     using S = shape<D, M>;
     using tile = attention_tile<D>;
     int rows = lane_of_rows<D>(), columns = lane_of_columns<D>();
-    q += threadIdx.x / WARP * 16 * M * tile::PITCH;
+    q += thread_again() / WARP * 16 * M * tile::PITCH;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -174,7 +193,7 @@ template <int D, int M>
 __device__ __forceinline__ void mask(float (&s)[M][shape<D, M>::SCORES][4], const attention_arguments &g,
                                      int position, int end, int first)
 {
-    int lane = threadIdx.x % WARP;
+    int lane = thread_again() % WARP;
 #pragma unroll
     for (int m = 0; m < M; m++)
 #pragma unroll
@@ -318,7 +337,7 @@ __global__ void __launch_bounds__(THREADS, shape<D, M>::BLOCKS) flash_f16(const 
     float o[M][S::COLUMNS][4] = {}, maximum[M][2], sum[M][2] = {};
     for (int m = 0; m < M; m++)
         maximum[m][0] = maximum[m][1] = -INFINITY;
-    int warp_row = threadIdx.x / WARP * 16 * M, position = at.context + at.first + warp_row;
+    int warp_row = threadIdx.x / WARP * 16 * M;
 
     for (int first = begin, stage = 0; first < end; first += S::TOKENS, stage ^= 1) {
         copy_async_wait<0>();
@@ -336,7 +355,8 @@ __global__ void __launch_bounds__(THREADS, shape<D, M>::BLOCKS) flash_f16(const 
                                  first + S::TOKENS, end);
             copy_async_commit();
         }
-        int last_position = position + 16 * M - 1;
+        int position = at.context + at.first + (int)(thread_again() / WARP) * 16 * M,
+            last_position = position + 16 * M - 1;
         if (first >= attention_high(g, last_position, end) || first + S::TOKENS <= attention_low(g, position))
             continue; /* no row of this warp sees any of it */
         float s[M][S::SCORES][4];
