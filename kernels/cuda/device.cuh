@@ -55,17 +55,26 @@ static inline cudaError_t cuda_launch(const struct cuda *c, dim3 grid, dim3 bloc
     } while (0)
 #endif
 
-/* The first statement of every kernel. On sm_90 and later a kernel is set up while the one before it still
- * runs (programmatic dependent launch, CUDA C++ Programming Guide), which hides most of what a launch costs
- * in decode. Nothing is read or written before this returns (L2 may be asked for weights: prefetch_bulk): all
- * kernels before have ended by then and what they wrote is visible, the one before that included, because it
- * waited here too. A kernel that lacks the line would break that chain: tests/build/kernels_test.sh looks at
- * each. */
+/* The first statement of every kernel. On sm_90 and later a kernel is set up while those before it still run
+ * (programmatic dependent launch, CUDA C++ Programming Guide; PTX ISA, griddepcontrol), which hides most of
+ * what a launch costs in decode. First the next one is let in: its blocks take the multiprocessors that are
+ * free as soon as every block of this one has begun, and wait here in their turn, so that several small
+ * kernels and the product behind them, which asks L2 for its weights before it waits (prefetch_bulk), stand
+ * ready when their turn comes. Then this one waits.
+ *
+ * Why that is safe. Nothing is read or written before the wait returns; what asks L2 for weights looks at
+ * nothing. The wait of kernel n returns when n - 1 has ended and its writes can be seen. n - 1 ended when
+ * each of its threads had, so after its own wait had returned, so after n - 2 had ended; and so on, to the
+ * first that was launched without overlap. What n - 2 wrote could be seen by n - 1 before it ended, so by n.
+ * Hence n sees all that was written before it, and nobody still reads what it writes. Nobody waits for ever:
+ * blocks are let in when all of the kernel before have begun, so they never hold a place which a kernel that
+ * they wait for still needs. A kernel that lacks the line, or a path around it, would break the chain:
+ * tests/build/kernels_test.sh looks at each. */
 static __device__ __forceinline__ void kernel_begin(void)
 {
 #if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 900
+    cudaTriggerProgrammaticLaunchCompletion();
     cudaGridDependencySynchronize();
-    cudaTriggerProgrammaticLaunchCompletion(); /* the next may be set up where multiprocessors are free */
 #endif
 }
 

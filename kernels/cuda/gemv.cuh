@@ -6,9 +6,8 @@
  *
  * Mapping. A tile is SLOTS rows of W. One block of 16 warps lives on each multiprocessor and walks over
  * groups of tiles with the grid's stride; `splits` warps share one tile, warp s of them taking the steps s, s
- * + splits,
- * ... of its columns. Sums meet in shared memory in a fixed order (no atomics: the same bits every time), in
- * two buffers, so that one barrier per group is enough.
+ * + splits, ... of its columns. Sums meet in shared memory in a fixed order (no atomics: the same bits every
+ * time), in two buffers, so that one barrier per group is enough.
  *
  * Bytes in flight. A lane holds a ring of 16-byte loads; each is queued again, for the next step or the next
  * tile, as soon as it was used, so that barriers and epilogues pass under loads already on their way.
@@ -63,6 +62,7 @@ struct gemv_job {
     struct gemv_best *best; /* argmax: [blocks of the grid, rows] */
     /* the plan */
     int tiles, splits, steps, step_bytes, grid, shared;
+    int per_block, groups, split_shift; /* tiles of a block at once: a group; splits is 2^split_shift */
     int ahead;     /* steps that each warp asks L2 for while the kernel before still runs */
     bool aligned;  /* rows of W begin at multiples of 16 bytes and end there */
     bool staged;   /* x stands in shared memory, else it is read through L1 */
@@ -105,21 +105,43 @@ static inline struct gemv_job gemv_new_job(const struct kernels *k, const struct
     return job;
 }
 
-/* Tiles of `slots` rows, steps of `step_bytes` of a row. As many warps share a tile as leave each two steps,
- * and more where there are too few tiles to give every warp of the device some. */
+/* Tiles that the busiest of `blocks` multiprocessors reads where `splits` warps share one. */
+static inline int gemv_busiest(const struct gemv_job *job, int splits, int blocks)
+{
+    int per_block = GEMV_WARPS / splits, groups = (job->tiles + per_block - 1) / per_block;
+    return (groups + blocks - 1) / blocks * per_block;
+}
+
+/* Tiles of `slots` rows, steps of `step_bytes` of a row. As many warps share a tile as leave each two steps;
+ * more where the busiest multiprocessor then reads less, for it decides when the product ends. Warps without
+ * a step (more splits than steps) are no loss as long as the others ask for 64 KiB at once, twice what Little
+ * wants, or where otherwise half of the multiprocessors had nothing to read. On 132 multiprocessors, n x cols
+ * of 16 bits: 6144 x 4096 16 splits, 3 tiles at most instead of 4; 2048 x 2048 16, all 128 tiles at once
+ * instead of two on each of 64. */
 static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int slots, int step_bytes)
 {
-    int outputs = job->mode == GEMV_GATE_UP ? slots / 2 : slots, blocks = c->multiprocessors;
+    const int outputs = job->mode == GEMV_GATE_UP ? slots / 2 : slots, blocks = c->multiprocessors;
+    const int ring = slots * step_bytes, enough = 64 << 10;
     job->tiles = (job->n + outputs - 1) / outputs;
     job->steps = (int)((job->row_bytes + step_bytes - 1) / step_bytes);
     job->step_bytes = step_bytes;
     job->splits = 1;
-    while (
-        job->splits < GEMV_WARPS && 2 * job->splits <= job->steps &&
-        (4 * job->splits <= job->steps || (int64_t)job->tiles * job->splits < (int64_t)blocks * GEMV_WARPS))
+    while (job->splits < GEMV_WARPS && 4 * job->splits <= job->steps)
         job->splits *= 2;
-    int per_block = GEMV_WARPS / job->splits, groups = (job->tiles + per_block - 1) / per_block;
-    job->grid = groups < blocks ? groups : blocks;
+    int best = gemv_busiest(job, job->splits, blocks);
+    for (int splits = 2 * job->splits; splits <= GEMV_WARPS; splits *= 2) {
+        int busiest = gemv_busiest(job, splits, blocks);
+        int asking = splits < job->steps ? GEMV_WARPS : GEMV_WARPS / splits * job->steps;
+        if (asking * ring >= enough ? 100 * busiest > 97 * best : 2 * busiest > best)
+            continue;
+        job->splits = splits;
+        best = busiest;
+    }
+    job->per_block = GEMV_WARPS / job->splits;
+    for (job->split_shift = 0; 1 << job->split_shift < job->splits;)
+        job->split_shift++;
+    job->groups = (job->tiles + job->per_block - 1) / job->per_block;
+    job->grid = job->groups < blocks ? job->groups : blocks;
     int64_t of_step = (int64_t)job->grid * GEMV_WARPS * slots * step_bytes;
     job->ahead = c->overlap && job->aligned ? (int)(c->l2_bytes / 2 / of_step) : 0;
 }
@@ -147,11 +169,11 @@ static __device__ __forceinline__ int64_t gemv_row(const struct gemv_job &job, e
 template <int SLOTS>
 static __device__ __forceinline__ void prefetch_first_steps(const struct gemv_job &job, enum gemv_mode mode)
 {
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, per_block = GEMV_WARPS / job.splits;
+    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, per_block = job.per_block;
     int left = job.ahead;
-    for (int tile = blockIdx.x * per_block + warp / job.splits; left > 0 && tile < job.tiles;
+    for (int tile = blockIdx.x * per_block + (warp >> job.split_shift); left > 0 && tile < job.tiles;
          tile += gridDim.x * per_block)
-        for (int step = warp % job.splits; left > 0 && step < job.steps; step += job.splits, left--)
+        for (int step = warp & (job.splits - 1); left > 0 && step < job.steps; step += job.splits, left--)
             if (lane < SLOTS) {
                 const int64_t at = (int64_t)step * job.step_bytes;
                 prefetch_bulk(job.data + gemv_row<SLOTS>(job, mode, tile, lane) * job.row_bytes + at,
@@ -212,7 +234,7 @@ template <int SLOTS>
 static __device__ __forceinline__ struct gemv_place gemv_place_of(const struct gemv_job &job,
                                                                   enum gemv_mode mode, int group, int i)
 {
-    const int per_block = GEMV_WARPS / job.splits, outputs = mode == GEMV_GATE_UP ? SLOTS / 2 : SLOTS;
+    const int per_block = job.per_block, outputs = mode == GEMV_GATE_UP ? SLOTS / 2 : SLOTS;
     struct gemv_place p;
     p.slot = i % SLOTS;
     p.r = i / SLOTS % CUDA_GEMV_ROWS;
@@ -253,7 +275,7 @@ static __device__ __forceinline__ void gemv_finish(const struct gemv_job &job, e
                                                    const float *sums, int group,
                                                    const struct gemv_operands &first, struct gemv_best *best)
 {
-    const int per_block = GEMV_WARPS / job.splits;
+    const int per_block = job.per_block;
     for (int i = threadIdx.x; i < per_block * SLOTS * CUDA_GEMV_ROWS; i += GEMV_THREADS) {
         const struct gemv_place p = gemv_place_of<SLOTS>(job, mode, group, i);
         if (!p.stored)

@@ -3,10 +3,9 @@
  *
  * Why tensor cores for a product that is bound by memory: a multiprocessor of an H200 receives some 21 bytes
  * a clock and issues 128 thread instructions, 6 a byte (7 a byte of nf4 codes, beside which scales arrive).
- * PTX of the loop per byte of weights, whatever the number of rows: 16 bits 0.7; int8 to bf16 2.9, to fp16
- * less; nf4 7.7, some 4.6 once the assembler has joined mask, lane and base of a look-up (shift, mask, look
- * up: 3 are inherent). An estimate for plain multiply-adds: nf4 7 at one row of x and 30 at eight. None of
- * this is measured.
+ * SASS of the loop on sm_90a per byte of weights, whatever the number of rows: 16 bits 0.8; int8 to bf16 2.7;
+ * nf4 5.2 a byte of codes, of which three look up its two weights: take the byte, find its place, read. An
+ * estimate for plain multiply-adds: nf4 7 at one row of x and 30 at eight. No time was measured.
  *
  * Operands. A product does not mind the order of its k, so that lane 4 g + t of a warp takes 16 contiguous
  * bytes of the rows g and g + 8 of its tile, at t * 16 of a chunk of 64 bytes, straight from memory into the
@@ -132,14 +131,12 @@ static __device__ __forceinline__ void gemv_widen(uint32_t q, uint32_t pair[2], 
     pair[1] = gemv_minus<__nv_bfloat162>(high & 0xff7fff7fu, high & 0xff80ff80u);
 }
 
-/* Byte `i` of a word -> its pair in this lane's copy of the table. */
-static __device__ __forceinline__ uint32_t gemv_look_up(const unsigned char *table, int lane, uint32_t word,
-                                                        int i)
+/* Byte `i` of a word -> its pair in this lane's copy of the table: one instruction takes the byte, one finds
+ * its place, one reads. */
+static __device__ __forceinline__ uint32_t gemv_look_up(shared_place mine, uint32_t word, int i)
 {
-    uint32_t at = (i ? word >> (8 * i - 7) : word << 7) & 0x7f80u;
-    return *reinterpret_cast<const uint32_t *>(table + (at | (uint32_t)lane * 4));
+    return load_shared_word(mine, __byte_perm(word, 0, 0x4440u + (unsigned)i) * (WARP * 4));
 }
-static_assert(WARP * 4 == 128, "an entry of the table is 128 bytes: 7 bits of shift");
 
 static __device__ __forceinline__ uint32_t gemv_word(const uint4 &v, int i)
 {
@@ -153,6 +150,7 @@ static __device__ __forceinline__ void gemv_multiply_nf4(float sum[4], const uin
                                                          const unsigned char *table, const float scale[2])
 {
     const int lane = threadIdx.x % WARP, t = lane % 4;
+    const shared_place mine = shared_place_of(table + lane * 4);
     float c[4] = {0, 0, 0, 0}, d[4] = {0, 0, 0, 0};
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -160,9 +158,8 @@ static __device__ __forceinline__ void gemv_multiply_nf4(float sum[4], const uin
         const uint32_t w0 = gemv_word(w[0], i), w1 = gemv_word(w[1], i);
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            uint32_t a0 = gemv_look_up(table, lane, w0, 2 * h), a1 = gemv_look_up(table, lane, w1, 2 * h),
-                     a2 = gemv_look_up(table, lane, w0, 2 * h + 1),
-                     a3 = gemv_look_up(table, lane, w1, 2 * h + 1);
+            uint32_t a0 = gemv_look_up(mine, w0, 2 * h), a1 = gemv_look_up(mine, w1, 2 * h),
+                     a2 = gemv_look_up(mine, w0, 2 * h + 1), a3 = gemv_look_up(mine, w1, 2 * h + 1);
             uint32_t b0 = h ? b.z : b.x, b1 = h ? b.w : b.y;
             if (WIDE) {
                 gemv_mma_words<T>(c, a0, a1, a2, a3, t < 2 ? b0 : 0, t < 2 ? b1 : 0);
@@ -255,15 +252,15 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_mma(const struct gemv_jo
     T *staged = reinterpret_cast<T *>(shared + GEMV_SUMS + COOKED);
 
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
-    const int per_block = GEMV_WARPS / job.splits, split = warp % job.splits;
-    const int groups = (job.tiles + per_block - 1) / per_block;
+    const int per_block = job.per_block, split = warp & (job.splits - 1);
+    const int groups = job.groups;
 
     int group = blockIdx.x;
     struct gemv_lane from;
     uint4 w[CHUNKS][2];
     struct gemv_absmax absmax;
     auto seek = [&]() {
-        const int tile = group * per_block + warp / job.splits;
+        const int tile = group * per_block + (warp >> job.split_shift);
 #pragma unroll
         for (int h = 0; h < 2; h++) {
             int64_t row = gemv_row<GEMV_TILE_SLOTS>(job, (enum gemv_mode)MODE, tile, g + 8 * h);

@@ -94,6 +94,21 @@ static __device__ __forceinline__ void prefetch_bulk(const void *p, unsigned byt
 #endif
 }
 
+/* Shared memory by its own 32-bit addresses: for look-ups, whose place is then one multiply-add away. The
+ * compiler keeps pointers to dynamic shared memory apart from what is added to them, which costs one more
+ * addition each. */
+typedef unsigned shared_place;
+static __device__ __forceinline__ shared_place shared_place_of(const void *p)
+{
+    return shared_address(p);
+}
+static __device__ __forceinline__ uint32_t load_shared_word(shared_place base, unsigned offset)
+{
+    uint32_t word;
+    asm volatile("ld.shared.u32 %0, [%1];\n" : "=r"(word) : "r"(base + offset));
+    return word;
+}
+
 /* threadIdx.x, asked for here: what a loop computes from it is computed in the loop, where registers are too
  * short to keep it from pass to pass. */
 static __device__ __forceinline__ unsigned thread_again(void)

@@ -194,14 +194,14 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_simt(const struct gemv_j
     float *staged = reinterpret_cast<float *>(shared + GEMV_SUMS + COOKED);
 
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const int per_block = GEMV_WARPS / job.splits, split = warp % job.splits;
-    const int groups = (job.tiles + per_block - 1) / per_block;
+    const int per_block = job.per_block, split = warp & (job.splits - 1);
+    const int groups = job.groups;
 
     int group = blockIdx.x;
     int64_t row[GEMV_LANE_SLOTS];
     struct gemv_lane_piece ring[PIECES];
     auto seek = [&]() {
-        int tile = group * per_block + warp / job.splits;
+        int tile = group * per_block + (warp >> job.split_shift);
 #pragma unroll
         for (int s = 0; s < GEMV_LANE_SLOTS; s++)
             row[s] = gemv_row<GEMV_LANE_SLOTS>(job, job.mode, tile, s);

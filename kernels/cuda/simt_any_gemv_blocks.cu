@@ -198,14 +198,14 @@ static __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_blocks(const stru
     enum { RING = block_ring<ROWS>::STEPS };
     float *sums = reinterpret_cast<float *>(shared), *staged = reinterpret_cast<float *>(shared + GEMV_SUMS);
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const int per_block = GEMV_WARPS / job.splits, split = warp % job.splits;
-    const int groups = (job.tiles + per_block - 1) / per_block;
+    const int per_block = job.per_block, split = warp & (job.splits - 1);
+    const int groups = job.groups;
 
     int group = blockIdx.x;
     const unsigned char *row[GEMV_LANE_SLOTS];
     struct block_raw ring[RING][GEMV_LANE_SLOTS] = {};
     auto seek = [&]() {
-        const int tile = group * per_block + warp / job.splits;
+        const int tile = group * per_block + (warp >> job.split_shift);
 #pragma unroll
         for (int s = 0; s < GEMV_LANE_SLOTS; s++)
             row[s] = job.data + gemv_row<GEMV_LANE_SLOTS>(job, job.mode, tile, s) * job.row_bytes;

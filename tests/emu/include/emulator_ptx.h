@@ -94,6 +94,19 @@ static inline void prefetch_bulk(const void *p, unsigned bytes, EMULATED_HERE)
     (void)at[0], (void)at[bytes - 1];
 }
 
+typedef const unsigned char *shared_place;
+static inline shared_place shared_place_of(const void *p)
+{
+    return static_cast<const unsigned char *>(p);
+}
+static inline uint32_t load_shared_word(shared_place base, unsigned offset, EMULATED_HERE)
+{
+    if ((uintptr_t)(base + offset) % 4)
+        emulator_fail("load_shared_word at %s:%d reads %p: its address must be a multiple of 4", file, line,
+                      base + offset);
+    return *reinterpret_cast<const uint32_t *>(base + offset);
+}
+
 static inline unsigned thread_again(void)
 {
     return threadIdx.x;
