@@ -105,19 +105,12 @@ static inline struct gemv_job gemv_new_job(const struct kernels *k, const struct
     return job;
 }
 
-/* Tiles that the busiest of `blocks` multiprocessors reads where `splits` warps share one. */
-static inline int gemv_busiest(const struct gemv_job *job, int splits, int blocks)
-{
-    int per_block = GEMV_WARPS / splits, groups = (job->tiles + per_block - 1) / per_block;
-    return (groups + blocks - 1) / blocks * per_block;
-}
-
 /* Tiles of `slots` rows, steps of `step_bytes` of a row. As many warps share a tile as leave each two steps;
- * more where the busiest multiprocessor then reads less, for it decides when the product ends. Warps without
- * a step (more splits than steps) are no loss as long as the others ask for 64 KiB at once, twice what Little
- * wants, or where otherwise half of the multiprocessors had nothing to read. On 132 multiprocessors, n x cols
- * of 16 bits: 6144 x 4096 16 splits, 3 tiles at most instead of 4; 2048 x 2048 16, all 128 tiles at once
- * instead of two on each of 64. */
+ * more where the busiest multiprocessor then reads less, for it decides when the product ends, or as much
+ * with more of them at work. Warps without a step (more splits than steps) are no loss as long as the others
+ * ask for 64 KiB at once, twice what Little wants, or where the busiest then reads half. On 132
+ * multiprocessors, n x cols of 16 bits: 6144 x 4096 16 splits, 3 tiles at most instead of 4; 2048 x 2048 16,
+ * all 128 tiles at once instead of two on each of 64. */
 static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int slots, int step_bytes)
 {
     const int outputs = job->mode == GEMV_GATE_UP ? slots / 2 : slots, blocks = c->multiprocessors;
@@ -125,17 +118,18 @@ static inline void gemv_split(struct gemv_job *job, const struct cuda *c, int sl
     job->tiles = (job->n + outputs - 1) / outputs;
     job->steps = (int)((job->row_bytes + step_bytes - 1) / step_bytes);
     job->step_bytes = step_bytes;
-    job->splits = 1;
-    while (job->splits < GEMV_WARPS && 4 * job->splits <= job->steps)
-        job->splits *= 2;
-    int best = gemv_busiest(job, job->splits, blocks);
-    for (int splits = 2 * job->splits; splits <= GEMV_WARPS; splits *= 2) {
-        int busiest = gemv_busiest(job, splits, blocks);
-        int asking = splits < job->steps ? GEMV_WARPS : GEMV_WARPS / splits * job->steps;
-        if (asking * ring >= enough ? 100 * busiest > 97 * best : 2 * busiest > best)
+    job->splits = 0;
+    for (int splits = 1, best = 0, at_work = 0; splits <= GEMV_WARPS; splits *= 2) {
+        const int per_block = GEMV_WARPS / splits, groups = (job->tiles + per_block - 1) / per_block;
+        const int busiest = (groups + blocks - 1) / blocks * per_block; /* tiles */
+        const int asking = splits < job->steps ? GEMV_WARPS : per_block * job->steps;
+        const bool better = asking * ring >= enough ? 100 * busiest <= 97 * best : 2 * busiest <= best;
+        const bool wider = splits <= job->steps && busiest <= best && at_work < blocks;
+        if (splits > 1 && 2 * splits > job->steps && !better && !wider)
             continue;
         job->splits = splits;
         best = busiest;
+        at_work = groups;
     }
     job->per_block = GEMV_WARPS / job->splits;
     for (job->split_shift = 0; 1 << job->split_shift < job->splits;)
