@@ -70,9 +70,10 @@ const struct command_info options_commands[COMMANDS] = {
          "output against a double-precision reference."},
     [COMMAND_TOKENIZE] = {COMMAND_TOKENIZE, "tokenize", "", 0, 0, COMPLETE_NOTHING, false,
                           "token ids of the text on standard input",
-                          "One line of ids per line of text, by the vocabulary of a GGUF file, as llama.cpp "
-                          "gives them. Unknown "
-                          "pre-tokenizers are refused by name."},
+                          "One line of ids per line of text, by the vocabulary of a GGUF file, as "
+                          "llama-tokenize gives them: begin and end tokens, and control tokens where the "
+                          "text spells them; --no-special leaves both out. Unknown pre-tokenizers are "
+                          "refused by name."},
     [COMMAND_MODEL] =
         {COMMAND_MODEL, "model", "show FILE | write MODEL", 1, 2, COMPLETE_MODEL_VERBS, false,
          "look into a GGUF file, or write one",
@@ -311,8 +312,8 @@ const struct option_info options_table[] = {
      "of the random weights that are written (default: that of runs)", set_seed, NULL},
     {"--whole", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "standard input is one text",
      set_whole, NULL},
-    {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false, "no begin or end tokens",
-     set_no_special, NULL},
+    {"--no-special", 0, NULL, 1 << COMMAND_TOKENIZE, COMPLETE_NOTHING, false,
+     "no begin or end tokens, no control tokens in the text", set_no_special, NULL},
     {"--text", 0, "FILE", 1 << COMMAND_VOCAB | 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_FILES, false,
      "the text: a file, or a name of `benchtop list texts`", set_text, NULL},
     {"--tokens", 0, "N", 1 << COMMAND_CALIBRATE_LAROSA, COMPLETE_NOTHING, false,

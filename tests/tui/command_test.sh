@@ -88,6 +88,10 @@ check 'tokenize gives a line of ids per line of text' test "$(cat "$work/out")" 
 printf 'Hello world' | b tokenize --model gpt2-124m >"$work/out" 2>"$work/err"
 check 'tokenize takes a model by its name' test "$(cat "$work/out")" = '15496 995'
 expect 'tokenize with a model that names no vocabulary' 2 '' 'names no vocabulary' tokenize --model llama-7b
+printf 'a<|endoftext|>' | b tokenize --model $vocabulary >"$work/out" 2>"$work/err"
+check 'tokenize finds control tokens in a text' test "$(cat "$work/out")" = '64 50256'
+printf 'a<|endoftext|>' | b tokenize --model $vocabulary --no-special >"$work/out" 2>"$work/err"
+check 'and without special ones reads them as any text' test "$(cat "$work/out")" = '64 27 91 437 1659 5239 91 29'
 printf 'a\nb' | b tokenize --model $vocabulary --whole >"$work/out" 2>"$work/err"
 check 'tokenize --whole takes one text' test "$(cat "$work/out")" = '64 198 65'
 check 'vocab build writes a vocabulary and tells what it saves' bash -c "'$BENCHTOP' vocab build gpt-2 --text tinyshakespeare --split 50 --out '$work/v.json' >'$work/out'"
