@@ -115,10 +115,13 @@ static int choose_model(struct tokenizer *t, const struct gguf *g, struct error 
     return 0;
 }
 
+/* The token that the key names, else `otherwise`; -1 where the vocabulary is too small for it. */
 static int32_t id_of(const struct tokenizer *t, const struct gguf *g, const char *key, int32_t otherwise)
 {
     int64_t id;
-    return gguf_int(g, key, &id) && id >= 0 && id < t->size ? (int32_t)id : otherwise;
+    if (gguf_int(g, key, &id) && id >= 0 && id < t->size)
+        return (int32_t)id;
+    return otherwise < t->size ? otherwise : -1;
 }
 
 static void read_settings(struct tokenizer *t, const struct gguf *g)
@@ -126,7 +129,7 @@ static void read_settings(struct tokenizer *t, const struct gguf *g)
     static const struct { /* where the file names none */
         int32_t bos, eos, unknown, separator;
     } ids[] = {[TOKENIZER_SPM] = {1, 2, 0, -1},
-               [TOKENIZER_BPE] = {-1, -1, -1, -1},
+               [TOKENIZER_BPE] = {11, -1, -1, -1},
                [TOKENIZER_WPM] = {101, -1, 100, 102}};
     bool bert = t->model == TOKENIZER_WPM;
     t->bos = id_of(t, g, "tokenizer.ggml.bos_token_id", ids[t->model].bos);

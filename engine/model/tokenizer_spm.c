@@ -45,8 +45,8 @@ static int put(const struct tokenizer *t, const char *text, const struct symbol 
     if (id >= 0)
         return token_ids_add(out, id);
     for (uint32_t i = 0; i < s->n; i++) {
-        int32_t byte = t->byte_id[(uint8_t)text[s->start + i]];
-        if (token_ids_add(out, byte >= 0 ? byte : t->unknown) != 0)
+        int32_t byte = t->byte_id[(uint8_t)text[s->start + i]], known = byte >= 0 ? byte : t->unknown;
+        if (known >= 0 && token_ids_add(out, known) != 0)
             return -1;
     }
     return 0;

@@ -30,7 +30,7 @@ static int put_word(const struct tokenizer *t, const char *word, size_t n, struc
             return -1;
         i = end;
     }
-    return out->n > before ? 0 : token_ids_add(out, t->unknown);
+    return out->n > before || t->unknown < 0 ? 0 : token_ids_add(out, t->unknown);
 }
 
 int tokenizer_encode_wpm(const struct tokenizer *t, const char *text, size_t n, struct token_ids *out)

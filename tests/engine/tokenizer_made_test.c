@@ -176,6 +176,29 @@ TEST(a_wordpiece_vocabulary_says_what_it_does_to_letters)
     }
 }
 
+TEST(a_vocabulary_too_small_for_the_usual_special_tokens_has_none)
+{
+    static const char *const kinds[] = {"llama", "bert", "gpt2"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct made m = {kinds[i],
+                               i == 2 ? "llama-bpe" : NULL,
+                               NULL,
+                               (const char *const[]){"a",
+                                                     "\xe2\x96\x81"
+                                                     "a",
+                                                     NULL},
+                               (const char *const[]){"a a", NULL},
+                               .flags = {"!add_space_prefix", "add_eos_token"},
+                               .ids = {"bos_token_id", "seperator_token_id"},
+                               .id = {70, 70}};
+        struct error e = {0};
+        struct tokenizer *t = make(&m, &e);
+        check_ids(t, "x", PLAIN, i == 0 ? "0" : "");                     /* and what is unknown */
+        check_ids(t, "a", SPECIAL, i == 0 ? "1 0" : i == 1 ? "1" : "0"); /* of llama 1 is there, 2 is not */
+        tokenizer_free(t);
+    }
+}
+
 TEST(vocabularies_of_other_kinds_are_refused_by_name)
 {
     static const char *const kinds[] = {"t5", "rwkv", "plamo2", "whitespace", "hybriddna", "none"};
