@@ -27,7 +27,10 @@ CUDA_ARCHS ?= $(foreach a,80 86 89 90a 100 120,$(if $(filter sm_$(a:a=),$(CUDA_K
 CUDA_ROOT  := $(if $(WITH_CUDA),$(abspath $(dir $(shell readlink -f $(NVCC)))..))
 PTX_ARCH   := $(lastword $(filter-out %a %f,$(CUDA_ARCHS)))
 , := ,
-GENCODE    := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+# The sources ask for the architecture from sm_90 on alone: those before it share the PTX of the oldest, which is compiled once.
+SHARING    := $(sort $(filter 80 86 87 89,$(CUDA_ARCHS)))
+GENCODE    := $(foreach a,$(SHARING),-gencode arch=compute_$(firstword $(SHARING)),code=sm_$(a)) \
+              $(foreach a,$(filter-out $(SHARING),$(CUDA_ARCHS)),-gencode arch=compute_$(a),code=sm_$(a)) \
               $(if $(PTX_ARCH),-gencode arch=compute_$(PTX_ARCH)$(,)code=compute_$(PTX_ARCH))
 COMMIT     := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)$(shell git diff --quiet HEAD 2>/dev/null || echo -dirty)
 
@@ -82,7 +85,7 @@ endif
 $(BUILD)/cuda-choice: force
 	@mkdir -p $(@D); echo '$(WITH_CUDA)' | cmp -s - $@ || echo '$(WITH_CUDA)' > $@
 $(BUILD)/cuda-archs: force
-	@mkdir -p $(@D); echo '$(NVCC) $(CUDA_ARCHS)' | cmp -s - $@ || echo '$(NVCC) $(CUDA_ARCHS)' > $@
+	@mkdir -p $(@D); echo '$(NVCC) $(GENCODE)' | cmp -s - $@ || echo '$(NVCC) $(GENCODE)' > $@
 $(BUILD)/kernels/kernels.o: $(BUILD)/cuda-choice
 # Blocks of weights are the same bytes on every machine and on a GPU: no product is contracted into a sum.
 $(BUILD)/kernels/blocks.o: ALL_CFLAGS += -ffp-contract=off

@@ -78,6 +78,20 @@ static __device__ __forceinline__ float load_any(const void *p, int64_t i, enum 
     }
 }
 
+static __device__ __forceinline__ void store_any(void *p, int64_t i, enum kernel_dtype dtype, float value)
+{
+    switch (dtype) {
+    case KERNEL_FP16:
+        ((__half *)p)[i] = from_float<__half>(value);
+        break;
+    case KERNEL_BF16:
+        ((__nv_bfloat16 *)p)[i] = from_float<__nv_bfloat16>(value);
+        break;
+    default:
+        ((float *)p)[i] = value;
+    }
+}
+
 /* Two floats as a register of two 16-bit elements, the first in the low half. */
 template <typename T> __device__ __forceinline__ uint32_t pack_pair(float low, float high);
 template <> __device__ __forceinline__ uint32_t pack_pair<__half>(float low, float high)

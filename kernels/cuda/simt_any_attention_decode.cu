@@ -92,38 +92,41 @@ __device__ __forceinline__ void soften(const memory &m, const place &at)
     }
 }
 
-template <typename T>
+/* Through the shared memory of k and v, which all have left: registers have no index, a loop may stay rolled
+ * up. */
 __device__ __forceinline__ void store(const float (&o)[OWN], const memory &m, const attention_arguments &g,
-                                      const place &at, const attention_partial &partial)
+                                      const place &at, const attention_partial &partial,
+                                      enum kernel_dtype type)
 {
     int splits = gridDim.x;
     if (splits == 1 && threadIdx.x < ROWS)
         m.sum[threadIdx.x] = m.sum[threadIdx.x] > 0 ? 1 / m.sum[threadIdx.x] : 0.0f;
-    __syncthreads();
 #pragma unroll
-    for (int i = 0; i < OWN; i++) {
-        int e = threadIdx.x + i * THREADS;
-        if (e >= at.count * g.head_dim)
-            continue;
+    for (int i = 0; i < OWN; i++)
+        if (int e = threadIdx.x + i * THREADS; e < at.count * g.head_dim)
+            m.k[e] = o[i];
+    __syncthreads();
+#pragma unroll 1
+    for (int e = threadIdx.x; e < at.count * g.head_dim; e += THREADS) {
         int row = e / g.head_dim, d = e % g.head_dim, packed = at.first + row;
         int token_row = packed / g.group, head = at.kv_head * g.group + packed % g.group;
         if (splits == 1) {
-            ((T *)g.out)[((int64_t)(at.start + token_row) * g.heads + head) * g.head_dim + d] =
-                from_float<T>(o[i] * m.sum[row]);
+            store_any(g.out, ((int64_t)(at.start + token_row) * g.heads + head) * g.head_dim + d, type,
+                      m.k[e] * m.sum[row]);
             continue;
         }
         int64_t item = ((int64_t)at.sequence * partial.max_rows + token_row) * g.heads + head;
         int64_t slot = item * splits + blockIdx.x;
-        partial.o[slot * g.head_dim + d] = o[i];
+        partial.o[slot * g.head_dim + d] = m.k[e];
         if (d == 0)
             partial.statistics[slot * 2] = m.top[row], partial.statistics[slot * 2 + 1] = m.sum[row];
     }
 }
 
-template <typename T>
+/* type: of q and out. One kernel for all three: it is asked for at the edges alone. */
 __global__ void __launch_bounds__(THREADS, 5)
     decode_any(const attention_arguments g, const attention_partial partial, const cuda_splits splits,
-               int tokens, bool whole)
+               int tokens, bool whole, enum kernel_dtype type)
 {
     kernel_begin();
     CUDA_SHARED(shared);
@@ -147,8 +150,10 @@ __global__ void __launch_bounds__(THREADS, 5)
 
     for (int i = threadIdx.x; i < at.count * g.head_dim; i += THREADS) {
         int packed = at.first + i / g.head_dim, head = at.kv_head * g.group + packed % g.group;
-        m.q[i] = to_float(((const T *)g.q)[(int64_t)(at.start + packed / g.group) * g.q_stride +
-                                           (int64_t)head * g.head_dim + i % g.head_dim]);
+        m.q[i] = load_any(g.q,
+                          (int64_t)(at.start + packed / g.group) * g.q_stride + (int64_t)head * g.head_dim +
+                              i % g.head_dim,
+                          type);
     }
     if (threadIdx.x < ROWS)
         m.top[threadIdx.x] = -INFINITY, m.sum[threadIdx.x] = 0;
@@ -174,7 +179,7 @@ __global__ void __launch_bounds__(THREADS, 5)
         }
         __syncthreads();
     }
-    store<T>(o, m, g, at, partial);
+    store(o, m, g, at, partial, type);
 }
 } // namespace
 
@@ -198,8 +203,7 @@ extern "C" void cuda_decode_any(const struct cuda_attention *call, struct cuda_s
                    sizeof(float);
     dim3 grid((unsigned)splits.splits, (unsigned)(g.kv_heads * splits.tiles),
               (unsigned)call->batch->sequences);
-    CUDA_FOR_ACTIVATION(
-        call->k, CUDA_LAUNCH(c, (decode_any<T>), grid, THREADS, bytes, g, partial, splits, tokens, whole));
+    CUDA_LAUNCH(c, decode_any, grid, THREADS, bytes, g, partial, splits, tokens, whole, call->k->activation);
     if (splits.splits > 1)
         cuda_attention_combine(call, splits);
 }

@@ -23,22 +23,24 @@ struct gemv_lane_piece {
     uint32_t code[GEMV_LANE_SLOTS];
 };
 
-/* Up to 16 bytes at p, zeros from `left` bytes on, for addresses that are multiples of E's size alone. */
+/* Up to 16 bytes at p, zeros from `left` bytes on, for addresses that are multiples of E's size alone. Rolled
+ * up, each element pushing those before it on: no model of the catalog comes here, and in line it was most of
+ * the code. */
 template <typename E> static __device__ __forceinline__ uint4 gemv_load_any(const unsigned char *p, int left)
 {
-    enum { SIZE = sizeof(E), COUNT = 4 / SIZE };
-    uint32_t word[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        word[i] = 0;
-#pragma unroll
-        for (int j = 0; j < COUNT; j++) {
-            const int at = i * 4 + j * SIZE;
-            if (at < left)
-                word[i] |= (uint32_t) * reinterpret_cast<const E *>(p + at) << (j * SIZE * 8);
+    enum { SIZE = sizeof(E), BITS = 8 * SIZE % 32 };
+    uint4 v = {0, 0, 0, 0};
+#pragma unroll 1
+    for (int at = 16 - SIZE; at >= 0; at -= SIZE) {
+        uint32_t next = at < left ? (uint32_t) * reinterpret_cast<const E *>(p + at) : 0;
+        if constexpr (SIZE == 4) {
+            v = {next, v.x, v.y, v.z};
+        } else {
+            v = {v.x << BITS | next, __funnelshift_l(v.x, v.y, BITS), __funnelshift_l(v.y, v.z, BITS),
+                 __funnelshift_l(v.z, v.w, BITS)};
         }
     }
-    return {word[0], word[1], word[2], word[3]};
+    return v;
 }
 
 template <int DTYPE> static __device__ __forceinline__ uint4 gemv_lane_load(const unsigned char *p, int left)
@@ -245,6 +247,8 @@ __global__ void __launch_bounds__(GEMV_THREADS, 1) gemv_simt(const struct gemv_j
         float *half = sums + parity * (GEMV_SUMS / 8);
 #pragma unroll
         for (int i = 0; i < GEMV_LANE_SLOTS * ROWS; i++) {
+            if (i % ROWS >= job.rows) /* of the whole warp */
+                continue;
             float total = warp_sum(sum[i / ROWS][i % ROWS]);
             if (lane == 0)
                 half[(warp * GEMV_LANE_SLOTS + i / ROWS) * CUDA_GEMV_ROWS + i % ROWS] = total;
@@ -271,8 +275,6 @@ template <int DTYPE> static void gemv_launch_simt(struct cuda *c, const struct g
 {
     if (job.rows == 1)
         CUDA_LAUNCH(c, (gemv_simt<DTYPE, 1>), job.grid, GEMV_THREADS, job.shared, job);
-    else if (job.rows <= 4)
-        CUDA_LAUNCH(c, (gemv_simt<DTYPE, 4>), job.grid, GEMV_THREADS, job.shared, job);
     else
         CUDA_LAUNCH(c, (gemv_simt<DTYPE, 8>), job.grid, GEMV_THREADS, job.shared, job);
 }
