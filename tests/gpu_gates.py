@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""The judge of tests/gpu.sh: reads what its steps left and says PASS, FAIL or "not measured" per gate.
+"""The judge of tests/gpu.sh: reads what its steps left and says PASS, FAIL or SKIP per gate.
+
+On a GPU a gate whose run failed, did not end in its time or does not say the number is a FAIL with the reason; SKIP is for
+PyTorch or compute-sanitizer alone, where they are not there. On the stand-in every gate of speed is "not measured".
 
 usage: gpu_gates.py device DEVICES.json ID          "yes NAME" or "no NAME": is the device emulated
        gpu_gates.py tiny FOLDER                     writes the models of the stand-in
@@ -85,6 +88,9 @@ class Steps:
             return "the step did not run here"
         if status == "none":
             return "no time was left"
+        if status == "missing":
+            with open(os.path.join(self.folder, name + ".err"), encoding="utf-8") as f:
+                return f.read().strip()
         if status == "124":
             return "not done in its time"
         if status == "0":
@@ -130,11 +136,13 @@ class Verdicts:
     def __init__(self, emulated):
         self.emulated, self.gates = emulated, []
 
-    def add(self, name, value, threshold, unit, why, always=False):
+    def add(self, name, value, threshold, unit, why, always=False, missing=False):
         if self.emulated and not always:
             result, value, why = "not_measured", None, why or "emulated: times mean nothing"
+        elif missing:
+            result, value = "skip", None
         elif value is None:
-            result, why = "not_measured", why or "the run does not say it: an arm failed or was flagged"
+            result, why = "fail", why or "the run does not say it: an arm failed or was flagged"
         else:
             result, why = ("pass" if value >= threshold else "fail"), None
         self.gates.append(dict(name=name, value=value, threshold=threshold, unit=unit, result=result, why=why))
@@ -156,10 +164,8 @@ def judge_correctness(v, steps, emulated):
           steps.why_not("selftest"), always=True)
     for tool in SANITIZERS:
         status = steps.status.get(tool)
-        value = {"0": 1.0, "9": 0.0}.get(status)
-        why = ("emulated: no device code runs" if emulated else "compute-sanitizer was not found: it comes with the toolkit") \
-            if status is None else steps.why_not(tool)
-        v.add("compute-sanitizer " + tool, value, 1, "", why)
+        why = "emulated: no device code runs" if emulated else steps.why_not(tool)
+        v.add("compute-sanitizer " + tool, {"0": 1.0, "9": 0.0}.get(status), 1, "", why, missing=status == "missing")
 
 
 def judge_speed(v, steps, big, small, decode_seq, prefill_seq):
@@ -198,7 +204,16 @@ def judge_speed(v, steps, big, small, decode_seq, prefill_seq):
             said = theirs[0].get("error") if theirs else None
             v.add("against PyTorch %s, %s" % (form, workload),
                   ratio(rate(ours), theirs[0].get("tokens_per_second") if theirs else None), least, "x",
-                  said or steps.why_not("torch"))
+                  said or (steps.why_not("torch") if not theirs else None) or (why if workload == "decode" else steps.why_not("prefill")),
+                  missing=steps.status.get("torch") == "missing" or bool(said))
+
+
+def read_ceilings(steps):
+    device = (steps.session("ceilings") or {}).get("device", {})
+    found = [("read bandwidth", device.get("read_bandwidth"), 1e-9, "GB/s"),
+             ("copy bandwidth", device.get("copy_bandwidth"), 1e-9, "GB/s")]
+    found += [(name + " products", value, 1e-12, "TFLOP/s") for name, value in sorted(device.get("product_rate", {}).items())]
+    return [dict(name=name, value=value * scale, unit=unit) for name, value, scale, unit in found if value]
 
 
 def compare_models(steps):
@@ -227,13 +242,19 @@ def show(x, unit=""):
 
 
 def print_gates(gates):
-    words = dict(pass_="PASS", fail="FAIL", not_measured="not measured")
+    words = dict(fail="FAIL", skip="SKIP", not_measured="not measured")
     width = max(len(g["name"]) for g in gates)
     print("%-*s  %-14s %-13s %s" % (width, "gate", "value", "at least", "result"))
     for g in gates:
         word = words.get(g["result"], "PASS")
         print("%-*s  %-14s %-13s %s%s" % (width, g["name"], show(g["value"], g["unit"]), show(g["threshold"], g["unit"]), word,
                                          ": " + g["why"] if g["why"] else ""))
+
+
+def print_ceilings(ceilings, why):
+    print("\nceilings of this device, as measured" + (": " + why if why and not ceilings else ""))
+    for c in ceilings:
+        print("%-16s %s" % (c["name"], show(c["value"], c["unit"])))
 
 
 def print_models(table, emulated):
@@ -254,22 +275,22 @@ def judge(folder, out, emulated, big, small, decode_seq, prefill_seq):
     judge_correctness(v, steps, emulated)
     judge_speed(v, steps, big, small, int(decode_seq), int(prefill_seq))
     table = compare_models(steps)
+    ceilings = read_ceilings(steps)
     print_gates(v.gates)
+    print_ceilings(ceilings, "an emulated device has none" if emulated else steps.why_not("ceilings"))
     print_models(table, emulated)
-    count = {r: sum(g["result"] == r for g in v.gates) for r in ("pass", "fail", "not_measured")}
-    # PyTorch may be missing, and the sanitizers be too slow: what they say is a gate's matter, not a broken step.
-    tolerated = SANITIZERS + ("torch",)
-    broken = [n for n, s in steps.status.items() if s not in ("0", "none", "124") and n not in tolerated]
+    count = {r: sum(g["result"] == r for g in v.gates) for r in ("pass", "fail", "skip", "not_measured")}
+    broken = [n for n, s in steps.status.items() if s not in ("0", "none", "missing") and n != "torch"]
     if emulated:
         print("\nNothing was measured: the device is the tests' stand-in for a GPU.")
-    print("\n%d passed, %d failed, %d not measured%s" % (count["pass"], count["fail"], count["not_measured"],
+    print("\n%d passed, %d failed, %d skipped, %d not measured%s" % (count["pass"], count["fail"], count["skip"], count["not_measured"],
                                                           "; steps that failed: " + ", ".join(broken) if broken else ""))
     session = next((s for s in map(steps.session, ("decode", "decode_small", "prefill")) if s), {})
     with open(out, "w", encoding="utf-8") as f:
         json.dump(dict(schema="benchtop/gpu-gates/1", emulated=emulated, benchtop=session.get("benchtop"),
-                       environment=session.get("environment"), gates=v.gates, models=table,
+                       environment=session.get("environment"), gates=v.gates, ceilings=ceilings, models=table,
                        steps=[dict(name=n, status=s, seconds=steps.seconds[n]) for n, s in steps.status.items()],
-                       torch=torch_lines(steps), passed=count["pass"], failed=count["fail"],
+                       torch=torch_lines(steps), passed=count["pass"], failed=count["fail"], skipped=count["skip"],
                        not_measured=count["not_measured"]), f, indent=1)
         f.write("\n")
     sys.exit(1 if count["fail"] or broken else 0)

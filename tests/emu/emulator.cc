@@ -1,3 +1,4 @@
+#define EMULATOR_CHANGES_THREADS
 #include "emulator.h"
 #include "tests/emu/fiber.h"
 #include "tests/emu/runtime.h"
@@ -10,6 +11,7 @@
 extern "C" unsigned char emulated_shared_begin[], emulated_shared_end[];
 
 emulator_thread *emulator_self;
+uint3 emulator_thread_index, emulator_block_index;
 dim3 emulator_block_dim, emulator_grid_dim;
 
 namespace
@@ -209,6 +211,13 @@ void stand_in(block *b)
     now->standing = b;
 }
 
+void become(thread *t)
+{
+    emulator_self = t;
+    emulator_thread_index = t->thread_index;
+    emulator_block_index = t->block_index;
+}
+
 void give_way(bool last)
 {
     thread *from = self(), *to = next_ready();
@@ -222,7 +231,7 @@ void give_way(bool last)
         report_deadlock();
     if (now->blocks.size() > 1)
         stand_in(to->home);
-    emulator_self = to;
+    become(to);
     fiber_switch(&from->stack, &to->stack, last);
 }
 
@@ -352,7 +361,7 @@ void place(block *b, size_t number, size_t from, unsigned char *shared)
 void go(void)
 {
     thread *t = next_ready();
-    emulator_self = t;
+    become(t);
     watch_stand(&now->blocks[0].watched);
     if (now->blocks.size() > 1)
         stand_in(t->home);

@@ -81,13 +81,21 @@ struct emulator_thread {
     alignas(16) unsigned char give[64]; /* to the warp's operation */
     alignas(16) unsigned char take[64]; /* from it */
 };
-extern emulator_thread *emulator_self; /* the thread that runs now */
-extern dim3 emulator_block_dim, emulator_grid_dim;
+/* The thread that runs now and where it stands. Constants, as far as a thread of the device can see: its
+ * reads of them are not watched and may be kept. Only the emulator's own file changes them. */
+#ifdef EMULATOR_CHANGES_THREADS
+#define EMULATED_FIXED
+#else
+#define EMULATED_FIXED const
+#endif
+extern emulator_thread *EMULATED_FIXED emulator_self;
+extern EMULATED_FIXED uint3 emulator_thread_index, emulator_block_index;
+extern EMULATED_FIXED dim3 emulator_block_dim, emulator_grid_dim;
 
-#define threadIdx (emulator_self->thread_index)
-#define blockIdx  (emulator_self->block_index)
-#define blockDim  (emulator_block_dim)
-#define gridDim   (emulator_grid_dim)
+#define threadIdx emulator_thread_index
+#define blockIdx  emulator_block_index
+#define blockDim  emulator_block_dim
+#define gridDim   emulator_grid_dim
 static const int warpSize = 32;
 
 #include "emulator_math.h"

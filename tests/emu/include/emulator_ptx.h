@@ -12,8 +12,8 @@ void emulator_mma_s8(emulator_thread *const lane[32], unsigned present);
 void emulator_ldmatrix(emulator_thread *const lane[32], unsigned present);
 void emulator_ldmatrix_transposed(emulator_thread *const lane[32], unsigned present);
 
-static inline void emulator_mma(emulator_meeting what, const char *name, void *c, const uint32_t a[4],
-                                const uint32_t b[2], const char *file, int line)
+EMULATED void emulator_mma(emulator_meeting what, const char *name, void *c, const uint32_t a[4],
+                           const uint32_t b[2], const char *file, int line)
 {
     emulator_thread *self = emulator_self;
     memcpy(self->give, a, 16);
@@ -23,22 +23,21 @@ static inline void emulator_mma(emulator_meeting what, const char *name, void *c
     memcpy(c, self->take, 16);
 }
 
-static inline void mma_m16n8k16(float c[4], const uint32_t a[4], const uint32_t b[2], __half, EMULATED_HERE)
+EMULATED void mma_m16n8k16(float c[4], const uint32_t a[4], const uint32_t b[2], __half, EMULATED_HERE)
 {
     emulator_mma(emulator_mma_f16, "mma_m16n8k16 of fp16", c, a, b, file, line);
 }
-static inline void mma_m16n8k16(float c[4], const uint32_t a[4], const uint32_t b[2], __nv_bfloat16,
-                                EMULATED_HERE)
+EMULATED void mma_m16n8k16(float c[4], const uint32_t a[4], const uint32_t b[2], __nv_bfloat16, EMULATED_HERE)
 {
     emulator_mma(emulator_mma_bf16, "mma_m16n8k16 of bf16", c, a, b, file, line);
 }
-static inline void mma_m16n8k32_s8(int32_t c[4], const uint32_t a[4], const uint32_t b[2], EMULATED_HERE)
+EMULATED void mma_m16n8k32_s8(int32_t c[4], const uint32_t a[4], const uint32_t b[2], EMULATED_HERE)
 {
     emulator_mma(emulator_mma_s8, "mma_m16n8k32_s8", c, a, b, file, line);
 }
 
-static inline void emulator_load_matrices(emulator_meeting what, const char *name, uint32_t r[4],
-                                          const void *row, const char *file, int line)
+EMULATED void emulator_load_matrices(emulator_meeting what, const char *name, uint32_t r[4], const void *row,
+                                     const char *file, int line)
 {
     emulator_thread *self = emulator_self;
     if ((uintptr_t)row % 16)
@@ -48,11 +47,11 @@ static inline void emulator_load_matrices(emulator_meeting what, const char *nam
     emulator_meet(what, name, 0xffffffffu, file, line);
     memcpy(r, self->take, 16);
 }
-static inline void load_matrices(uint32_t r[4], const void *row, EMULATED_HERE)
+EMULATED void load_matrices(uint32_t r[4], const void *row, EMULATED_HERE)
 {
     emulator_load_matrices(emulator_ldmatrix, "load_matrices", r, row, file, line);
 }
-static inline void load_matrices_transposed(uint32_t r[4], const void *row, EMULATED_HERE)
+EMULATED void load_matrices_transposed(uint32_t r[4], const void *row, EMULATED_HERE)
 {
     emulator_load_matrices(emulator_ldmatrix_transposed, "load_matrices_transposed", r, row, file, line);
 }
