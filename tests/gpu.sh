@@ -34,7 +34,7 @@ if [ "$emulated" = yes ]; then
     mkdir -p "$work/config/benchtop/models"
     python3 "$here/gpu_gates.py" tiny "$work/config/benchtop/models"
     big=tiny-llama small=tiny-llama decode_seq=8 long_seq=16 prefill_seq=16 attention='2 1 64 40' rounds=2 all=tiny-llama,tiny-gpt2
-    batch_all=1 seq_all=8 selftest_limit=200
+    batch_all=1 seq_all=8 selftest_limit=400
 else
     big=llama3-8b small=llama3.2-1b decode_seq=512 long_seq=2048 prefill_seq=2048 attention='32 8 128 4096' rounds=5 all=
     batch_all=1 seq_all=512 selftest_limit=60

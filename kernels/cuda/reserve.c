@@ -183,16 +183,22 @@ static struct reservation *whole_pages(struct address_space *s, const char *at, 
     return r;
 }
 
-/* Takes the memory from under `count` mapped pages into the pool. */
+/* Takes the memory from under `count` mapped pages into the pool, each as it was mapped: the driver unmaps
+ * "the entire range that was mapped", and says nothing of several at once. The first failure's status; such a
+ * page is given up. */
 static int take_away(struct address_space *s, struct reservation *r, size_t first, size_t count)
 {
-    int status =
-        count ? s->driver.unmap((driver_address)(uintptr_t)(r->at + first * s->page), count * s->page) : 0;
+    int first_status = 0;
     for (size_t i = first; i < first + count; i++) {
-        keep(s, r->under[i]);
+        int status = s->driver.unmap((driver_address)(uintptr_t)(r->at + i * s->page), s->page);
+        if (status == 0)
+            keep(s, r->under[i]);
+        else
+            s->driver.release(r->under[i]); /* stays under its address: never mapped elsewhere meanwhile */
         r->under[i] = 0;
+        first_status = first_status ? first_status : status;
     }
-    return status;
+    return first_status;
 }
 
 /* Pages under [first, first + count), not yet accessible; on failure none and the driver's status. */

@@ -141,7 +141,8 @@ __global__ void __launch_bounds__(WARP) argmax_pick(int32_t *ids, const candidat
 {
     kernel_begin();
     candidate best = {-INFINITY, INT_MAX};
-    for (int part = threadIdx.x; part < parts; part += WARP)
+#pragma unroll 1
+    for (int part = threadIdx.x; part < parts; part += WARP) /* once, for most rows */
         best = better(best, parts_best[(int64_t)blockIdx.x * parts + part]);
     best = warp_better(best);
     if (threadIdx.x == 0)

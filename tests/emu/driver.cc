@@ -55,7 +55,7 @@ void leave(CUmemGenericAllocationHandle handle)
     memories.erase(handle);
 }
 
-/* The mappings that exactly tile [at, at + bytes), or none. */
+/* The mappings that exactly tile [at, at + bytes), or none: what access may be given to at once. */
 bool tiles(char *at, size_t bytes)
 {
     char *end = at + bytes;
@@ -204,15 +204,12 @@ CUresult cuMemUnmap(CUdeviceptr at, size_t bytes)
 {
     guard g(lock);
     char *p = (char *)(uintptr_t)at;
-    if (!bytes || !tiles(p, bytes))
+    auto whole = mappings.find(p); /* of one cuMemMap, as the manual has it */
+    if (whole == mappings.end() || whole->second.bytes != bytes)
         return CUDA_ERROR_INVALID_VALUE;
     mmap(p, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    for (char *end = p + bytes; p < end;) {
-        auto m = mappings.find(p);
-        p += m->second.bytes;
-        leave(m->second.handle);
-        mappings.erase(m);
-    }
+    leave(whole->second.handle);
+    mappings.erase(whole);
     return CUDA_SUCCESS;
 }
 

@@ -387,7 +387,7 @@ void run_in_turn(const emulator_kernel &k, size_t blocks, size_t threads, size_t
         poison_shared(emulated_shared_begin, statics);
         poison_shared(shared, k.shared);
         now->first = now->count = 0;
-        place(&now->blocks[0], i, 0, shared);
+        place(&now->blocks[0], how.kind == order::FORWARD ? i : blocks - 1 - i, 0, shared);
         go();
     }
     free(shared);

@@ -423,6 +423,8 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEven
     guard g(lock);
     if (error != cudaSuccess)
         return error;
+    if (events.count(from) && events.count(to) && (from->recording || to->recording)) /* points of a graph */
+        return emulator_status(cudaErrorCapturedEvent);
     if (!events.count(from) || !events.count(to) || !from->at_ns || !to->at_ns ||
         ((from->flags | to->flags) & cudaEventDisableTiming))
         return emulator_status(cudaErrorInvalidResourceHandle);

@@ -8,8 +8,9 @@
  * an address that an instruction does not accept.
  *
  * Shared memory is filled with 0xff before each block (NaN in every type); dynamic shared memory has its
- * exact size. EMULATED_ORDER=reverse or random[:SEED] changes the order in which threads go on. Memory order
- * is not modelled. */
+ * exact size. EMULATED_ORDER=reverse or random[:SEED] changes the order in which threads go on, and runs the
+ * blocks from the last to the first. Races in shared memory: watch.h. Memory order between blocks is not
+ * modelled. */
 #pragma once
 
 #include <cuda_runtime.h>
