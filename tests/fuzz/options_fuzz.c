@@ -19,8 +19,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     setenv("BENCHTOP_CATALOG", "presets", 0);
-    setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
-    setenv("XDG_DATA_HOME", "/nonexistent", 1);
+    setenv("XDG_CONFIG_HOME", "/dev/null/none", 1);
+    setenv("XDG_DATA_HOME", "/dev/null/none", 1);
     return 0;
 }
 
