@@ -11,6 +11,7 @@
 #include "engine/session_json.h"
 #include "engine/table.h"
 #include "engine/worth.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,6 +443,9 @@ static int put_end(struct text *out, const struct session *s, struct error *e)
 static int put_page(struct text *out, const struct session *s, struct summary_cache *cache, struct error *e)
 {
     struct text caches = {0}, gains = {0};
+    /* All figures first: none can then be missing for want of memory. */
+    if (summary_cache_step(cache, s, INT_MAX) < 0)
+        return error_set(e, ERROR_MEMORY, "no memory for the report: close other programs");
     const struct comparison *comparisons = summary_cache_comparisons(cache, s, e);
     if (!comparisons)
         return -1;

@@ -182,7 +182,7 @@ double summary_cache_step(struct summary_cache *c, const struct session *s, int 
                 continue;
             }
             summary_cache_arm(c, s, cell, arm);
-            if (arm > 0 && refresh(c, s, cell, arm) < 0)
+            if (!c->figures[i].made || (arm > 0 && refresh(c, s, cell, arm) < 0))
                 return -1;
         }
     }
