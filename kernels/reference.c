@@ -1,5 +1,7 @@
 #include "kernels/reference.h"
 
+#include "kernels/blocks.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -121,9 +123,41 @@ static void rotate(const struct reference_model *m, double *x, int heads, int po
         }
 }
 
+/* The scale as fp16 holds it. */
+static float in_half(float scale)
+{
+    uint16_t half;
+    kernel_quantize_rows(KERNEL_FP16, &scale, 1, 1, &half);
+    kernel_dequantize_rows(KERNEL_FP16, &half, 1, 1, &scale);
+    return scale;
+}
+
+void reference_round(double *y, const double *x, int64_t n, enum reference_rounding rounding)
+{
+    int64_t block = rounding == REFERENCE_BLOCK_32 ? 32 : rounding == REFERENCE_BLOCK_256 ? 256 : n;
+    for (int64_t first = 0; first < n; first += block) {
+        int64_t end = first + block < n ? first + block : n;
+        double largest = 0;
+        for (int64_t i = first; i < end; i++)
+            largest = fmax(largest, fabs(x[i]));
+        /* in fp32, as the definition has it */
+        float inverse = largest > 0 ? 127 / (float)largest : 0, scale = (float)largest / 127;
+        if (rounding == REFERENCE_BLOCK_256)
+            scale = largest > 0 ? 1 / inverse : 0;
+        if (rounding == REFERENCE_BLOCK_32)
+            scale = in_half(scale);
+        for (int64_t i = first; i < end; i++)
+            y[i] = rounding == REFERENCE_EXACT ? x[i] : nearbyint((float)x[i] * inverse) * (double)scale;
+    }
+}
+
 /* What a product sees of its input. */
 static const double *seen(struct run *r, const double *x, int n, int keep)
 {
+    if (r->m->rounding != REFERENCE_EXACT) {
+        reference_round(r->thinned, x, n, r->m->rounding);
+        return r->thinned;
+    }
     if (keep == 0)
         return x;
     thin(r->thinned, x, n, keep);
@@ -264,12 +298,12 @@ static void logits_of(struct run *r, int t, double *logits)
     if (m->final_norm)
         normalize(m, x, x, m->final_norm, m->final_norm_bias);
     if (m->mlm) {
-        multiply(r->out, m->mlm, m->mlm_bias, x, m->d, m->d);
+        multiply(r->out, m->mlm, m->mlm_bias, seen(r, x, m->d, 0), m->d, m->d);
         for (int i = 0; i < m->d; i++)
             r->out[i] = gelu(m, r->out[i]);
         normalize(m, x, r->out, m->mlm_norm, m->mlm_norm_bias);
     }
-    multiply(logits, m->head, m->head_bias, x, m->vocab, m->d);
+    multiply(logits, m->head, m->head_bias, seen(r, x, m->d, 0), m->vocab, m->d);
 }
 
 int reference_forward(const struct reference_model *m, const int *ids, int n, double *logits)

@@ -7,6 +7,18 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
+
+/* Inputs of products in 8 bits (struct kernel_matrix, quantize_input): how they are rounded. */
+enum reference_rounding {
+    REFERENCE_EXACT,
+    REFERENCE_ROW,       /* one scale, of all of them */
+    REFERENCE_BLOCK_32,  /* a scale per 32, in fp16 */
+    REFERENCE_BLOCK_256, /* a scale per 256 */
+};
+
+/* y = what n inputs x hold once rounded; may be x. */
+void reference_round(double *y, const double *x, int64_t n, enum reference_rounding rounding);
 
 enum reference_family { REFERENCE_LLAMA, REFERENCE_GPT2, REFERENCE_PHI2, REFERENCE_BERT, REFERENCE_MAMBA };
 
@@ -42,6 +54,8 @@ struct reference_model {
     /* Sparse activations: how many entries of largest magnitude the products of a layer see, of the
      * normalized inputs, of what attention gives, and of the feed-forward's inner activations. 0: all. */
     int keep_input, keep_mixed, keep_inner;
+    enum reference_rounding rounding; /* of the inputs of all products */
+    bool small_exact;                 /* but mamba's select and dt, where those stand in 16 bits */
 };
 
 /* A mamba layer on the residual x [n, d], in place (reference_mamba.c). -1: memory is short. */

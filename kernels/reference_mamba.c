@@ -26,7 +26,8 @@ static double dot(const double *w, int r, const double *x, int cols)
 }
 
 struct scratch {
-    double *normal, *past, *wide, *select, *y, *h; /* past: what channel e was at every token, [inner, n] */
+    double *normal, *past, *wide, *seen, *select, *y,
+        *h; /* past: what channel e was at every token, [inner, n] */
 };
 
 static int reserve(struct scratch *s, const struct reference_model *m, int n)
@@ -35,10 +36,11 @@ static int reserve(struct scratch *s, const struct reference_model *m, int n)
     s->normal = calloc((size_t)m->d, sizeof(double));
     s->past = calloc(inner * (size_t)n, sizeof(double));
     s->wide = calloc(2 * inner, sizeof(double)); /* convolved channels, gates */
+    s->seen = calloc(inner + (size_t)m->rank, sizeof(double));
     s->select = calloc((size_t)(m->rank + 2 * m->states), sizeof(double));
     s->y = calloc(inner, sizeof(double));
     s->h = calloc(inner * (size_t)m->states, sizeof(double));
-    return s->normal && s->past && s->wide && s->select && s->y && s->h ? 0 : -1;
+    return s->normal && s->past && s->wide && s->seen && s->select && s->y && s->h ? 0 : -1;
 }
 
 static void release(struct scratch *s)
@@ -46,6 +48,7 @@ static void release(struct scratch *s)
     free(s->normal);
     free(s->past);
     free(s->wide);
+    free(s->seen);
     free(s->select);
     free(s->y);
     free(s->h);
@@ -76,7 +79,7 @@ static void advance(const struct reference_model *m, const struct reference_laye
                     int e)
 {
     const double *b = s->select + m->rank, *c = b + m->states;
-    double x = s->wide[e], dt = softplus(dot(l->dt, e, s->select, m->rank) + l->dt_bias[e]), y = 0;
+    double x = s->wide[e], dt = softplus(dot(l->dt, e, s->seen + m->inner, m->rank) + l->dt_bias[e]), y = 0;
     for (int n = 0; n < m->states; n++) {
         double *h = s->h + (size_t)e * (size_t)m->states + (size_t)n;
         double a = l->a[(size_t)n * (size_t)m->inner + (size_t)e];
@@ -89,20 +92,25 @@ static void advance(const struct reference_model *m, const struct reference_laye
 int reference_mamba_layer(const struct reference_model *m, const struct reference_layer *l, double *x, int n)
 {
     struct scratch s = {0};
+    enum reference_rounding small = m->small_exact ? REFERENCE_EXACT : m->rounding;
     int result = reserve(&s, m, n);
     for (int t = 0; t < n && result == 0; t++) {
         double *row = x + (size_t)t * (size_t)m->d;
         normalize(s.normal, row, l->norm1, m->eps, m->d);
+        reference_round(s.normal, s.normal, m->d, m->rounding);
         for (int e = 0; e < m->inner; e++) {
             double *past = s.past + (size_t)e * (size_t)n;
             past[t] = dot(l->in, e, s.normal, m->d);
             s.wide[e] = convolved(m, l, past, e, t);
             s.wide[m->inner + e] = dot(l->in, m->inner + e, s.normal, m->d);
         }
+        reference_round(s.seen, s.wide, m->inner, small);
         for (int i = 0; i < m->rank + 2 * m->states; i++)
-            s.select[i] = dot(l->select, i, s.wide, m->inner);
+            s.select[i] = dot(l->select, i, s.seen, m->inner);
+        reference_round(s.seen + m->inner, s.select, m->rank, small);
         for (int e = 0; e < m->inner; e++)
             advance(m, l, &s, e);
+        reference_round(s.y, s.y, m->inner, m->rounding);
         for (int i = 0; i < m->d; i++)
             row[i] += dot(l->o, i, s.y, m->inner);
     }

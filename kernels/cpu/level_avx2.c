@@ -14,6 +14,7 @@
 #define SIMD_AVX2    1
 #define SIMD_AVX512  0
 #define SIMD_BF16DOT 0
+#define SIMD_VNNI    0
 #define SIMD_NAME    "avx2"
 #define SIMD_TABLE   simd_avx2
 #include "kernels/cpu/level.h"

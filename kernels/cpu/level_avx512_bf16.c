@@ -1,4 +1,4 @@
-/* The kernels for AVX-512 with BF16 dot products. */
+/* The kernels for AVX-512 with BF16 dot products; every CPU that has them has VNNI. */
 #include "kernels/cpu/level_head.h"
 
 #if defined(__x86_64__)
@@ -18,6 +18,7 @@
 #define SIMD_BF16DOT 1
 #define SIMD_NAME    "avx512_bf16"
 #define SIMD_TABLE   simd_avx512_bf16
+#define SIMD_INT8    simd_int8_vnni
 #include "kernels/cpu/level.h"
 
 #if defined(__clang__)

@@ -60,19 +60,29 @@ INLINE void scale_bytes(float out[8], uint64_t bytes, bool negative, float scale
 #endif
 }
 
-/* Eight pairs of 6 bits in 12 bytes, times the block's two halves. */
-INLINE void open_q4_k(struct block *b)
+/* Eight pairs of 6 bits in 12 bytes, a byte each. */
+struct q4_k_pairs {
+    uint64_t scales, minima;
+};
+
+INLINE struct q4_k_pairs q4_k_pairs_of(const uint8_t *p)
 {
     uint64_t low;
     uint32_t high;
-    memcpy(&low, b->p + 4, sizeof low);
-    memcpy(&high, b->p + 12, sizeof high);
+    memcpy(&low, p + 4, sizeof low);
+    memcpy(&high, p + 12, sizeof high);
     const uint32_t s = (uint32_t)low, t = (uint32_t)(low >> 32);
     uint64_t scales = (s & 0x3f3f3f3fu) | (uint64_t)((high & 0x0f0f0f0fu) | (s >> 2 & 0x30303030u)) << 32;
     uint64_t minima = (t & 0x3f3f3f3fu) | (uint64_t)((high >> 4 & 0x0f0f0f0fu) | (t >> 2 & 0x30303030u))
                                               << 32;
-    scale_bytes(b->scale, scales, false, load_half(b->p));
-    scale_bytes(b->base, minima, false, -load_half(b->p + 2));
+    return (struct q4_k_pairs){scales, minima};
+}
+
+INLINE void open_q4_k(struct block *b)
+{
+    struct q4_k_pairs pairs = q4_k_pairs_of(b->p);
+    scale_bytes(b->scale, pairs.scales, false, load_half(b->p));
+    scale_bytes(b->base, pairs.minima, false, -load_half(b->p + 2));
 }
 
 INLINE void open_q6_k(struct block *b)

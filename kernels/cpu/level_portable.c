@@ -5,6 +5,7 @@
 #define SIMD_AVX2    0
 #define SIMD_AVX512  0
 #define SIMD_BF16DOT 0
+#define SIMD_VNNI    0
 #define SIMD_NAME    "portable"
 #define SIMD_TABLE   simd_portable
 #include "kernels/cpu/level.h"

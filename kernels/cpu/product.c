@@ -136,7 +136,9 @@ void cpu_product(struct kernels *k, void *out, int out_stride, const void *x, in
     static const struct kernel_epilogue plain = {NULL, KERNEL_LINEAR, false};
     const struct cpu *c = cpu_of(k);
     const struct kernel_epilogue *e = epilogue ? epilogue : &plain;
-    if (is_few(m, rows))
+    if (product_takes_int8(m))
+        product_int8(c, out, out_stride, x, x_stride, m, e, rows, workspace);
+    else if (is_few(m, rows))
         few_rows(c, out, out_stride, x, x_stride, m, e, rows);
     else if (takes_library(c, m, rows))
         library_product(c, out, out_stride, x, x_stride, m, e, rows, workspace);
@@ -147,6 +149,8 @@ void cpu_product(struct kernels *k, void *out, int out_stride, const void *x, in
 size_t cpu_product_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     const struct cpu *c = cpu_of_const(k);
+    if (product_takes_int8(m))
+        return product_int8_workspace(c, m, rows);
     if (is_few(m, rows))
         return 0;
     if (!takes_library(c, m, rows))
@@ -198,7 +202,9 @@ void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kerne
                  void *workspace)
 {
     const struct cpu *c = cpu_of(k);
-    if (is_few(m, rows))
+    if (product_takes_int8(m))
+        product_int8_gate_up(c, out, x, m, rows, workspace);
+    else if (is_few(m, rows))
         gate_up_few(c, out, x, m, rows);
     else if (takes_library(c, m, rows))
         gate_up_library(c, out, x, m, rows, workspace);
@@ -209,6 +215,8 @@ void cpu_gate_up(struct kernels *k, void *out, const void *x, const struct kerne
 size_t cpu_gate_up_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     const struct cpu *c = cpu_of_const(k);
+    if (product_takes_int8(m))
+        return product_int8_workspace(c, m, rows);
     if (is_few(m, rows))
         return 0;
     if (!takes_library(c, m, rows))
@@ -237,8 +245,9 @@ static int32_t index_of(uint64_t rank)
     return rank ? (int32_t)(UINT32_MAX - (uint32_t)rank) : 0;
 }
 
+/* packed: x in 8 bits, or NULL. */
 static void argmax_few(const struct cpu *c, int32_t *ids, const float *x, int64_t x_stride,
-                       const struct kernel_matrix *m, const float *bias, int rows)
+                       const void *packed, const struct kernel_matrix *m, const float *bias, int rows)
 {
     _Atomic uint64_t best[SIMD_GEMV_ROWS];
     for (int b = 0; b < rows; b++)
@@ -250,7 +259,10 @@ static void argmax_few(const struct cpu *c, int32_t *ids, const float *x, int64_
         for (int64_t r = mine.first; r < mine.last; r += CHUNK) {
             int64_t count = mine.last - r < CHUNK ? mine.last - r : CHUNK;
             struct kernel_matrix part = kernel_matrix_rows(m, r, count);
-            c->simd->gemv(chunk, CHUNK, &part, x, x_stride, rows);
+            if (packed)
+                c->simd->int8->gemv(chunk, CHUNK, &part, packed, rows);
+            else
+                c->simd->gemv(chunk, CHUNK, &part, x, x_stride, rows);
             for (int b = 0; b < rows; b++) {
                 float *logits = chunk + b * CHUNK;
                 if (bias)
@@ -297,8 +309,12 @@ static void argmax_many(struct kernels *k, int32_t *ids, const float *x, int x_s
 void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_stride,
                      const struct kernel_matrix *m, const float *bias, int rows, void *workspace)
 {
+    const struct cpu *c = cpu_of(k);
+    bool packs = product_takes_int8(m);
+    if (is_few(m, rows) && packs)
+        product_int8_pack(c, workspace, x, x_stride, m, rows);
     if (is_few(m, rows))
-        argmax_few(cpu_of(k), ids, x, x_stride, m, bias, rows);
+        argmax_few(c, ids, x, x_stride, packs ? workspace : NULL, m, bias, rows);
     else
         argmax_many(k, ids, x, x_stride, m, bias, rows, workspace);
 }
@@ -306,7 +322,7 @@ void cpu_head_argmax(struct kernels *k, int32_t *ids, const void *x, int x_strid
 size_t cpu_head_argmax_workspace(const struct kernels *k, const struct kernel_matrix *m, int rows)
 {
     if (is_few(m, rows))
-        return 0;
+        return product_takes_int8(m) ? product_int8_workspace(cpu_of_const(k), m, rows) : 0;
     size_t columns = m->rows < HEAD_COLUMNS ? (size_t)m->rows : HEAD_COLUMNS;
     struct kernel_matrix part = kernel_matrix_rows(m, 0, (int64_t)columns);
     return (size_t)rows * (2 + columns) * sizeof(float) + cpu_product_workspace(k, &part, rows);

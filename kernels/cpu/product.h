@@ -27,6 +27,17 @@ void product_own_gate_up(const struct cpu *c, float *out, const float *x, const 
                          int rows, void *workspace);
 size_t product_own_workspace(const struct cpu *c, const struct kernel_matrix *m, int rows);
 
+/* product_int8.c: x rounded to 8 bits, its columns a record each in the workspace. Any number of rows. */
+bool product_takes_int8(const struct kernel_matrix *m);
+void product_int8(const struct cpu *c, float *out, int64_t out_stride, const float *x, int64_t x_stride,
+                  const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
+                  void *workspace);
+void product_int8_gate_up(const struct cpu *c, float *out, const float *x, const struct kernel_matrix *m,
+                          int rows, void *workspace);
+void product_int8_pack(const struct cpu *c, void *packed, const float *x, int64_t x_stride,
+                       const struct kernel_matrix *m, int rows);
+size_t product_int8_workspace(const struct cpu *c, const struct kernel_matrix *m, int rows);
+
 /* Bias, activation and accumulation of results [rows, n] (row stride from_stride), in place where out ==
  * from. */
 void product_finish(const struct cpu *c, float *out, int64_t out_stride, float *from, int64_t from_stride,

@@ -32,17 +32,23 @@ static bool has_avx512(void)
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
+static bool has_avx512_vnni(void)
+{
+    return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
 static bool has_avx512_bf16(void)
 {
     unsigned a, b, c, d;
-    return has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+    return has_avx512_vnni() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 #endif
 
 static const struct level levels[] = {
 /* best first */
 #if defined(__x86_64__)
-    {&simd_avx512_bf16, has_avx512_bf16, "AVX-512 F, BW, VL, DQ and BF16"},
+    {&simd_avx512_bf16, has_avx512_bf16, "AVX-512 F, BW, VL, DQ, VNNI and BF16"},
+    {&simd_avx512_vnni, has_avx512_vnni, "AVX-512 F, BW, VL, DQ and VNNI"},
     {&simd_avx512, has_avx512, "AVX-512 F, BW, VL and DQ"},
     {&simd_avx2, has_avx2, "AVX2, FMA and F16C"},
 #endif
@@ -67,7 +73,7 @@ const struct simd *simd_select(const char *name, char *why, size_t why_size)
             return NULL;
         }
     }
-    snprintf(why, why_size, "unknown SIMD level %s: choose auto, portable, avx2, avx512 or avx512_bf16",
-             name);
+    snprintf(why, why_size,
+             "unknown SIMD level %s: choose auto, portable, avx2, avx512, avx512_vnni or avx512_bf16", name);
     return NULL;
 }

@@ -47,6 +47,15 @@ struct simd_scan {
     float *partial; /* width * rows floats of scratch where there are more than 16 states */
 };
 
+/* Products of x in 8 bits with matrices that integers are multiplied with (kernel_is_integers). A row of x,
+ * rounded as struct kernel_matrix says (quantize_input), takes bytes(), a multiple of 64, at a multiple of 4;
+ * rows follow one another. gemv: any number of them, and of rows of m. */
+struct simd_int8 {
+    size_t (*bytes)(enum kernel_dtype dtype, int64_t cols);
+    void (*pack)(void *to, const float *x, enum kernel_dtype dtype, int64_t cols);
+    void (*gemv)(float *out, int64_t out_stride, const struct kernel_matrix *m, const void *x, int rows);
+};
+
 struct simd {
     const char *name;
     int width; /* floats per vector */
@@ -89,6 +98,7 @@ struct simd {
     /* out[b, r] = x[b] . row r of m, for all m->rows and b < rows <= SIMD_GEMV_ROWS */
     void (*gemv)(float *out, int64_t out_stride, const struct kernel_matrix *m, const float *x,
                  int64_t x_stride, int rows);
+    const struct simd_int8 *int8;
     /* Of a cache: its rows stand `stride` elements apart. out[b, t] = q[b] . row t of keys, for t < tokens
      * and b < rows <= SIMD_GEMV_ROWS; out[b] += sum over t < tokens of weight[b, t] * row t of values, b <
      * rows. ahead: bytes from these rows to those that will be read next, 0: they follow.
@@ -128,5 +138,6 @@ const struct simd *simd_select(const char *name, char *why, size_t why_size);
 
 extern const struct simd simd_portable;
 #if defined(__x86_64__)
-extern const struct simd simd_avx2, simd_avx512, simd_avx512_bf16;
+extern const struct simd simd_avx2, simd_avx512, simd_avx512_vnni, simd_avx512_bf16;
+extern const struct simd_int8 simd_int8_vnni;
 #endif
