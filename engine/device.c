@@ -174,7 +174,8 @@ static int measure_cpu(struct device *d, struct error *e)
     bool timed = device_file_cpu_time(&busy[0], &total[0], &own[0]);
     double bandwidth = k->ops->measure_read(k, 0.3), rate[4];
     for (int i = 0; i < 4; i++)
-        rate[i] = kernels_measure_product_rate(k, (enum kernel_dtype)i, false, ROWS, WIDTH, WIDTH, 0.15);
+        rate[i] =
+            kernels_measure_product_rate(k, (enum kernel_dtype)i, i == KERNEL_INT8, ROWS, WIDTH, WIDTH, 0.15);
     k->ops->close(k);
     timed = timed && device_file_cpu_time(&busy[1], &total[1], &own[1]) && total[1] > total[0];
     double others = timed ? ((busy[1] - busy[0]) - (own[1] - own[0])) / (total[1] - total[0]) : 0;

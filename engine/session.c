@@ -225,7 +225,6 @@ int session_rate_index(const char *device, const struct implementation *i)
     case PRECISION_BF16:
         return 2;
     case PRECISION_INT8:
-        return gpu ? 2 : 3;
     case PRECISION_NF4:
     case PRECISION_NF4_DQ:
     case PRECISION_Q8_0:

@@ -128,17 +128,17 @@ struct session_environment { /* empty string or 0: not known, null in the file *
     int cores, threads;
     char simd[32], product[64], affinity[96], governor[32];
     int64_t memory_bytes;
-    double read_bandwidth;                 /* bytes/s measured on this machine */
-    double copy_bandwidth;                 /* bytes/s, read and written together */
-    double product_rate[4];                /* FLOP/s measured by kernel dtype: fp32, fp16, bf16, int8 */
+    double read_bandwidth;  /* bytes/s measured on this machine */
+    double copy_bandwidth;  /* bytes/s, read and written together */
+    double product_rate[4]; /* FLOP/s measured by kernel dtype: fp32, fp16, bf16, int8 (both sides) */
     double sheet_bandwidth, sheet_rate[4]; /* what the vendor's data sheet promises */
     char sheet_source[96];                 /* which */
     char device[128];                      /* a GPU in words: name, "emulated", memory; "" for the cpu */
     bool emulated;       /* a GPU's stand-in: kernels run, but no time in this session is a GPU's */
     char gpu_json[2048]; /* JSON array text of environment.gpu; "[]" without one */
 };
-/* Which of the product rates is the ceiling of an arm's products: on a GPU weights smaller than
- * 16 bits are widened to bf16, activations of 8 bits alone multiply integers. */
+/* Which of the product rates is the ceiling of an arm's products: with activations of 8 bits int8; else
+ * weights smaller than 16 bits are widened, on a GPU to bf16, on the cpu to fp32. */
 int session_rate_index(const char *device, const struct implementation *i);
 
 struct session {

@@ -12,7 +12,7 @@ extern const struct model_spec judge_models[JUDGE_MODELS];
 
 /* Largest difference of logits, relative to the largest logit of the reference, that rounding explains: where
  * activations are fp32, and on a backend with activations of the precision's own type. */
-double judge_tolerance(enum precision_kind precision);
+double judge_tolerance(const struct implementation *i);
 double judge_tolerance_on(const struct kernels *k, const struct implementation *i);
 
 enum { JUDGE_MAX_TEXT = 1024, JUDGE_MAX_SEQUENCES = 7, JUDGE_MEMORY = 16 };

@@ -48,6 +48,8 @@ static void check_all(struct report *r, struct judge *j, const struct implementa
                 i.attention = (enum attention_kind)attention;
                 i.kv_cache = (enum kv_cache_kind)cache;
                 i.fusion = fusions[f];
+                if (i.activations != ACTIVATIONS_FULL && (cache != KV_CACHE_CONTIGUOUS || attention != f))
+                    continue; /* products alone differ */
                 if (native_supports("cpu", j->model, &i, WORKLOAD_PREFILL, NULL))
                     continue; /* a layout that this family has not */
                 check_implementation(r, j, &i);

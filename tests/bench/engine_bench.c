@@ -6,6 +6,7 @@
 #include "kernels/kernels.h"
 #include "presets/catalog.h"
 #include "stats/stats.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 enum { ROUNDS = 9, SAMPLES_MAX = 32, PREFILL_ROWS = 512, DECODE_CONTEXT = 128 };
 #define PREFILL_GOAL 0.70 /* of the product library's own rate on the same shapes */
 #define DECODE_GOAL  0.90 /* of the read bandwidth */
+#define INT8_GOAL    0.85 /* of it, products of 4-bit weights with inputs of 8 bits */
 
 static int missed;
 
@@ -163,14 +165,15 @@ static void drop_matrix(struct kernels *k, struct kernel_matrix *m, const size_t
     k->ops->free(k, m->codes, part[2]);
 }
 
-/* Seconds of one row of x by m, the better of two. */
-static double product_seconds(struct kernels *k, const struct kernel_matrix *m, const float *x, float *out)
+/* Seconds of one row of x by m, the better of two. workspace: what inputs of 8 bits need. */
+static double product_seconds(struct kernels *k, const struct kernel_matrix *m, const float *x, float *out,
+                              void *workspace)
 {
     struct kernel_event *from = k->ops->event_create(k), *to = k->ops->event_create(k);
     int64_t best = INT64_MAX;
     for (int i = 0; i < 2; i++) {
         k->ops->event_record(k, from);
-        k->ops->product(k, out, FORMAT_ROWS, x, FORMAT_COLS, m, NULL, 1, NULL);
+        k->ops->product(k, out, FORMAT_ROWS, x, FORMAT_COLS, m, NULL, 1, workspace);
         k->ops->event_record(k, to);
         k->ops->synchronize(k);
         int64_t span = k->ops->event_span_ns(k, from, to);
@@ -181,37 +184,68 @@ static double product_seconds(struct kernels *k, const struct kernel_matrix *m, 
     return (double)best / 1e9;
 }
 
-/* A matrix far larger than any cache, one row of x, every format: bytes per second against the memory's of
- * the same moment, and the time of fp32 over its own, medians of paired rounds. */
+/* What one format reached: paired rounds. gain: over fp32 weights, or of inputs of 8 bits over full ones. */
+struct format_rounds {
+    double rate[ROUNDS], share[ROUNDS], gain[ROUNDS];
+};
+
+static void tell_format(const struct kernel_matrix *m, struct format_rounds *f)
+{
+    double bytes = (double)kernel_matrix_bytes(m->dtype, m->rows, m->cols), of = median(f->share, ROUNDS),
+           gain = median(f->gain, ROUNDS);
+    bool four = m->dtype == KERNEL_Q4_0 || m->dtype == KERNEL_Q4_K;
+    printf("  %-7s %-10s %6.3f bits a weight  %6.2f GB/s   %5.1f %% of read   %5.2f x the speed of %s   %s\n",
+           kernel_dtype_name(m->dtype), m->quantize_input ? "8-bit x" : "",
+           8 * bytes / ((double)FORMAT_ROWS * FORMAT_COLS), median(f->rate, ROUNDS) / 1e9, 100 * of, gain,
+           m->quantize_input ? "full x" : "fp32",
+           !m->quantize_input ? "" : judge(four ? fmin(of / INT8_GOAL, gain) : gain, 1));
+}
+
+/* A matrix far larger than any cache, one row of x, every format, then with inputs of 8 bits where it has
+ * them: bytes per second against the memory's of the same moment, and the time of fp32, or of full inputs,
+ * over its own, medians of paired rounds. */
+static void bench_format(struct kernels *k, const struct kernel_matrix *base, enum kernel_dtype dtype,
+                         const float *x, float *out)
+{
+    size_t part[3];
+    struct kernel_matrix m = format_matrix(k, dtype, part), other = m;
+    other.quantize_input = true;
+    size_t need = kernel_is_integers(dtype) ? k->ops->product_workspace(k, &other, 1) : 0;
+    void *workspace = need ? k->ops->alloc(k, need) : NULL;
+    struct format_rounds full, int8;
+    double bytes = (double)kernel_matrix_bytes(m.dtype, m.rows, m.cols);
+    for (int round = -1; m.data && round < ROUNDS; round++) {
+        int at = round < 0 ? 0 : round; /* round -1 warms up */
+        double top = k->ops->measure_read(k, 0.1), t = product_seconds(k, &m, x, out, NULL),
+               eight = workspace ? product_seconds(k, &other, x, out, workspace) : 1,
+               whole = product_seconds(k, base, x, out, NULL);
+        full.rate[at] = bytes / t;
+        full.share[at] = bytes / t / top;
+        full.gain[at] = whole / t;
+        int8.rate[at] = bytes / eight;
+        int8.share[at] = bytes / eight / top;
+        int8.gain[at] = t / eight;
+    }
+    if (m.data)
+        tell_format(&m, &full);
+    if (m.data && workspace)
+        tell_format(&other, &int8);
+    k->ops->free(k, workspace, need);
+    drop_matrix(k, &m, part);
+}
+
 static void bench_formats(struct kernels *k)
 {
-    size_t base_part[3], part[3];
+    size_t part[3];
     float *x = k->ops->alloc(k, FORMAT_COLS * sizeof *x), *out = k->ops->alloc(k, FORMAT_ROWS * sizeof *out);
-    struct kernel_matrix base = format_matrix(k, KERNEL_FP32, base_part);
+    struct kernel_matrix base = format_matrix(k, KERNEL_FP32, part);
     for (int i = 0; x && i < FORMAT_COLS; i++)
         x[i] = (float)(i % 17 - 8) / 8;
-    for (int d = 0; x && out && base.data && d < KERNEL_DTYPES; d++) {
-        struct kernel_matrix m = format_matrix(k, (enum kernel_dtype)d, part);
-        double rate[ROUNDS], share[ROUNDS], gain[ROUNDS];
-        double bytes = (double)kernel_matrix_bytes(m.dtype, m.rows, m.cols);
-        for (int round = -1; m.data && round < ROUNDS; round++) {
-            double top = k->ops->measure_read(k, 0.1), t = product_seconds(k, &m, x, out),
-                   whole = product_seconds(k, &base, x, out);
-            if (round < 0)
-                continue;
-            rate[round] = bytes / t;
-            share[round] = bytes / t / top;
-            gain[round] = whole / t;
-        }
-        if (m.data)
-            printf("  %-7s %6.3f bits a weight  %6.2f GB/s   %5.1f %% of read   %5.2f x the speed of fp32\n",
-                   kernel_dtype_name(m.dtype), 8 * bytes / ((double)FORMAT_ROWS * FORMAT_COLS),
-                   median(rate, ROUNDS) / 1e9, 100 * median(share, ROUNDS), median(gain, ROUNDS));
-        drop_matrix(k, &m, part);
-    }
+    for (int d = 0; x && out && base.data && d < KERNEL_DTYPES; d++)
+        bench_format(k, &base, (enum kernel_dtype)d, x, out);
     if (!base.data)
         printf("  no memory for half a gigabyte of weights: close other programs\n");
-    drop_matrix(k, &base, base_part);
+    drop_matrix(k, &base, part);
     k->ops->free(k, x, FORMAT_COLS * sizeof *x);
     k->ops->free(k, out, FORMAT_ROWS * sizeof *out);
 }
