@@ -442,9 +442,9 @@ static int run(struct forward *f, struct text *t, int steps, float *logits, int3
 /* What the products of the arm do to their inputs. A GPU's arms are judged against exact ones. */
 static void round_as(struct judge *j, const struct implementation *i)
 {
-    struct kernels *view = j->k->ops->view(j->k, weights_activation(NULL, i->precision));
+    struct kernels *view = j->k->ops->view(j->k, weights_activation(j->model, i->precision));
     bool fp32 = !view || view->activation == KERNEL_FP32;
-    enum kernel_dtype t = weights_dtype(i->precision);
+    enum kernel_dtype t = weights_dtype(weights_like(j->model, i->precision));
     enum reference_rounding rounding = i->activations != ACTIVATIONS_INT8 || !fp32 ? REFERENCE_EXACT
                                        : t == KERNEL_INT8                          ? REFERENCE_ROW
                                        : kernel_block_cols(t) == KERNEL_Q_BLOCK    ? REFERENCE_BLOCK_32

@@ -95,8 +95,8 @@ TEST(shares_are_of_what_was_measured_and_of_the_data_sheet)
     CHECK_CLOSE(a.bandwidth_share, 4e12 / 4.4e12, 1e-12);
     CHECK_CLOSE(a.bandwidth_sheet_share, 4e12 / 4.8e12, 1e-12);
     CHECK_CLOSE(a.flop_sheet_share, 5e12 / 1e14, 1e-12);
-    /* on a GPU weights of 8 bits are multiplied as bf16, as integers with activations of 8 bits alone; a cpu
-     * has loops of its own */
+    /* weights of 8 bits are multiplied as bf16 on a GPU, as fp32 on a cpu, and as integers where activations
+     * have 8 bits too */
     struct implementation i = {.precision = PRECISION_INT8};
     CHECK_INT(session_rate_index("cuda:1", &i), 2);
     CHECK_INT(session_rate_index("cpu", &i), 0);
