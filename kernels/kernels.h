@@ -73,18 +73,18 @@ struct kernel_matrix {
     enum kernel_dtype dtype;
     int64_t rows, cols;
     void *data;
-    float *scales;       /* int8, nf4, nf4_dq */
-    uint8_t *codes;      /* nf4_dq */
-    int64_t first_row;   /* of a view by kernel_matrix_rows, for nf4_dq's groups; codes and data are already
-                            there */
+    float *scales;     /* int8, nf4, nf4_dq */
+    uint8_t *codes;    /* nf4_dq */
+    int64_t first_row; /* of a view by kernel_matrix_rows, for nf4_dq's groups; codes and data are already
+                          there */
     /* Products round their input too and multiply integers: int8 and the block formats (kernel_is_integers);
      * else weights are widened to the activations' type. q = x (127 / amax) to the nearest integer, halves to
      * the even one, for blocks of inputs:
      *   Q8_0, Q4_0  32 columns, scale amax / 127 rounded to fp16 (beyond 8.3e6: infinite), as ggml's Q8_0
      *   Q4_K, Q6_K  256 columns, scale 1 / (127 / amax) in fp32, as ggml's Q8_K
      *   int8        a whole row, scale amax / 127 in fp32; cols < 132,000
-     * y = w_scale x_scale sum w q (+ Q4_K's minima times the sum of q), sums of a block exact in 32 bits. An x
-     * that is not finite makes the results of its row NaN. cpu: any number of rows; workspace also for few.
+     * y = w_scale x_scale sum w q (+ Q4_K's minima times the sum of q), sums of a block exact in 32 bits. An
+     * x that is not finite makes the results of its row NaN. cpu: any number of rows; workspace also for few.
      * cuda: int8 alone, rows > 8; fewer rows are exact. Not beside channel_stride. */
     bool quantize_input;
     /* 0: row-major as above. Else by input channel, all outputs of one side by side, for products that read
@@ -339,7 +339,7 @@ struct kernel_ops {
 
     /* out[rows, m->rows] (row stride out_stride) = epilogue(x[rows, m->cols] m^T); x row stride x_stride.
      * rows <= 8 or so: our own GEMV; more: our own loops, or for many rows in fp32 the product library.
-     * workspace: product_workspace() bytes or NULL where that is 0. Dot products in pairs of bf16 (AVX512-BF16, more than 8
+     * workspace: product_workspace() bytes, NULL where that is 0. Pairs of bf16 (AVX512-BF16, more than 8
      * rows) round x to bf16, quantize_input to 8 bits; everything else multiplies and adds in fp32. */
     void (*product)(struct kernels *k, void *out, int out_stride, const void *x, int x_stride,
                     const struct kernel_matrix *m, const struct kernel_epilogue *epilogue, int rows,
