@@ -86,14 +86,14 @@ fi
 
 # The sanitizers slow a kernel down a hundredfold; the selftest's models are small. They share the card. memcheck and initcheck
 # see the library's products too, the two that judge barriers our own kernels alone. What a call of the runtime returns is the
-# program's matter: it checks every one.
+# program's matter: it checks every one. Modules are loaded when first used: each tool rewrites every kernel that is loaded.
 sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2>/dev/null)
 if [ "$emulated" = no ]; then
     limit=$(left); [ "$limit" -gt 120 ] && limit=120
     for tool in memcheck racecheck initcheck synccheck; do
         [ -n "$sanitizer" ] || { missing "$tool" 'compute-sanitizer was not found: it comes with the CUDA toolkit'; continue; }
         case $tool in racecheck | synccheck) library=none ;; *) library=${BENCHTOP_CUBLASLT:-} ;; esac
-        BENCHTOP_CUBLASLT=$library step "$tool" "$limit" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 9 \
+        CUDA_MODULE_LOADING=LAZY BENCHTOP_CUBLASLT=$library step "$tool" "$limit" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 9 \
             "$BENCHTOP" selftest --quiet --device "$device" &
     done
     wait
