@@ -16,9 +16,9 @@
 typedef int16_t wide __attribute__((vector_size(2 * V)));
 typedef int32_t wide_pairs __attribute__((vector_size(2 * V)));
 
-INLINE vi dot_of_words(wide a, wide b)
+INLINE vi dot_of_words(const wide *a, const wide *b) /* by address: these have no registers of their own */
 {
-    wide_pairs pairs = (wide_pairs)(a * b);
+    wide_pairs pairs = (wide_pairs)(*a * *b);
     vi half[2];
     pairs = ((pairs << 16) >> 16) + (pairs >> 16);
     memcpy(half, &pairs, sizeof half);
@@ -38,7 +38,8 @@ INLINE vi dot_bytes(vi sum, vub u, vsb x)
     __m256i pairs = _mm256_maddubs_epi16((__m256i)u, (__m256i)x);
     return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 #else
-    return sum + dot_of_words(__builtin_convertvector(u, wide), __builtin_convertvector(x, wide));
+    wide a = __builtin_convertvector(u, wide), b = __builtin_convertvector(x, wide);
+    return sum + dot_of_words(&a, &b);
 #endif
 }
 
@@ -70,7 +71,8 @@ INLINE vi dot_signed(vi sum, vsb w, vsb x)
 #elif SIMD_AVX2
     return dot_bytes(sum, (vub)_mm256_abs_epi8((__m256i)w), (vsb)_mm256_sign_epi8((__m256i)x, (__m256i)w));
 #else
-    return sum + dot_of_words(__builtin_convertvector(w, wide), __builtin_convertvector(x, wide));
+    wide a = __builtin_convertvector(w, wide), b = __builtin_convertvector(x, wide);
+    return sum + dot_of_words(&a, &b);
 #endif
 }
 
@@ -85,7 +87,8 @@ INLINE vi dot_scaled(vi sum, vub u, vsb x, vsw scale)
 #elif SIMD_AVX2
     return sum + (vi)_mm256_madd_epi16(_mm256_maddubs_epi16((__m256i)u, (__m256i)x), (__m256i)scale);
 #else
-    return sum + dot_of_words(__builtin_convertvector(u, wide), __builtin_convertvector(x, wide)) * scale[0];
+    wide a = __builtin_convertvector(u, wide), b = __builtin_convertvector(x, wide);
+    return sum + dot_of_words(&a, &b) * scale[0];
 #endif
 }
 
