@@ -34,10 +34,10 @@ if [ "$emulated" = yes ]; then
     mkdir -p "$work/config/benchtop/models"
     python3 "$here/gpu_gates.py" tiny "$work/config/benchtop/models"
     big=tiny-llama small=tiny-llama decode_seq=8 long_seq=16 prefill_seq=16 attention='2 1 64 40' rounds=2 all=tiny-llama,tiny-gpt2
-    batch_all=1 seq_all=8 selftest_limit=400
+    batch_all=1 seq_all=8 selftest_limit=120 selftest_model=llama # the others: tests/emu/engine_cuda_test.c
 else
     big=llama3-8b small=llama3.2-1b decode_seq=512 long_seq=2048 prefill_seq=2048 attention='32 8 128 4096' rounds=5 all=
-    batch_all=1 seq_all=512 selftest_limit=60
+    batch_all=1 seq_all=512 selftest_limit=60 selftest_model=
 fi
 
 # step NAME LIMIT COMMAND...: its output stands in $work/NAME.out, what became of it in $work/steps.
@@ -61,7 +61,7 @@ session() {
         --max-rounds $((rounds + 3)) --budget $((limit > 20 ? limit - 15 : limit)) "$@"
 }
 
-step selftest "$selftest_limit" "$BENCHTOP" selftest --device "$device"
+step selftest "$selftest_limit" "$BENCHTOP" selftest $selftest_model --device "$device"
 if [ "$emulated" = no ]; then
     step ceilings 30 "$BENCHTOP" doctor --measure --device "$device" --json
 fi
@@ -85,16 +85,16 @@ else
 fi
 
 # The sanitizers slow a kernel down a hundredfold; the selftest's models are small. They share the card. memcheck and initcheck
-# see the library's products too, the two that judge barriers our own kernels alone. What a call of the runtime returns is the
+# see the library's products too, the two that judge barriers our own kernels alone; a small model each is what the time allows. What a call of the runtime returns is the
 # program's matter: it checks every one. Modules are loaded when first used: each tool rewrites every kernel that is loaded.
 sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}/bin/compute-sanitizer" 2>/dev/null)
 if [ "$emulated" = no ]; then
     limit=$(left); [ "$limit" -gt 120 ] && limit=120
     for tool in memcheck racecheck initcheck synccheck; do
         [ -n "$sanitizer" ] || { missing "$tool" 'compute-sanitizer was not found: it comes with the CUDA toolkit'; continue; }
-        case $tool in racecheck | synccheck) library=none ;; *) library=${BENCHTOP_CUBLASLT:-} ;; esac
+        case $tool in racecheck | synccheck) library=none model=llama ;; *) library=${BENCHTOP_CUBLASLT:-} model=gpt2 ;; esac
         CUDA_MODULE_LOADING=LAZY BENCHTOP_CUBLASLT=$library step "$tool" "$limit" "$sanitizer" --tool "$tool" --report-api-errors no --error-exitcode 9 \
-            "$BENCHTOP" selftest --quiet --device "$device" &
+            "$BENCHTOP" selftest $model --quiet --device "$device" &
     done
     wait
 fi

@@ -508,7 +508,7 @@ int command_selftest(const struct request *r)
                   "the fake device computes nothing that could be tested: choose --device cpu");
         return output_error(&e);
     }
-    int failures = native_selftest(device, tell_check, &t, &e);
+    int failures = native_selftest(device, r->n_operands > 0 ? r->operand[0] : NULL, tell_check, &t, &e);
     if (failures < 0)
         return output_error(&e);
     snprintf(line, sizeof line, "%d of %d checks passed on %s%s", t.checks - failures, t.checks, d.id,

@@ -64,10 +64,10 @@ const struct command_info options_commands[COMMANDS] = {
          "Prints the hardware, drivers and libraries that were found, what is missing, and what "
          "that means. --measure also measures the ceilings of the device, about three seconds."},
     [COMMAND_SELFTEST] =
-        {COMMAND_SELFTEST, "selftest", "", 0, 0, COMPLETE_NOTHING, false,
+        {COMMAND_SELFTEST, "selftest", "[MODEL]", 0, 1, COMPLETE_NOTHING, false,
          "every implementation against the reference",
          "Runs every implementation of the device on small models of every family and holds the "
-         "output against a double-precision reference."},
+         "output against a double-precision reference. MODEL: on one of them alone."},
     [COMMAND_TOKENIZE] = {COMMAND_TOKENIZE, "tokenize", "", 0, 0, COMPLETE_NOTHING, false,
                           "token ids of the text on standard input",
                           "One line of ids per line of text, by the vocabulary of a GGUF file, as "

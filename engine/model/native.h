@@ -44,11 +44,12 @@ int64_t native_free_bytes(const char *device, const struct kernels *k);
 int64_t native_program_bytes(int64_t allocated); /* resident bytes of this process beyond `allocated` */
 
 /* Every implementation on this device against the double-precision reference, on small built-in models of
- * each family. Calls line() per check; returns the number of failures, -1 if the device cannot be opened. */
+ * each family, or on the one named `only` (NULL: all; an unknown name is a USAGE error). Calls line() per
+ * check; returns the number of failures, -1 if the device cannot be opened. */
 struct selftest_line {
     const char *what; /* "llama flash full bf16 paged: prefill 37" */
     double error, tolerance;
     bool passed;
 };
-int native_selftest(const char *device, void (*line)(void *who, const struct selftest_line *), void *who,
-                    struct error *e);
+int native_selftest(const char *device, const char *only,
+                    void (*line)(void *who, const struct selftest_line *), void *who, struct error *e);

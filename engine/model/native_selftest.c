@@ -123,12 +123,29 @@ static int check_sparse(struct report *r, struct kernels *k, int model, const ch
     return 0;
 }
 
-int native_selftest(const char *device, void (*line)(void *who, const struct selftest_line *), void *who,
-                    struct error *e)
+static bool chosen(int model, const char *only)
+{
+    return !only || strcmp(only, judge_models[model].name) == 0;
+}
+
+static int check_name(const char *only, struct error *e)
+{
+    char names[128] = "";
+    for (int m = 0; m < JUDGE_MODELS; m++) {
+        size_t n = strlen(names);
+        if (chosen(m, only))
+            return 0;
+        snprintf(names + n, sizeof names - n, "%s%.20s", m ? ", " : "", judge_models[m].name);
+    }
+    return error_set(e, ERROR_USAGE, "the self-test has no model \"%.32s\": use one of %s", only, names);
+}
+
+int native_selftest(const char *device, const char *only,
+                    void (*line)(void *who, const struct selftest_line *), void *who, struct error *e)
 {
     struct report report = {.line = line, .who = who};
     struct implementation plain;
-    struct kernels *k = native_open(device, 0, e);
+    struct kernels *k = check_name(only, e) ? NULL : native_open(device, 0, e);
     if (!k)
         return -1;
     int failed = 0;
@@ -137,6 +154,8 @@ int native_selftest(const char *device, void (*line)(void *who, const struct sel
         for (int p = 0; p < PRECISIONS && !failed; p++) {
             struct judge j;
             plain.precision = (enum precision_kind)p;
+            if (!chosen(m, only))
+                continue;
             if (m == JUDGE_WIDE && !model_holds(&judge_models[0], plain.precision, NULL))
                 continue;
             if (native_supports(device, &judge_models[m], &plain, WORKLOAD_PREFILL, NULL))
@@ -157,7 +176,7 @@ int native_selftest(const char *device, void (*line)(void *who, const struct sel
             judge_close(&j);
         }
     for (int m = 0; m < JUDGE_MODELS && !failed; m++)
-        if (judge_models[m].family == MODEL_LLAMA)
+        if (judge_models[m].family == MODEL_LLAMA && chosen(m, only))
             failed = check_sparse(&report, k, m, device, e);
     k->ops->close(k);
     return failed ? -1 : report.failures;

@@ -5,7 +5,8 @@
  * this file stands in for its library. Two threads' accesses to one byte, one of them a store, are ordered by
  * a barrier of the block between them or, within a warp, by __syncwarp of a mask with both; shuffles, votes
  * and matrix instructions order no memory (CUDA C++ Programming Guide, "Warp Vote", "Warp Shuffle"). A read
- * of shared memory that nobody in the block has written is told too. */
+ * of shared memory that nobody in the block has written is told too. EMULATED_WATCH=0 in the environment
+ * turns it off: whole models take several times as long with it. */
 #pragma once
 
 #include "emulator.h"
