@@ -218,7 +218,7 @@ asan ubsan asan-ubsan tsan:
 	@SANITIZER=$@ BENCHTOP=$(BUILD)/$@/benchtop $(if $(filter tsan,$@),taskset -c 0) tests/run.sh \
 	  $(patsubst $(BUILD)/%,$(BUILD)/$@/%,$(filter-out $(if $(filter tsan,$@),$(BUILD)/tests/emu/%),$(TEST_BINARIES))) \
 	  $(filter-out $(if $(filter tsan,$@),tests/emu/%),$(TEST_SCRIPTS))
-	$(if $(filter tsan,$@),,$(if $(EMU),@$(BUILD)/$@/emu/benchtop selftest --quiet --device cuda >$(BUILD)/$@/selftest.txt || \
+	$(if $(filter tsan,$@),,$(if $(EMU),@EMULATED_MULTIPROCESSORS=5 $(BUILD)/$@/emu/benchtop selftest --quiet --device cuda >$(BUILD)/$@/selftest.txt || \
 	  { cat $(BUILD)/$@/selftest.txt; exit 1; }; tail -n 1 $(BUILD)/$@/selftest.txt))
 
 # --- speed, shown as ratios in one run -----------------------------------------------------------------------------------
