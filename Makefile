@@ -102,7 +102,7 @@ $(BUILD)/kernels/cuda/%.o: kernels/cuda/%.cu $(BUILD)/cuda-archs
 # It says `emulated` on every screen and is neither installed nor carried away.
 EMU_SOURCES := $(filter-out %_test.c,$(sort $(wildcard tests/emu/*.c tests/emu/*.cc tests/emu/*.cu)))
 EMU_OBJECTS := $(patsubst %,$(BUILD)/emu/%.o,kernels/kernels.c $(CUDA_C) $(CUDA_CU) $(EMU_SOURCES))
-EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED
+EMU_FLAGS    = -Itests/emu/include -DBENCHTOP_CUDA -DBENCHTOP_EMULATED $(if $(SANITIZE),-DEMULATED_UNWATCHED)
 # Kernels read packs of one type as words of another, as CUDA C++ allows.
 EMU_CXXFLAGS = -std=gnu++17 $(CFLAGS) -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas -I. $(EMU_FLAGS) -MMD -MP $(SANITIZE)
 # The script keeps the kernels' static shared memory together; the stand-in for cuBLASLt calls back into the program. RPATH, not

@@ -253,6 +253,9 @@ void watch_store(watch *w, unsigned thread, const void *p, size_t bytes, const v
 
 /* ---- what the compiler's instrumentation calls ---- */
 
+#ifndef EMULATED_UNWATCHED /* under a sanitizer kernels make no such calls, and the compiler has names of    \
+                              its own */
+
 #define WATCH_SIZE(n)                                                                                        \
     void __tsan_read##n(void *p)                                                                             \
     {                                                                                                        \
@@ -290,6 +293,7 @@ void __tsan_func_exit(void) {}
 void __tsan_vptr_update(void *, void *) {}
 void __tsan_vptr_read(void *) {}
 }
+#endif
 
 void emulator_atomic(const void *p, size_t bytes)
 {
