@@ -253,9 +253,8 @@ void watch_store(watch *w, unsigned thread, const void *p, size_t bytes, const v
 
 /* ---- what the compiler's instrumentation calls ---- */
 
-#ifndef EMULATED_UNWATCHED /* under a sanitizer kernels make no such calls, and the compiler has names of    \
-                              its own */
-
+/* Under a sanitizer kernels make no such calls, and the compiler has declarations of its own. */
+#ifndef EMULATED_UNWATCHED
 #define WATCH_SIZE(n)                                                                                        \
     void __tsan_read##n(void *p)                                                                             \
     {                                                                                                        \
