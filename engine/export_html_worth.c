@@ -68,10 +68,7 @@ void html_responses(struct text *out, const struct session *s)
     bool any = false;
     for (int c = 0; c < s->n_cells; c++) {
         const struct session_cell *cell = &s->cell[c];
-        int most = 0;
-        for (int arm = 0; arm < cell->n_arms; arm++)
-            if (cell->arm[arm].responses && cell->arm[arm].responses->n > most)
-                most = cell->arm[arm].responses->n;
+        int most = session_most_responses(cell);
         for (int i = 0; i < most; i++) {
             bool asked = false;
             text_add(out, any ? "" : "<h2>Responses</h2>\n");

@@ -197,10 +197,7 @@ void export_responses(struct text *out, const struct session *s)
     bool any = false;
     for (int c = 0; c < s->n_cells; c++) {
         const struct session_cell *cell = &s->cell[c];
-        int most = 0;
-        for (int arm = 0; arm < cell->n_arms; arm++)
-            if (cell->arm[arm].responses && cell->arm[arm].responses->n > most)
-                most = cell->arm[arm].responses->n;
+        int most = session_most_responses(cell);
         for (int i = 0; i < most; i++) {
             if (!any)
                 text_add(out, "## Responses\n\n| Model | Batch | Seq | Prompt | Arm | Tokens | Ended | Text "

@@ -244,6 +244,15 @@ const char *session_model_name(const struct session_cell *c)
     return slash && slash[1] ? slash + 1 : c->model;
 }
 
+int session_most_responses(const struct session_cell *c)
+{
+    int most = 0;
+    for (int arm = 0; arm < c->n_arms; arm++)
+        if (c->arm[arm].responses && c->arm[arm].responses->n > most)
+            most = c->arm[arm].responses->n;
+    return most;
+}
+
 enum cell_status session_arm_status(const struct session_cell *c, int arm)
 {
     enum cell_status own = c->arm[arm].status;

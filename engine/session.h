@@ -165,6 +165,8 @@ const char *session_model_name(const struct session_cell *c);
 /* An arm's own state; of one that never came to run, what kept its cell (files write such arms as stopped).
  */
 enum cell_status session_arm_status(const struct session_cell *c, int arm);
+/* Of the arms of a cell the most responses: how many prompts any of them answered. */
+int session_most_responses(const struct session_cell *c);
 /* "simulated": the fake device's latencies; "emulated": a stand-in for a GPU, whose times mean nothing; "":
  * they are a machine's. Whoever shows figures says so. */
 const char *session_unreal(const struct session *s);

@@ -164,15 +164,6 @@ bool results_responses_has(const struct session *s, int cell)
     return false;
 }
 
-static int prompts_of(const struct session_cell *cell)
-{
-    int most = 0;
-    for (int arm = 0; arm < cell->n_arms; arm++)
-        if (cell->arm[arm].responses && cell->arm[arm].responses->n > most)
-            most = cell->arm[arm].responses->n;
-    return most;
-}
-
 static void put_prompt(struct sheet *s, const struct session_cell *cell, int prompt, int of)
 {
     char head[96];
@@ -192,7 +183,7 @@ int results_responses_draw(struct grid *g, struct rect r, int top, const struct 
 {
     struct sheet o = {.g = g, .r = r, .top = top};
     const struct session_cell *c = &s->cell[cell];
-    int of = prompts_of(c), arms = c->n_arms;
+    int of = session_most_responses(c), arms = c->n_arms;
     int width = arms > 0 ? (r.width - GAP * (arms - 1)) / arms : r.width;
     bool beside = width >= NARROWEST;
     if (of == 0) {
